@@ -1,0 +1,48 @@
+import { createHash } from 'node:crypto';
+
+/** A content identifier `sha256:<64 hex digits>`, as the OCI image specification writes them (descriptor.md, "Digests"). */
+export type Digest = `sha256:${string}`;
+
+const DIGEST = /^sha256:[0-9a-f]{64}$/;
+
+/** Whether TEXT is a digest that may be used as a file name and compared as text. Anything else from outside is refused. */
+export function isDigest(text: unknown): text is Digest {
+  return typeof text === 'string' && DIGEST.test(text);
+}
+
+/** The digest of BYTES (text counts as UTF-8). */
+export function digestOf(bytes: Uint8Array | string): Digest {
+  return `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+}
+
+/** The 64 hex digits of a digest. */
+export function hexOf(digest: Digest): string {
+  return digest.slice(7);
+}
+
+/** The first twelve hex digits: how a digest is shown to people. */
+export function shortDigest(digest: Digest): string {
+  return digest.slice(7, 19);
+}
+
+/** An incremental sha256 that also counts bytes. */
+export class Hasher {
+  readonly #hash = createHash('sha256');
+  #size = 0;
+
+  update(bytes: Uint8Array): this {
+    this.#hash.update(bytes);
+    this.#size += bytes.length;
+    return this;
+  }
+
+  /** Bytes seen so far. */
+  get size(): number {
+    return this.#size;
+  }
+
+  /** Ends the computation. May be called once. */
+  digest(): Digest {
+    return `sha256:${this.#hash.digest('hex')}`;
+  }
+}

@@ -1,0 +1,26 @@
+export { abortable, cancelled, onAbort, throwIfAborted } from './abort.js';
+export { collect, verified } from './bytes.js';
+export type { ByteStream } from './bytes.js';
+export { canonicalJson } from './canonical-json.js';
+export { digestOf, Hasher, hexOf, isDigest, shortDigest } from './digest.js';
+export type { Digest } from './digest.js';
+export { errnoOf, isStrakeError, StrakeError } from './errors.js';
+export type { SourceLocation, StrakeErrorFields } from './errors.js';
+export type { ProgressEvent, ProgressSink } from './events.js';
+export { goQuote, goQuoteList } from './go-format.js';
+export { Limiter } from './limiter.js';
+export { isIndexType, isManifestType, MediaType } from './oci.js';
+export type {
+  ContainerConfig,
+  Descriptor,
+  Healthcheck,
+  HistoryEntry,
+  ImageConfig,
+  Index,
+  Manifest,
+  Platform,
+} from './oci.js';
+export { formatPlatform, hostPlatform, normalizePlatform, parsePlatform, selectPlatform } from './platform.js';
+export { canonicalName, familiarName, parseReference } from './reference.js';
+export type { ImageReference } from './reference.js';
+export { closest } from './suggest.js';

@@ -1,0 +1,185 @@
+import type { Descriptor, Digest, ImageConfig, Platform, ProgressSink } from '@strake/core';
+
+/** A secret of a build: from a file or from an environment variable of this process, or the bytes themselves. */
+export interface SecretSource {
+  readonly id: string;
+  readonly file?: string | undefined;
+  readonly env?: string | undefined;
+  readonly value?: Uint8Array | undefined;
+}
+
+/** An agent socket, or private key files, given to steps with `--mount=type=ssh`. No paths: `$SSH_AUTH_SOCK`. */
+export interface SshSource {
+  readonly id: string;
+  readonly paths: readonly string[];
+}
+
+/** One `--output`: the type with its attributes as given (`dest`, `name`, `push`, `compression`, ...). */
+export interface OutputSpec {
+  readonly type: 'image' | 'registry' | 'oci' | 'docker' | 'local' | 'tar' | 'cacheonly';
+  readonly attributes: Readonly<Record<string, string>>;
+}
+
+export interface UlimitSpec {
+  readonly name: string;
+  readonly soft: number;
+  readonly hard: number;
+}
+
+/** What `strake build` and `build()` take. Meanings as of the flags of `docker buildx build`. */
+export interface BuildOptions {
+  /** A folder, `-` (a tar or a Dockerfile on stdin), or a URL. */
+  readonly context: string;
+  /** Path of the Dockerfile, or `-` for stdin; default: `Dockerfile` in the context. */
+  readonly file?: string | undefined;
+  readonly tags?: readonly string[] | undefined;
+  readonly target?: string | undefined;
+  readonly buildArgs?: Readonly<Record<string, string>> | undefined;
+  /** `name` to folder, `docker-image://`, `oci-layout://` or URL. */
+  readonly buildContexts?: Readonly<Record<string, string>> | undefined;
+  readonly labels?: Readonly<Record<string, string>> | undefined;
+  /** As given: `[type[platform]:]key=value`. */
+  readonly annotations?: readonly string[] | undefined;
+  readonly platforms?: readonly string[] | undefined;
+  readonly noCache?: boolean | undefined;
+  /** Stages that do not use the cache. */
+  readonly noCacheFilter?: readonly string[] | undefined;
+  readonly pull?: boolean | undefined;
+  readonly outputs?: readonly OutputSpec[] | undefined;
+  readonly secrets?: readonly SecretSource[] | undefined;
+  readonly ssh?: readonly SshSource[] | undefined;
+  readonly network?: 'default' | 'host' | 'none' | undefined;
+  /** `host:ip` or `host=ip`, as given. */
+  readonly addHosts?: readonly string[] | undefined;
+  readonly ulimits?: readonly UlimitSpec[] | undefined;
+  readonly shmSize?: number | undefined;
+  /** Entitlements: `network.host`, `security.insecure`. */
+  readonly allow?: readonly string[] | undefined;
+  readonly stdin?: NodeJS.ReadableStream | undefined;
+  readonly signal?: AbortSignal | undefined;
+  readonly onEvent?: ProgressSink | undefined;
+}
+
+/** One step of a finished build. */
+export interface StepReport {
+  readonly id: string;
+  readonly name: string;
+  readonly cached: boolean;
+  /** Milliseconds. */
+  readonly duration: number;
+  readonly key?: Digest | undefined;
+  /** Why it ran, in one line per reason; empty where it was cached. */
+  readonly reasons: readonly string[];
+}
+
+export interface BuildResult {
+  /** Of the manifest (or of the index of several platforms); undefined for outputs that make no image. */
+  readonly image?: Descriptor | undefined;
+  readonly configDigest?: Digest | undefined;
+  readonly config?: ImageConfig | undefined;
+  /** Canonical names that the image was stored or pushed under. */
+  readonly names: readonly string[];
+  readonly steps: readonly StepReport[];
+  /** Milliseconds of the whole build. */
+  readonly duration: number;
+  /** What `--metadata-file` gets: BuildKit's `containerimage.*` keys. */
+  readonly metadata: Readonly<Record<string, unknown>>;
+}
+
+/** A line of `strake images`. Sizes in bytes. */
+export interface ImageSummary {
+  /** Canonical name. */
+  readonly name: string;
+  readonly target: Descriptor;
+  readonly configDigest: Digest;
+  readonly created?: string | undefined;
+  readonly size: number;
+  readonly platform: Platform;
+}
+
+export interface ImageDetails extends ImageSummary {
+  readonly manifest: unknown;
+  readonly config: ImageConfig;
+  readonly layers: readonly { readonly diffId: Digest; readonly size: number; readonly descriptor?: Descriptor }[];
+}
+
+export interface RunImageOptions {
+  readonly image: string;
+  /** Replaces the image's CMD; with an ENTRYPOINT it is its arguments. */
+  readonly command?: readonly string[] | undefined;
+  readonly entrypoint?: string | undefined;
+  /** `NAME=value`. */
+  readonly env?: readonly string[] | undefined;
+  readonly workdir?: string | undefined;
+  readonly user?: string | undefined;
+  readonly hostname?: string | undefined;
+  readonly network?: 'host' | 'none' | undefined;
+  readonly interactive?: boolean | undefined;
+  readonly tty?: boolean | undefined;
+  readonly signal?: AbortSignal | undefined;
+  readonly onOutput: (stream: 'stdout' | 'stderr', data: Uint8Array) => void;
+  readonly onEvent?: ProgressSink | undefined;
+}
+
+export interface TransferImageOptions {
+  readonly signal?: AbortSignal | undefined;
+  readonly onEvent?: ProgressSink | undefined;
+}
+
+/** A line of `strake doctor`. */
+export interface DoctorCheck {
+  readonly name: string;
+  readonly ok: boolean;
+  readonly detail: string;
+  readonly hint?: string | undefined;
+}
+
+export interface DoctorReport {
+  readonly checks: readonly DoctorCheck[];
+  /** What a build would use here and why, for example `isolation: oci (runc 1.1.5)`. */
+  readonly choices: readonly { readonly what: string; readonly choice: string; readonly why: string }[];
+  /** Things that a crash left behind (paths); removed where `fix` was asked for. */
+  readonly leftovers: readonly string[];
+}
+
+export interface CallResult {
+  /** Text for people. */
+  readonly text: string;
+  /** The same as data: what `format=json` prints. */
+  readonly json: unknown;
+  /** Not 0 where the call found errors (`check` with `error=true` and warnings). */
+  readonly exitCode: number;
+}
+
+/**
+ * Builds and handles images on one store. Several calls may run at once.
+ * Every method throws StrakeError for what a user can meet.
+ */
+export interface Engine {
+  build(options: BuildOptions): Promise<BuildResult>;
+  /** `--call`: `check`, `outline` or `targets` of a Dockerfile, without building. */
+  call(method: 'check' | 'outline' | 'targets', options: BuildOptions): Promise<CallResult>;
+  pull(name: string, options?: TransferImageOptions & { readonly platform?: string | undefined }): Promise<ImageSummary>;
+  push(name: string, options?: TransferImageOptions): Promise<Descriptor>;
+  images(): Promise<readonly ImageSummary[]>;
+  /** By name, or by a prefix of the manifest's or config's digest. */
+  inspect(name: string): Promise<ImageDetails>;
+  tag(source: string, target: string): Promise<void>;
+  /** Removes a name; the data goes with garbage collection. */
+  remove(name: string): Promise<void>;
+  /** Runs an image in an ephemeral container; resolves to its exit code. */
+  run(options: RunImageOptions): Promise<number>;
+  doctor(options?: { readonly fix?: boolean }): Promise<DoctorReport>;
+  close(): Promise<void>;
+}
+
+export interface EngineOptions {
+  /** Folder of the store; default `$STRAKE_ROOT`, else `/var/lib/strake` for root, else `$XDG_DATA_HOME/strake`. */
+  readonly root?: string | undefined;
+  readonly isolation?: 'auto' | 'oci' | 'native' | 'chroot' | undefined;
+  readonly snapshotter?: 'auto' | 'overlay' | 'copy' | undefined;
+  /** Registries (host[:port]) to talk to over plain http, or https without a valid certificate. */
+  readonly insecureRegistries?: readonly string[] | undefined;
+  /** Steps that run at once; default: the number of cores. */
+  readonly maxParallelism?: number | undefined;
+}

@@ -1,0 +1,99 @@
+/** What must be mounted to see a file tree. The same shape as the store's MountSpec; packages do not meet, so it stands here again. */
+export type MountSpec =
+  | {
+      readonly kind: 'overlay';
+      /** Topmost first. */
+      readonly lower: readonly string[];
+      readonly upper?: string | undefined;
+      readonly work?: string | undefined;
+      readonly options: readonly string[];
+    }
+  | { readonly kind: 'bind'; readonly source: string; readonly readOnly: boolean };
+
+/** Something to be seen inside the container besides its root file system. `target` is absolute and clean; links in it are resolved inside the root by the executor. */
+export type ContainerMount =
+  /** `path` below a mounted tree, resolved by the caller: no component of it is a link. A writable one discards its changes. */
+  | {
+      readonly kind: 'tree';
+      readonly target: string;
+      readonly tree: MountSpec;
+      readonly path: string;
+      readonly readOnly: boolean;
+    }
+  /** A folder or file of this machine: cache mounts, agent sockets. Made by the caller; not reached through links of an image. */
+  | { readonly kind: 'host'; readonly target: string; readonly source: string; readonly readOnly: boolean }
+  /** `size` in bytes. */
+  | { readonly kind: 'tmpfs'; readonly target: string; readonly size?: number | undefined }
+  /** A file that lives in memory only: secrets. */
+  | {
+      readonly kind: 'file';
+      readonly target: string;
+      readonly content: Uint8Array;
+      readonly mode: number;
+      readonly uid: number;
+      readonly gid: number;
+    };
+
+/** Bytes per second and such are not here: limits of one step. */
+export interface Limits {
+  readonly memoryBytes?: number | undefined;
+  readonly cpus?: number | undefined;
+  readonly pids?: number | undefined;
+}
+
+/** One ephemeral container. */
+export interface ContainerSpec {
+  /** The root file system; writable. */
+  readonly root: MountSpec;
+  readonly args: readonly string[];
+  /** `NAME=value`, exactly what the process gets. */
+  readonly env: readonly string[];
+  /** Absolute; exists in the root. */
+  readonly cwd: string;
+  readonly user: { readonly uid: number; readonly gid: number; readonly additionalGids: readonly number[] };
+  readonly hostname: string;
+  readonly mounts: readonly ContainerMount[];
+  readonly network: 'host' | 'none';
+  /** `insecure`: all capabilities, no seccomp, no masked paths. */
+  readonly security: 'sandbox' | 'insecure';
+  readonly extraHosts: readonly { readonly name: string; readonly address: string }[];
+  readonly ulimits: readonly { readonly name: string; readonly soft: number; readonly hard: number }[];
+  /** Bytes of /dev/shm. */
+  readonly shmSize: number;
+  readonly limits?: Limits | undefined;
+  /** `none`: /dev/null. `inherit`: this process's stdin, for `strake run -i`. */
+  readonly stdin: 'none' | 'inherit';
+  /** A terminal for `strake run -t`; needs stdin `inherit`. */
+  readonly tty?: boolean | undefined;
+}
+
+/** How the container's first process ended. */
+export interface ExitStatus {
+  /** 0 to 255; 128 + signal where a signal ended it, as shells count. */
+  readonly exitCode: number;
+  readonly signal?: string | undefined;
+}
+
+export interface RunOptions {
+  readonly signal?: AbortSignal | undefined;
+  readonly onOutput: (stream: 'stdout' | 'stderr', data: Uint8Array) => void;
+}
+
+/**
+ * Runs containers. Everything that a run mounts or starts is gone when its promise settles, also after an abort.
+ * Mount points that the run had to make in the root and that are still empty afterwards are removed again.
+ */
+export interface Executor {
+  readonly name: 'oci' | 'native' | 'chroot';
+  run(spec: ContainerSpec, options: RunOptions): Promise<ExitStatus>;
+}
+
+/** The answer of one probe, for `strake doctor`. */
+export interface Capability {
+  readonly name: string;
+  readonly available: boolean;
+  /** What was tried and what came of it, in one line. */
+  readonly detail: string;
+  /** The one command or setting that would make it available. */
+  readonly hint?: string | undefined;
+}

@@ -1,0 +1,243 @@
+import type { ByteStream, Descriptor, Digest } from '@strake/core';
+
+/** Content-addressed bytes on disk (`blobs/sha256/<hex>`). Every method is safe against other processes on the same store. */
+export interface BlobStore {
+  /** Size in bytes, or undefined where there is no such blob. */
+  size(digest: Digest): Promise<number | undefined>;
+  /** Absolute path of a blob that is there; its content never changes. For positioned reads. */
+  path(digest: Digest): string;
+  /** A part (`start` inclusive, `end` exclusive) or all of a blob. @throws StrakeError `BLOB_NOT_FOUND` */
+  open(digest: Digest, range?: { readonly start?: number; readonly end?: number }): ByteStream;
+  /** A small blob in memory. @throws StrakeError `BLOB_NOT_FOUND`, `TOO_LARGE` */
+  read(digest: Digest, limit: number): Promise<Buffer>;
+  /** Stores a stream: temporary file, digest and size checked, rename. @throws StrakeError `DIGEST_MISMATCH`, `DISK_FULL` */
+  put(
+    content: ByteStream | Uint8Array | string,
+    expected?: { readonly digest?: Digest; readonly size?: number },
+    signal?: AbortSignal,
+  ): Promise<{ readonly digest: Digest; readonly size: number }>;
+}
+
+export type EntryType = 'file' | 'directory' | 'symlink' | 'hardlink' | 'char' | 'block' | 'fifo';
+
+/** The facts of one path in a layer. */
+export interface EntryFacts {
+  /** Relative to the root, `/`-separated, no leading or trailing slash, no `.` or `..`; the root itself is ''. */
+  readonly path: string;
+  readonly type: EntryType;
+  /** Permission bits with setuid, setgid and sticky: 0 to 0o7777. */
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  /** Bytes of content; 0 for all but files. */
+  readonly size: number;
+  /** Whole seconds since 1970. */
+  readonly mtime: number;
+  /** Target of a symlink as written, or path (as `path`) of a hard link's target in the same layer. */
+  readonly link?: string | undefined;
+  readonly device?: { readonly major: number; readonly minor: number } | undefined;
+  /** Extended attributes by name, values as latin1 (byte for byte) strings. */
+  readonly xattrs?: Readonly<Record<string, string>> | undefined;
+}
+
+/** Where the content of a file that goes into a layer is read from. */
+export type ContentSource =
+  /**
+   * A file below a folder of this machine, opened component by component without following links.
+   * Where `digest` is given, the content is compared with it while it is read: what a key was made of is what is stored.
+   */
+  | { readonly kind: 'file'; readonly root: string; readonly path: string; readonly digest?: Digest | undefined }
+  /** A range of a blob of this store: a file within another layer's tar. */
+  | { readonly kind: 'blob'; readonly blob: Digest; readonly offset: number; readonly digest?: Digest | undefined }
+  | { readonly kind: 'bytes'; readonly bytes: Uint8Array };
+
+/** An entry to be written to a layer. A whiteout removes a path of the layers below; an opaque folder hides all that they have in it. */
+export type LayerEntry =
+  | (EntryFacts & { readonly content?: ContentSource | undefined; readonly opaque?: boolean | undefined })
+  | { readonly path: string; readonly type: 'whiteout' };
+
+/** What is known of a layer. */
+export interface LayerInfo {
+  readonly diffId: Digest;
+  /** Bytes of the uncompressed tar. */
+  readonly size: number;
+  /** Compressed forms that are in the store. */
+  readonly compressed: readonly Descriptor[];
+}
+
+/** A path in the merged view of a chain of layers. */
+export interface ViewEntry extends EntryFacts {
+  /** The layer that the entry comes from. */
+  readonly layer: Digest;
+  /** sha256 of a file's content; undefined for all but files. A hard link is shown as the file that it is (type `file`), with `inode` equal for all its names. */
+  readonly digest?: Digest | undefined;
+  /** Position of a file's content in the layer's uncompressed tar. */
+  readonly offset?: number | undefined;
+  /** Identity of the file among hard links: `<diffId>:<path of the first name>`. */
+  readonly inode?: string | undefined;
+}
+
+/**
+ * The file tree of a chain of layers, read from their indexes: nothing is unpacked and the kernel resolves no path.
+ * Paths as in {@link EntryFacts.path}. All methods are synchronous: the indexes are loaded when the view is made.
+ */
+export interface TreeView {
+  readonly chain: readonly Digest[];
+  /** The entry at exactly this path (links are not followed, parents must be folders), or undefined. '' is the root, always a directory. */
+  lookup(path: string): ViewEntry | undefined;
+  /** Names in a folder, sorted by bytes; empty where it is no folder. */
+  list(path: string): readonly string[];
+  /**
+   * The path with all links followed inside the root (`..` stops at the root), the last component too unless `nofollow`.
+   * Missing components are kept as they are. @throws StrakeError `LINK_LOOP` after 255 links
+   */
+  resolve(path: string, options?: { readonly nofollow?: boolean }): string;
+  /** The entry and all below it, parents before children, sorted by bytes within a folder. */
+  walk(path: string): Iterable<ViewEntry>;
+  /** The content of a file entry. */
+  open(entry: ViewEntry): ByteStream;
+  /** The content of a small file entry. @throws StrakeError `TOO_LARGE` */
+  read(entry: ViewEntry, limit: number): Promise<Buffer>;
+  /** How to put a file entry's content into another layer. */
+  source(entry: ViewEntry): ContentSource;
+}
+
+/** Layers by diff ID: their tars, indexes, compressed forms. */
+export interface LayerStore {
+  info(diffId: Digest): Promise<LayerInfo | undefined>;
+  /**
+   * Writes a layer as an uncompressed tar (a blob whose digest is the diff ID) with its index, on a worker thread.
+   * Entries come parents first. @throws StrakeError `SOURCE_CHANGED` where a content source no longer has the digest or size stated
+   */
+  write(entries: Iterable<LayerEntry> | AsyncIterable<LayerEntry>, signal?: AbortSignal): Promise<LayerInfo>;
+  /**
+   * Makes a layer of an image usable: its blob (compressed or not, fetched with `fetch` where the store lacks it) is
+   * decompressed, its diff ID checked, its entries validated as hostile input, its index written.
+   * @throws StrakeError `LAYER_INVALID`, `DIGEST_MISMATCH`
+   */
+  import(
+    diffId: Digest,
+    blob: Descriptor,
+    fetch: (signal?: AbortSignal) => ByteStream,
+    signal?: AbortSignal,
+  ): Promise<LayerInfo>;
+  /** The merged view of layers that are usable, lowest first. @throws StrakeError `LAYER_NOT_FOUND` */
+  view(chain: readonly Digest[]): Promise<TreeView>;
+  /** The uncompressed tar of a layer. */
+  tar(diffId: Digest): ByteStream;
+  /** The layer's compressed form, made where there is none (once; the bytes are the same on every machine). */
+  compress(diffId: Digest, compression: 'gzip' | 'zstd', signal?: AbortSignal, level?: number): Promise<Descriptor>;
+  /** Notes that BLOB is a compressed form of the layer. */
+  addCompressed(diffId: Digest, blob: Descriptor): Promise<void>;
+}
+
+/** What must be mounted to see a file tree; see mount(8). */
+export type MountSpec =
+  | {
+      readonly kind: 'overlay';
+      /** Topmost first. Folders. */
+      readonly lower: readonly string[];
+      /** Absent for a read-only mount. */
+      readonly upper?: string | undefined;
+      readonly work?: string | undefined;
+      /** Further mount options, for example `userxattr`. */
+      readonly options: readonly string[];
+    }
+  | { readonly kind: 'bind'; readonly source: string; readonly readOnly: boolean };
+
+/** A writable file tree on top of a chain, for one RUN. */
+export interface Snapshot {
+  readonly id: string;
+  readonly mount: MountSpec;
+}
+
+/**
+ * Unpacked trees and writable snapshots. Runs where mounts, ownership and device nodes are allowed: in the agent process.
+ * Folders of a snapshot are written by its one user only.
+ */
+export interface Snapshotter {
+  readonly name: 'overlay' | 'copy';
+  /**
+   * A writable snapshot on top of PARENT: what is unpacked already is used, the rest unpacked now.
+   * `parent` lists layers lowest first: diff IDs, or ids of frozen snapshots whose layers are still being written.
+   */
+  prepare(parent: readonly (Digest | { readonly snapshot: string })[], signal?: AbortSignal): Promise<Snapshot>;
+  /** A read-only mount of a chain, for bind mounts. */
+  mountReadOnly(chain: readonly (Digest | { readonly snapshot: string })[], signal?: AbortSignal): Promise<MountSpec>;
+  /** No writing from here on; the snapshot may serve as a parent while `commit` reads it. */
+  freeze(id: string): Promise<void>;
+  /** Turns what was written on a frozen snapshot into a layer; its tree becomes the layer's unpacked tree. */
+  commit(id: string, signal?: AbortSignal): Promise<LayerInfo>;
+  /** Forgets a snapshot that will not be committed. */
+  discard(id: string): Promise<void>;
+  /** Removes a folder of the store whatever owners and modes its files have. */
+  removeTree(path: string): Promise<void>;
+}
+
+/** A named image in the local store. `name` is canonical (core's canonicalName). */
+export interface ImageRecord {
+  readonly name: string;
+  readonly target: Descriptor;
+  /** Milliseconds since 1970. */
+  readonly updated: number;
+}
+
+/** Names of images. */
+export interface ReferenceStore {
+  get(name: string): Promise<ImageRecord | undefined>;
+  list(): Promise<readonly ImageRecord[]>;
+  set(name: string, target: Descriptor): Promise<void>;
+  remove(name: string): Promise<boolean>;
+}
+
+/** Small JSON documents by key: the solver's cache records (`cache/`). */
+export interface RecordStore {
+  get<T>(key: Digest): Promise<T | undefined>;
+  /** Notes for garbage collection that the record was used. */
+  touch(key: Digest): void;
+  put(key: Digest, record: unknown): Promise<void>;
+  remove(key: Digest): Promise<void>;
+  list(): AsyncIterable<{ readonly key: Digest; readonly used: number; readonly record: unknown }>;
+}
+
+/** The facts that a remembered content digest holds for. Times in nanoseconds. */
+export interface FileStamp {
+  readonly size: number;
+  readonly mtime: bigint;
+  readonly ctime: bigint;
+  readonly inode: bigint;
+  readonly mode: number;
+}
+
+/** Content digests of one context's files from earlier builds (`contexts/`). */
+export interface DigestCache {
+  /** The digest of the file at PATH where its facts are what they were, and old enough then to prove anything. */
+  get(path: string, stamp: FileStamp): Digest | undefined;
+  set(path: string, stamp: FileStamp, digest: Digest): void;
+  /** Writes what changed; paths not asked for since loading under a folder that was scanned whole are dropped. */
+  save(): Promise<void>;
+}
+
+/** A lock or hold of this process, given back by `release` or by the process's end. */
+export interface Lease {
+  release(): Promise<void>;
+}
+
+/** Everything on disk, opened. */
+export interface Store {
+  readonly root: string;
+  readonly blobs: BlobStore;
+  readonly layers: LayerStore;
+  readonly references: ReferenceStore;
+  readonly records: RecordStore;
+  digestCache(context: string): Promise<DigestCache>;
+  /** The folder of a cache mount, made where it is new. */
+  cacheMount(id: string): Promise<string>;
+  /** A folder for temporary files on the store's file system, removed with the lease or, after a crash, by the next command. */
+  temporary(prefix: string): Promise<{ readonly path: string; remove(): Promise<void> }>;
+  /** Keeps garbage collection away from what is in use: a digest, a snapshot id, a record key. */
+  lease(what: readonly string[]): Promise<Lease>;
+  /** An exclusive lock between processes and within this one, for example of a step's key or a cache mount. */
+  lock(name: string, signal?: AbortSignal): Promise<Lease>;
+  close(): Promise<void>;
+}

@@ -1,0 +1,52 @@
+import { SystemCallError } from './errors.js';
+import { callLibc } from './libc.js';
+
+const LIST = 'int64_t llistxattr(const char *path, _Out_ uint8_t *list, uint64_t size)';
+const GET = 'int64_t lgetxattr(const char *path, const char *name, _Out_ uint8_t *value, uint64_t size)';
+const SET = 'int lsetxattr(const char *path, const char *name, const uint8_t *value, uint64_t size, int flags)';
+const REMOVE = 'int lremovexattr(const char *path, const char *name)';
+
+/** Calls READ with a buffer that is made larger until the answer fits (an attribute may grow between two calls). */
+function grow(scratch: Buffer, read: (buffer: Buffer) => number): Buffer {
+  for (let buffer = scratch; ; buffer = Buffer.allocUnsafe(buffer.length * 4)) {
+    try {
+      return buffer.subarray(0, read(buffer));
+    } catch (error) {
+      if (!(error instanceof SystemCallError && error.code === 'ERANGE') || buffer.length > 1 << 20) throw error;
+    }
+  }
+}
+
+const scratch = Buffer.allocUnsafe(4096);
+
+/** llistxattr(2): the names of the extended attributes of PATH itself (links are not followed). None where the file system has none. */
+export function listXattrs(path: string): string[] {
+  let names: Buffer;
+  try {
+    names = grow(scratch, (buffer) => callLibc('llistxattr', path, LIST, path, buffer, buffer.length));
+  } catch (error) {
+    if (error instanceof SystemCallError && (error.code === 'ENOTSUP' || error.code === 'EOPNOTSUPP')) return [];
+    throw error;
+  }
+  return names.length === 0 ? [] : names.toString('utf8').slice(0, -1).split('\0');
+}
+
+/** lgetxattr(2): the value of an extended attribute; undefined where PATH has none of that name. */
+export function getXattr(path: string, name: string): Buffer | undefined {
+  try {
+    return Buffer.from(grow(scratch, (buffer) => callLibc('lgetxattr', path, GET, path, name, buffer, buffer.length)));
+  } catch (error) {
+    if (error instanceof SystemCallError && ['ENODATA', 'ENOTSUP', 'EOPNOTSUPP'].includes(error.code)) return undefined;
+    throw error;
+  }
+}
+
+/** lsetxattr(2). @throws SystemCallError */
+export function setXattr(path: string, name: string, value: Uint8Array): void {
+  callLibc('lsetxattr', path, SET, path, name, value, value.length, 0);
+}
+
+/** lremovexattr(2). @throws SystemCallError */
+export function removeXattr(path: string, name: string): void {
+  callLibc('lremovexattr', path, REMOVE, path, name);
+}
