@@ -1,0 +1,15 @@
+export { Solver } from './solver.js';
+export type {
+  CacheRecord,
+  Input,
+  KeyParts,
+  MissReason,
+  RecordAccess,
+  RecordedParts,
+  ResultCodec,
+  RunContext,
+  Solved,
+  SolverHooks,
+  SolverOptions,
+  Vertex,
+} from './types.js';
