@@ -1,0 +1,151 @@
+import fs from 'node:fs';
+import path from 'node:path';
+
+import { errnoOf, isStrakeError } from '@strake/core';
+import { attachMount, closeDescriptor, MountAttribute, openAt2, OpenFlag, ResolveFlag } from '@strake/sys';
+
+import { mountFailed, mountTargetInvalid } from './errors.js';
+import { bindMount, memoryMount, mountTree } from './mount-points.js';
+import { walkRoot, type Stub } from './root-walk.js';
+import type { ContainerMount, ContainerSpec, MountSpec } from './types.js';
+import { inUserNamespace } from './user-namespace.js';
+
+interface Place {
+  /** A descriptor of the root. */
+  readonly root: number;
+  /** A folder in memory. */
+  readonly folder: string;
+  /** A folder on disk for changes to be thrown away. */
+  readonly discarded: string;
+  readonly created: (stub: Stub) => void;
+}
+
+const { readonly, nosuid, nodev } = MountAttribute;
+
+/** Mounts what the step asks for, parents before what lies in them. @throws StrakeError `MOUNT_FAILED`, `MOUNT_TARGET_INVALID` */
+export function mountUserMounts(spec: ContainerSpec, place: Place): void {
+  const depth = (mount: ContainerMount): number => mount.target.split('/').length;
+  const sorted = [...spec.mounts].sort(
+    (a, b) => depth(a) - depth(b) || (a.target < b.target ? -1 : Number(a.target > b.target)),
+  );
+  for (const [i, mount] of sorted.entries()) {
+    const { fd, kind } = prepare(mount, i, place);
+    mountOnto(place.root, mount.target, kind, place.created, fd);
+  }
+}
+
+/**
+ * Attaches the mount MOUNT (a descriptor, closed by this) at TARGET inside ROOT, which is made where it is missing.
+ * @throws StrakeError `MOUNT_TARGET_INVALID`
+ */
+export function mountOnto(
+  root: number,
+  target: string,
+  kind: Stub['kind'],
+  created: (stub: Stub) => void,
+  mount: number,
+): void {
+  let at: number | undefined;
+  try {
+    const place = walkRoot(root, target, { create: kind, created });
+    at = place.fd;
+    if (place.path === '/') throw mountTargetInvalid(target, 'it is the root');
+    if (/^\/(proc|sys)(\/|$)/.test(place.path)) throw mountTargetInvalid(target, 'it lies in /proc or /sys');
+    if (place.kind !== kind)
+      throw mountTargetInvalid(
+        target,
+        kind === 'file' ? 'a folder is there, and a file is mounted' : 'it is no folder',
+      );
+    attachMount(mount, at);
+  } catch (error) {
+    if (isStrakeError(error)) throw error;
+    const why = {
+      ELOOP: 'its links lead in a circle',
+      ENAMETOOLONG: 'its name is too long',
+      ENOTDIR: 'a part of it is no folder',
+      EROFS: 'it is missing, and lies in a read-only mount',
+    };
+    const code = errnoOf(error) ?? '';
+    throw mountTargetInvalid(
+      target,
+      why[code as keyof typeof why] ?? (error instanceof Error ? error.message : code),
+      error,
+    );
+  } finally {
+    if (at !== undefined) closeDescriptor(at);
+    closeDescriptor(mount);
+  }
+}
+
+function prepare(mount: ContainerMount, index: number, place: Place): { fd: number; kind: Stub['kind'] } {
+  try {
+    switch (mount.kind) {
+      case 'tmpfs':
+        return { fd: memoryMount('1777', mount.size, nosuid | nodev), kind: 'folder' };
+      case 'host': {
+        const fd = bindMount(mount.source, nosuid | nodev | (mount.readOnly ? readonly : 0), true);
+        return { fd, kind: fs.statSync(mount.source).isDirectory() ? 'folder' : 'file' };
+      }
+      case 'file': {
+        const file = path.join(place.folder, 'files', String(index));
+        fs.writeFileSync(file, mount.content, { mode: 0o600 });
+        fs.chownSync(file, mount.uid, mount.gid);
+        fs.chmodSync(file, mount.mode & 0o7777);
+        return { fd: bindMount(file, readonly | nosuid | nodev), kind: 'file' };
+      }
+      case 'tree':
+        return prepareTree(mount, index, place);
+    }
+  } catch (error) {
+    throw isStrakeError(error) ? error : mountFailed(`what belongs at ${mount.target}`, error);
+  }
+}
+
+function prepareTree(
+  mount: Extract<ContainerMount, { kind: 'tree' }>,
+  index: number,
+  place: Place,
+): { fd: number; kind: Stub['kind'] } {
+  const at = path.join(place.folder, `tree-${index}`);
+  fs.mkdirSync(at);
+  const spec = mount.readOnly ? mount.tree : throwaway(mount.tree, path.join(place.discarded, String(index)));
+  mountTree(spec, at, path.join(place.folder, 'empty'), nodev);
+  const tree = fs.openSync(at, fs.constants.O_RDONLY | fs.constants.O_DIRECTORY);
+  let source: number | undefined;
+  try {
+    const inside =
+      mount.path
+        .split('/')
+        .filter((name) => name !== '' && name !== '.')
+        .join('/') || '.';
+    const walk = ResolveFlag.beneath | ResolveFlag.noSymlinks | ResolveFlag.noMagicLinks;
+    source = openAt2(tree, inside, OpenFlag.path | OpenFlag.nofollow, walk);
+    const facts = fs.fstatSync(source);
+    if (!facts.isDirectory() && !facts.isFile())
+      throw mountTargetInvalid(mount.target, 'its source is neither file nor folder');
+    return {
+      fd: bindMount(source, nodev | (mount.readOnly ? readonly : 0)),
+      kind: facts.isDirectory() ? 'folder' : 'file',
+    };
+  } finally {
+    if (source !== undefined) closeDescriptor(source);
+    fs.closeSync(tree);
+  }
+}
+
+/** TREE with an upper layer that is thrown away with FOLDER. */
+function throwaway(tree: MountSpec, folder: string): MountSpec {
+  const upper = path.join(folder, 'upper');
+  const work = path.join(folder, 'work');
+  fs.mkdirSync(upper, { recursive: true });
+  fs.mkdirSync(work);
+  const lower =
+    tree.kind === 'bind' ? [tree.source] : [...(tree.upper === undefined ? [] : [tree.upper]), ...tree.lower];
+  for (const below of lower.slice(0, 1)) {
+    const facts = fs.statSync(below);
+    fs.chownSync(upper, facts.uid, facts.gid);
+    fs.chmodSync(upper, facts.mode & 0o7777);
+  }
+  const options = tree.kind === 'overlay' ? tree.options : inUserNamespace() ? ['userxattr'] : [];
+  return { kind: 'overlay', lower, upper, work, options };
+}
