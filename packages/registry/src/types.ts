@@ -49,3 +49,16 @@ export interface RegistryClient {
   ): Promise<void>;
   close(): Promise<void>;
 }
+
+/** What this package's client can do beyond what building needs. */
+export interface DistributionClient extends RegistryClient {
+  /** All tags of a repository, in the registry's order. */
+  tags(reference: ImageReference, options?: TransferOptions): Promise<string[]>;
+  /** The manifests that name DIGEST as their subject: by the referrers API, else by the tag that stands in for it. */
+  referrers(reference: ImageReference, digest: Digest, options?: TransferOptions): Promise<Descriptor[]>;
+  /**
+   * Resolves where the registry lets one in with the credentials that the store has for it.
+   * @throws StrakeError `REGISTRY_UNAUTHORIZED`, `REGISTRY_DENIED`, `REGISTRY_UNREACHABLE`, `REGISTRY_ERROR`
+   */
+  ping(registry: string, options?: TransferOptions): Promise<void>;
+}
