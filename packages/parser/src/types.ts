@@ -13,13 +13,15 @@ export interface Heredoc {
   readonly fileDescriptor: number;
   /** The body as it is in the image: tabs stripped where `<<-` asks for it, not yet expanded. */
   readonly content: string;
+  /** The lines as written, tabs included: what a shell that reads the heredoc itself is given. */
+  readonly raw: string;
   /** Whether variables in the body are expanded (the delimiter bears no quotes). */
   readonly expand: boolean;
   /** Whether `<<-` was written. */
   readonly chomp: boolean;
 }
 
-/** A command in JSON (`exec`) or shell form. In shell form `args` holds the one line as written (continuations joined). */
+/** A command in JSON (`exec`) or shell form. In shell form `args` holds the one line as written (continuations joined; empty where nothing stands behind the instruction). */
 export interface Command {
   readonly form: 'exec' | 'shell';
   readonly args: readonly string[];
@@ -28,6 +30,8 @@ export interface Command {
 }
 
 interface InstructionBase {
+  /** The name of the instruction in the spelling of the file. */
+  readonly keyword: string;
   /** The whole instruction as one line: continuations joined, comments dropped, spelling kept. Heredoc bodies are not in it. */
   readonly original: string;
   readonly location: SourceLocation;
@@ -56,6 +60,8 @@ export interface FromInstruction extends InstructionBase {
   readonly platform: string | undefined;
   /** In small letters. */
   readonly name: string | undefined;
+  /** The words `AS name` in the spelling of the file. */
+  readonly as: { readonly keyword: string; readonly name: string } | undefined;
 }
 export interface ArgInstruction extends InstructionBase {
   readonly kind: 'ARG';
@@ -174,7 +180,9 @@ export interface Dockerfile {
   /** The ARGs before the first FROM. */
   readonly globalArgs: readonly ArgInstruction[];
   readonly stages: readonly Stage[];
-  /** What the rules that need only the text have found. */
+  /** The lines that end an instruction with an empty line among its continued ones. */
+  readonly emptyContinuations: readonly number[];
+  /** What the rules that need only the text have found. `lint` finds them again, and the others. */
   readonly warnings: readonly LintWarning[];
 }
 
@@ -217,6 +225,8 @@ export interface Environment {
 /** What an expansion made of a word. */
 export interface Expansion {
   readonly text: string;
+  /** Names of variables that were used and are set. */
+  readonly matched: readonly string[];
   /** Names of variables that were used and are not set. */
   readonly unmatched: readonly string[];
 }

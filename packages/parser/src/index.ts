@@ -1,0 +1,15 @@
+export { createExpander, expandHeredoc, mapEnvironment } from './expand.js';
+export type { Expander } from './expand.js';
+export { detectSyntax } from './directives.js';
+export { dumpTree } from './dump.js';
+export type { TreeDump } from './dump.js';
+export type { ParserErrorCode } from './errors.js';
+export { goMatch } from './go-match.js';
+export { parseIgnoreFile } from './ignore-file.js';
+export { mountSource, parseMount } from './mount.js';
+export { parseDockerfile, parseOnbuildTrigger } from './parse.js';
+export type { ParseOptions } from './parse.js';
+export { createPatternMatcher } from './pattern-matcher.js';
+export type { DirectoryMatch, PatternMatcher } from './pattern-matcher.js';
+export { cleanPath } from './text.js';
+export type * from './types.js';
