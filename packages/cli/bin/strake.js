@@ -1,10 +1,53 @@
 #!/usr/bin/env node
-import module from 'node:module';
+'use strict';
+// CommonJS, and the bundle with it: loading ES modules costs 6 ms more of the few that a cached build takes.
+const fs = require('node:fs');
+const module_ = require('node:module');
+const path = require('node:path');
+const vm = require('node:vm');
+
+const bundle = path.join(__dirname, '../dist/strake.cjs');
+
+/** Node 20 has no compile cache of its own: V8's code cache, kept beside the bundle, spares 13 ms of compiling it. */
+function loadWithCodeCache() {
+  const cacheFile = `${bundle}.${process.version}-${process.arch}.cache`;
+  const code = fs.readFileSync(bundle, 'latin1'); // esbuild writes ASCII
+  let cachedData;
+  try {
+    // V8 compares only lengths: a cache older than the bundle must not be tried.
+    if (fs.statSync(cacheFile).mtimeMs >= fs.statSync(bundle).mtimeMs) cachedData = fs.readFileSync(cacheFile);
+  } catch {
+    cachedData = undefined;
+  }
+  const script = new vm.Script(`(function (exports, require, module, __filename, __dirname) {${code}\n})`, {
+    filename: bundle,
+    cachedData,
+    importModuleDynamically: vm.constants.USE_MAIN_CONTEXT_DEFAULT_LOADER,
+  });
+  if (cachedData === undefined || script.cachedDataRejected) {
+    process.once('exit', () => {
+      const temporary = `${cacheFile}.${process.pid}`;
+      try {
+        fs.writeFileSync(temporary, script.createCachedData());
+        fs.renameSync(temporary, cacheFile);
+      } catch {
+        fs.rmSync(temporary, { force: true }); // a package folder that may not be written: slower, that is all
+      }
+    });
+  }
+  const main = { exports: {} };
+  script.runInThisContext()(main.exports, module_.createRequire(bundle), main, bundle, path.dirname(bundle));
+}
 
 const [major, minor] = process.versions.node.split('.').map(Number);
 if (major < 20 || (major === 20 && minor < 19)) {
   process.stderr.write(`strake needs Node 20.19 or newer; this is ${process.version}\n`);
-  process.exit(1);
+  process.exitCode = 1;
+} else if (!fs.existsSync(bundle)) {
+  import('../dist/src/strake.js'); // not bundled: a checkout in which only tsc has run
+} else if (module_.enableCompileCache) {
+  module_.enableCompileCache();
+  require(bundle);
+} else {
+  loadWithCodeCache();
 }
-module.enableCompileCache?.();
-await import('../dist/strake.js');

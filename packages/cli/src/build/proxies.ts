@@ -1,0 +1,39 @@
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { emptyRecord } from '../args/values.js';
+
+const KEYS: Readonly<Record<string, string>> = {
+  httpProxy: 'HTTP_PROXY',
+  httpsProxy: 'HTTPS_PROXY',
+  noProxy: 'NO_PROXY',
+  ftpProxy: 'FTP_PROXY',
+  allProxy: 'ALL_PROXY',
+};
+
+function record(value: unknown): Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
+}
+
+/**
+ * The proxy build arguments that docker's config.json (`proxies.default`) gives every build, in both spellings. A file that is
+ * missing or damaged gives none: it is the registry client's part to complain about it.
+ */
+export function proxyArguments(env: Readonly<Record<string, string | undefined>>): Record<string, string> {
+  const folder = env['DOCKER_CONFIG'] || (env['HOME'] ? path.join(env['HOME'], '.docker') : undefined);
+  const result = emptyRecord();
+  if (folder === undefined) return result;
+  let config: unknown;
+  try {
+    config = JSON.parse(readFileSync(path.join(folder, 'config.json'), 'utf8'));
+  } catch {
+    return result;
+  }
+  const proxies = record(record(record(config)['proxies'])['default']);
+  for (const [key, name] of Object.entries(KEYS)) {
+    const value = proxies[key];
+    if (typeof value !== 'string' || value === '') continue;
+    result[name] = value;
+    result[name.toLowerCase()] = value;
+  }
+  return result;
+}

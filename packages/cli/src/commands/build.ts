@@ -1,0 +1,102 @@
+import { rmSync } from 'node:fs';
+import path from 'node:path';
+import { isStrakeError, StrakeError, type ProgressEvent } from '@strake/core';
+import type { BuildOptions, BuildResult, Engine } from '@strake/engine';
+import { engineOptions } from '../args/engine-flags.js';
+import { ignoredFlags, type Arguments } from '../args/parse.js';
+import { BUILD_FLAGS } from '../build/flags.js';
+import { buildOptions, callOf, type Call } from '../build/options.js';
+import { writeResultFile } from '../build/result-file.js';
+import type { Command } from '../command.js';
+import { fileUnwritable, usage } from '../errors.js';
+import { writeLine, type Io } from '../io.js';
+import { imageId, summary, warningLines } from '../print/summary.js';
+import { progressKind } from '../progress/choose.js';
+import { createRenderer, startDisplay, type ProgressKind, type Renderer } from '../progress/display.js';
+import type { Warning } from '../progress/state.js';
+
+async function call(engine: Engine, { method, json }: Call, options: BuildOptions, io: Io): Promise<number> {
+  const result = await engine.call(method, options);
+  const text = json ? JSON.stringify(result.json, undefined, 2) : result.text;
+  io.stdout.write(text === '' || text.endsWith('\n') ? text : `${text}\n`);
+  return result.exitCode;
+}
+
+/** Removes what an earlier build wrote, so that a failed build leaves no id that is not its own. */
+function removeStale(file: string | undefined, cwd: string): void {
+  if (file === undefined) return;
+  try {
+    rmSync(path.resolve(cwd, file), { force: true });
+  } catch (error) {
+    throw fileUnwritable(file, error);
+  }
+}
+
+function report(result: BuildResult, args: Arguments, io: Io): void {
+  const id = imageId(result);
+  const iidfile = args.string('iidfile');
+  const metadataFile = args.string('metadata-file');
+  if (iidfile !== undefined && id !== undefined) writeResultFile(iidfile, id, io.cwd);
+  if (metadataFile !== undefined) {
+    writeResultFile(metadataFile, `${JSON.stringify(result.metadata, undefined, 2)}\n`, io.cwd);
+  }
+  if (args.boolean('quiet') && id !== undefined) writeLine(io.stdout, id);
+}
+
+/** ERROR without the step's last output where the display has just shown it. */
+function withoutShownTail(error: unknown, renderer: Renderer): unknown {
+  if (!isStrakeError(error) || error.step === undefined || !renderer.showsTail(error.step)) return error;
+  return new StrakeError({ ...error.toFields(), cause: error.cause, outputTail: undefined });
+}
+
+async function buildShown(engine: Engine, options: BuildOptions, kind: ProgressKind, io: Io): Promise<BuildResult> {
+  const warnings: Warning[] = [];
+  const display = startDisplay(await createRenderer(kind, io), io);
+  const end = (): void => {
+    display.end();
+    if (kind === 'plain' || kind === 'tty') io.stderr.write(warningLines(warnings));
+  };
+  const onEvent = (event: ProgressEvent): void => {
+    if (event.type === 'warning')
+      warnings.push({ rule: event.rule, message: event.message, line: event.location?.line });
+    display.sink(event);
+  };
+  try {
+    const result = await engine.build({ ...options, onEvent });
+    end();
+    if (kind === 'plain' || kind === 'tty') writeLine(io.stderr, summary(result, options.outputs ?? []));
+    return result;
+  } catch (error) {
+    end();
+    throw withoutShownTail(error, display.renderer);
+  }
+}
+
+async function run(args: Arguments, io: Io): Promise<number> {
+  const kind = progressKind(args, io);
+  const wanted = callOf(args);
+  const given = buildOptions(args, { cwd: io.cwd, env: io.env, stdoutIsTerminal: io.stdout.isTerminal });
+  const store = engineOptions(args);
+  for (const line of ignoredFlags(args, BUILD_FLAGS)) writeLine(io.stderr, `warning: ${line}`);
+  const usesStdin = given.context === '-' || given.file === '-';
+  const stdin = usesStdin ? io.stdin() : undefined;
+  if (stdin?.isTTY)
+    throw usage('"-" reads standard input, which is the terminal', 'Redirect it from a file or a pipe.');
+  const options: BuildOptions = { ...given, stdin, signal: io.signal };
+  const engine = await io.createEngine(store);
+  try {
+    if (wanted) return await call(engine, wanted, options, io);
+    removeStale(args.string('iidfile'), io.cwd);
+    report(await buildShown(engine, options, kind, io), args, io);
+    return 0;
+  } finally {
+    await engine.close();
+  }
+}
+
+export const build: Command = {
+  usage: 'build [OPTIONS] CONTEXT',
+  about: 'Builds an image from a Dockerfile. CONTEXT is a folder, a URL, or - for an archive or a Dockerfile on stdin.',
+  flags: BUILD_FLAGS,
+  run,
+};

@@ -1,0 +1,53 @@
+import { StrakeError } from '@strake/core';
+
+/** Codes of the failures that the command line itself finds. */
+export type CliErrorCode =
+  'USAGE' | 'CREDENTIALS_MISSING' | 'FILE_UNWRITABLE' | 'STDIN_USED_TWICE' | 'OUTPUT_TO_TERMINAL' | 'BUILD_MISSING';
+
+function make(code: CliErrorCode, message: string, hint?: string, cause?: unknown): StrakeError {
+  return new StrakeError({ code, message, hint, cause });
+}
+
+/** The arguments make no sense. Ends with exit status 2. */
+export function usage(message: string, hint?: string): StrakeError {
+  return make('USAGE', message, hint);
+}
+
+/** `strake login` without a name or password, and nobody there to ask. */
+export function credentialsMissing(what: string): StrakeError {
+  return make(
+    'CREDENTIALS_MISSING',
+    `no ${what} given, and standard input is not a terminal to ask on`,
+    'Give --username NAME and --password-stdin, and the password on standard input.',
+  );
+}
+
+/** A file that was asked for (`--iidfile`, `--metadata-file`) cannot be written. */
+export function fileUnwritable(file: string, cause: unknown): StrakeError {
+  const why =
+    cause instanceof Error ? cause.message.replace(/^E[A-Z]+: /, '').replace(/, \w+ '.*$/s, '') : String(cause);
+  return make(
+    'FILE_UNWRITABLE',
+    `cannot write ${file}: ${why}`,
+    'Check that its folder exists and may be written.',
+    cause,
+  );
+}
+
+/** Both the context and the Dockerfile are `-`. */
+export function stdinUsedTwice(): StrakeError {
+  return make(
+    'STDIN_USED_TWICE',
+    'the context and the Dockerfile cannot both come from standard input',
+    'Put the Dockerfile into the archive, or give the context as a folder.',
+  );
+}
+
+/** An archive would be written to a terminal. */
+export function outputToTerminal(type: string): StrakeError {
+  return make(
+    'OUTPUT_TO_TERMINAL',
+    `the ${type} output would go to the terminal`,
+    `Name a file (--output type=${type},dest=FILE), or redirect standard output.`,
+  );
+}

@@ -1,0 +1,67 @@
+import { errnoOf, isStrakeError, type StrakeError } from '@strake/core';
+import { harmless, harmlessLines } from '../progress/text.js';
+import { excerpt } from './excerpt.js';
+
+const TAIL_LINES = 20;
+
+/** What the operating system refuses for reasons that lie outside of strake. */
+const SYSTEM: Readonly<Record<string, string>> = {
+  ENOSPC: 'Free some space on the disk, or put the store elsewhere with --root.',
+  EDQUOT: 'Free some of your quota, or put the store elsewhere with --root.',
+  EROFS: 'Put the store onto a disk that may be written, with --root.',
+  EACCES: 'Check who owns it, or put the store elsewhere with --root.',
+  EPERM: 'See strake doctor for what this machine allows.',
+  EMFILE: 'Raise the limit of open files: ulimit -n 4096.',
+  ENFILE: 'The whole machine has too many open files.',
+  ENOMEM: 'Give strake more memory.',
+  EIO: 'The disk reports an error; see the log of the kernel.',
+};
+
+export interface ErrorOptions {
+  /** With stack trace and causes. */
+  readonly debug: boolean;
+  /** Whether the command was interrupted: then the interruption is the reason, whatever the error says. */
+  readonly cancelled?: boolean;
+}
+
+function known(error: StrakeError): string {
+  let out = `error: ${harmlessLines(error.message)}\n`;
+  if (error.step !== undefined && !error.message.includes(error.step)) out += `  in step ${harmless(error.step)}\n`;
+  if (error.location) out += `\n${excerpt(error.location)}`;
+  const tail = error.outputTail?.replace(/\n+$/, '');
+  if (tail) {
+    const lines = tail.split('\n').slice(-TAIL_LINES);
+    out += `\nlast lines of the step's output:\n${lines.map((line) => `  | ${harmless(line)}`.trimEnd()).join('\n')}\n`;
+  }
+  if (error.hint) out += `${error.location || tail ? '\n' : ''}hint: ${harmlessLines(error.hint)}\n`;
+  return out;
+}
+
+function bug(error: unknown, options: ErrorOptions): string {
+  const message = error instanceof Error ? error.message : String(error);
+  const first = `error: this is a bug in strake: ${harmlessLines(message)}\n`;
+  return options.debug
+    ? first
+    : `${first}hint: Please report it, with the Dockerfile and what the same command prints with STRAKE_DEBUG=1.\n`;
+}
+
+function debugInfo(error: unknown): string {
+  let out = '';
+  for (let cause = error; cause instanceof Error; cause = cause.cause) {
+    out += `${out ? 'caused by: ' : ''}${cause.stack ?? cause.message}\n`;
+  }
+  return out;
+}
+
+/**
+ * What is printed of an error: what failed, the lines of the Dockerfile, the step's last output, the hint. A stack trace only
+ * for debugging.
+ */
+export function describeError(error: unknown, options: ErrorOptions): string {
+  if (options.cancelled || isStrakeError(error, 'CANCELLED')) return 'cancelled\n';
+  const trace = options.debug ? debugInfo(error) : '';
+  if (isStrakeError(error)) return known(error) + trace;
+  const hint = SYSTEM[errnoOf(error) ?? ''];
+  if (hint && error instanceof Error) return `error: ${harmlessLines(error.message)}\nhint: ${hint}\n${trace}`;
+  return bug(error, options) + trace;
+}

@@ -1,0 +1,40 @@
+import type { SourceLocation } from '@strake/core';
+import { fit, harmless } from '../progress/text.js';
+
+/** Lines shown above and below, lines of the marked part, columns of a line. */
+const AROUND = 2;
+const MARKED = 12;
+const COLUMNS = 160;
+
+/**
+ * The lines of a file around a place, those that it covers marked with `>>>`, its column with a caret:
+ *
+ *     Dockerfile:2
+ *        1 |     FROM busybox
+ *        2 | >>> RUN make
+ *
+ * Only the heading where the text is not known.
+ */
+export function excerpt(location: SourceLocation): string {
+  const heading = `${harmless(location.file)}:${location.line}\n`;
+  if (location.source === undefined) return heading;
+  const lines = location.source.split('\n');
+  if (lines.at(-1) === '') lines.pop();
+  const first = location.line;
+  const last = Math.min(location.endLine ?? first, lines.length);
+  const lastMarked = Math.min(last, first + MARKED - 1);
+  const digits = Math.max(4, String(lastMarked + AROUND).length);
+  let out = heading;
+  for (let number = Math.max(1, first - AROUND); number <= Math.min(lines.length, lastMarked + AROUND); number++) {
+    const marked = number >= first && number <= last;
+    const line = lines[number - 1] ?? '';
+    out += `${String(number).padStart(digits)} | ${marked ? '>>> ' : '    '}${fit(harmless(line), COLUMNS)}`.trimEnd();
+    out += '\n';
+    if (number === first && last === first && location.column !== undefined && location.column <= line.length) {
+      const before = harmless(line.slice(0, location.column - 1));
+      if (before.length < COLUMNS) out += `${' '.repeat(digits)} |     ${' '.repeat(before.length)}^\n`;
+    }
+  }
+  if (lastMarked < last) out += `${'...'.padStart(digits)} |\n`;
+  return out;
+}

@@ -1,0 +1,3 @@
+import { start } from './process.js';
+
+void start();

@@ -1,0 +1,63 @@
+// Bundles the command into packages/cli/dist: strake.cjs, and the entry points of the processes that it starts (worker.js inside
+// a user namespace, agent.js). From the TypeScript sources, so that no tsc has to run before. strake.cjs is one CommonJS file,
+// whose parts that only some commands need are evaluated when these ask for them: see packages/cli/bin/strake.js for why.
+// usage: node scripts/bundle.mjs
+import { existsSync } from 'node:fs';
+import { readdir, rm } from 'node:fs/promises';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+
+const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
+const outdir = path.join(root, 'packages/cli/dist');
+
+/** Workspace packages are bundled from their sources. */
+const workspaces = {
+  name: 'workspaces',
+  setup(build) {
+    build.onResolve({ filter: /^@strake\/[a-z]+$/ }, ({ path: specifier }) => ({
+      path: path.join(root, 'packages', specifier.slice('@strake/'.length), 'src/index.ts'),
+    }));
+  },
+};
+
+const common = {
+  absWorkingDir: root,
+  outdir,
+  bundle: true,
+  platform: 'node',
+  target: 'node20',
+  minifySyntax: true,
+  minifyWhitespace: true,
+  legalComments: 'none',
+  external: ['koffi'], // finds its binary beside itself
+  plugins: [workspaces],
+  logLevel: 'warning',
+};
+
+for (const file of existsSync(outdir) ? await readdir(outdir) : []) {
+  if (file.endsWith('.cache')) await rm(path.join(outdir, file)); // V8's code cache of the bundle before
+}
+await build({
+  ...common,
+  entryPoints: { strake: 'packages/cli/src/strake.ts' },
+  format: 'cjs',
+  outExtension: { '.js': '.cjs' },
+  define: { 'import.meta.url': 'strakeModuleUrl' },
+  banner: { js: "const strakeModuleUrl = require('node:url').pathToFileURL(__filename).href;" },
+});
+
+const processes = {
+  worker: 'packages/store/src/worker.ts',
+  agent: 'packages/engine/src/agent.ts',
+};
+const entryPoints = Object.fromEntries(
+  Object.entries(processes).filter(([, file]) => existsSync(path.join(root, file))),
+);
+await build({
+  ...common,
+  entryPoints,
+  format: 'esm',
+  // CommonJS dependencies call require(), which ES modules do not have
+  banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" },
+});
