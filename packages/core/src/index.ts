@@ -24,4 +24,4 @@ export type {
 export { formatPlatform, hostPlatform, normalizePlatform, parsePlatform, selectPlatform } from './platform.js';
 export { canonicalName, familiarName, parseReference } from './reference.js';
 export type { ImageReference } from './reference.js';
-export { closest } from './suggest.js';
+export { closest, editDistance } from './suggest.js';

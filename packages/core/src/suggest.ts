@@ -1,5 +1,5 @@
 /** Edits (insert, delete, replace) that turn A into B. */
-function distance(a: string, b: string): number {
+export function editDistance(a: string, b: string): number {
   let previous = Array.from({ length: b.length + 1 }, (_, i) => i);
   for (let i = 1; i <= a.length; i++) {
     const current = [i];
@@ -20,7 +20,7 @@ export function closest(word: string, choices: Iterable<string>, maxDistance = 3
   let best: string | undefined;
   let bestDistance = Math.min(maxDistance, Math.max(1, Math.ceil(word.length / 2))) + 1;
   for (const choice of choices) {
-    const d = distance(word.toLowerCase(), choice.toLowerCase());
+    const d = editDistance(word.toLowerCase(), choice.toLowerCase());
     if (d < bestDistance) {
       best = choice;
       bestDistance = d;
