@@ -66,6 +66,7 @@ export class Authorizer {
     if (!challenge) return undefined;
     const credentials = await abortable(this.#find(need.repository), signal);
     if (challenge.scheme === 'basic') return basicAuthorization(credentials);
+    if (credentials?.registryToken !== undefined) return `Bearer ${credentials.registryToken}`;
     const token = await this.#token(challenge, credentials, need.scopes, signal);
     return `Bearer ${token.value}`;
   }
@@ -83,6 +84,8 @@ export class Authorizer {
     const challenge = this.learn(header);
     if (!challenge) return undefined;
     this.#tokens = this.#tokens.filter(({ token }) => `Bearer ${token.value}` !== used);
+    // Credentials of helpers expire as well.
+    if (used !== undefined) this.#credentials.delete(need.repository);
     const asked = challenge.scheme === 'bearer' ? parseScopes(challenge.parameters.get('scope') ?? '') : new Map();
     const next = await this.authorization({ ...need, scopes: mergeScopes(need.scopes, asked) }, signal);
     return next === used ? undefined : next;
@@ -92,8 +95,10 @@ export class Authorizer {
     let found = this.#credentials.get(repository);
     if (!found) {
       found = this.#options.lookUp(repository).then((credentials) => {
-        if (credentials)
-          this.#secrets.push(credentials.password, credentials.identityToken, basicAuthorization(credentials));
+        if (credentials) {
+          const { password, identityToken, registryToken } = credentials;
+          this.#secrets.push(password, identityToken, registryToken, basicAuthorization(credentials)?.slice(6));
+        }
         return credentials;
       });
       this.#credentials.set(repository, found);

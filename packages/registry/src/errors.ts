@@ -35,7 +35,7 @@ export function blobNotFound(reference: ImageReference, digest: string): StrakeE
 
 export function credentialsInvalid(file: string, why: string, cause?: unknown): StrakeError {
   return failure('CREDENTIALS_INVALID', {
-    message: `${file} cannot be read as a file of registry credentials: ${why}`,
+    message: `${file} cannot be used as the file of registry credentials: ${why}`,
     hint: 'Repair the file, or move it away and run `strake login` again.',
     cause,
   });

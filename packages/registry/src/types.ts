@@ -5,6 +5,8 @@ export interface Credentials {
   readonly username?: string | undefined;
   readonly password?: string | undefined;
   readonly identityToken?: string | undefined;
+  /** A bearer token to be sent as it is (`registrytoken` of docker's config.json). */
+  readonly registryToken?: string | undefined;
 }
 
 /** Finds credentials: for the repository's path first, then for the host. */
