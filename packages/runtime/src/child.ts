@@ -1,9 +1,10 @@
-import { spawn } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import os from 'node:os';
+import type { Readable, Writable } from 'node:stream';
 
 import { onAbort } from '@strake/core';
 
-import { outputPipe, type OutputPipe } from './process-output.js';
+import { OutputPipe } from './process-output.js';
 import type { ContainerSpec, ExitStatus, RunOptions } from './types.js';
 
 export interface ChildCommand {
@@ -11,8 +12,52 @@ export interface ChildCommand {
   readonly file: string;
   readonly args: readonly string[];
   readonly env: Readonly<Record<string, string>>;
-  /** Descriptors that the child gets as 3, 4, ...: closed here by the caller. */
-  readonly extra?: readonly number[];
+  readonly stdin: ContainerSpec['stdin'];
+  /** The child gets this process's terminal instead of pipes. */
+  readonly terminal: boolean;
+  /** Two more streams for the child, its descriptors 3 (to read) and 4 (to write). */
+  readonly control?: boolean;
+}
+
+/** A started program that is, or becomes, a container. */
+export interface StartedChild {
+  readonly process: ChildProcess;
+  /** Of stdout and stderr; empty for a terminal. */
+  readonly pipes: readonly OutputPipe[];
+  /** The control streams. */
+  readonly control?: { readonly input: Writable; readonly output: Readable } | undefined;
+  readonly ended: Promise<ExitStatus>;
+}
+
+/** Starts a program. Its output is not read before {@link superviseChild}. */
+export function startChild(command: ChildCommand): StartedChild {
+  const pipes = command.terminal ? [] : [new OutputPipe(), new OutputPipe()];
+  try {
+    const child = spawn(command.file, command.args, {
+      env: command.env,
+      cwd: '/',
+      stdio: [
+        command.stdin === 'inherit' ? 'inherit' : 'ignore',
+        pipes[0]?.writer ?? 'inherit',
+        pipes[1]?.writer ?? 'inherit',
+        ...(command.control ? (['pipe', 'pipe'] as const) : []),
+      ],
+    });
+    const ended = new Promise<ExitStatus>((resolve, reject) => {
+      child.once('error', reject);
+      child.once('exit', (code, signal) => resolve(exitStatus(code, signal)));
+    });
+    ended.catch(() => undefined);
+    const [, , , input, output] = child.stdio;
+    const control = command.control ? { input: input as Writable, output: output as Readable } : undefined;
+    return { process: child, pipes, control, ended };
+  } catch (error) {
+    for (const pipe of pipes) pipe.discard();
+    throw error;
+  }
+}
+
+export interface Supervision {
   /** How to end the container: first politely, then for good. Called with the child's process id. */
   readonly terminate: (pid: number, signal: 'SIGTERM' | 'SIGKILL') => void;
   /** Milliseconds between the two. */
@@ -20,46 +65,35 @@ export interface ChildCommand {
 }
 
 /**
- * Starts the program that a container consists of, hands on its output, and waits until it has ended and all output is here.
- * When the signal aborts, the container is terminated; the caller turns that into an error.
+ * Hands on a child's output, and waits until it has ended and all output is here. When the signal aborts, the container is
+ * terminated; the caller turns that into an error.
  */
-export async function runChild(command: ChildCommand, spec: ContainerSpec, options: RunOptions): Promise<ExitStatus> {
-  const pipes: OutputPipe[] = [];
-  const terminal = spec.tty === true;
-  const stdin = spec.stdin === 'inherit' ? 'inherit' : 'ignore';
+export async function superviseChild(
+  child: StartedChild,
+  spec: ContainerSpec,
+  options: RunOptions,
+  supervision: Supervision,
+): Promise<ExitStatus> {
+  let timer: NodeJS.Timeout | undefined;
+  let off = (): void => undefined;
   try {
-    if (!terminal) {
-      for (const stream of ['stdout', 'stderr'] as const) {
-        pipes.push(outputPipe(spec.user, (data) => options.onOutput(stream, data)));
-      }
-    }
-    const [out, err] = pipes;
-    const child = spawn(command.file, command.args, {
-      env: command.env,
-      cwd: '/',
-      stdio: [stdin, out?.fd ?? 'inherit', err?.fd ?? 'inherit', ...(command.extra ?? [])],
+    const reading = child.pipes.map(async (pipe, i) => {
+      pipe.giveTo(spec.user);
+      pipe.closeWriter();
+      await pipe.read((data) => options.onOutput(i === 0 ? 'stdout' : 'stderr', data));
     });
-    for (const pipe of pipes) pipe.closeWriter();
-    let timer: NodeJS.Timeout | undefined;
-    const off = onAbort(options.signal, () => {
-      if (child.pid === undefined) return;
-      const { pid } = child;
-      command.terminate(pid, 'SIGTERM');
-      timer = setTimeout(() => command.terminate(pid, 'SIGKILL'), command.grace);
+    off = onAbort(options.signal, () => {
+      const { pid } = child.process;
+      if (pid === undefined) return;
+      supervision.terminate(pid, 'SIGTERM');
+      timer = setTimeout(() => supervision.terminate(pid, 'SIGKILL'), supervision.grace);
     });
-    try {
-      const status = await new Promise<ExitStatus>((resolve, reject) => {
-        child.once('error', reject);
-        child.once('exit', (code, signal) => resolve(exitStatus(code, signal)));
-      });
-      await Promise.all(pipes.map((pipe) => pipe.ended));
-      return status;
-    } finally {
-      off();
-      clearTimeout(timer);
-    }
+    const [status] = await Promise.all([child.ended, ...reading]);
+    return status;
   } finally {
-    for (const pipe of pipes) pipe.closeWriter();
+    off();
+    clearTimeout(timer);
+    for (const pipe of child.pipes) pipe.discard();
   }
 }
 

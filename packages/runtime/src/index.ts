@@ -1,5 +1,10 @@
+export { createNativeExecutor } from './native-executor.js';
+export type { NativeExecutorOptions } from './native-executor.js';
+export { runNativeInit } from './native-init.js';
 export { createOciExecutor } from './oci-executor.js';
 export type { OciExecutorOptions } from './oci-executor.js';
+export { resolveUser } from './user.js';
+export type { ResolvedUser, UserFiles } from './user.js';
 export type {
   Capability,
   ContainerMount,

@@ -9,6 +9,7 @@ import {
   mount,
   MountAttribute,
   MountFlag,
+  OpenFlag,
   setMountAttributes,
 } from '@strake/sys';
 
@@ -20,7 +21,7 @@ const PAGE = 4095;
 
 /** Attaches MOUNT (a descriptor, closed by this) at PATH, a folder of our own: no image has a say in where it leads. */
 export function attachAt(mountFd: number, path: string): void {
-  const target = fs.openSync(path, fs.constants.O_RDONLY | fs.constants.O_NOFOLLOW);
+  const target = fs.openSync(path, OpenFlag.path | OpenFlag.nofollow);
   try {
     attachMount(mountFd, target);
   } finally {

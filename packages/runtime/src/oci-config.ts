@@ -1,5 +1,6 @@
 import { CAPABILITIES, capabilityNames, capabilitySet, DEFAULT_CAPABILITIES } from './capabilities.js';
 import type { ResourceLimit } from './rlimits.js';
+import { seccompFilter } from './seccomp-filter.js';
 import { seccompProfile } from './seccomp.js';
 import type { ContainerSpec } from './types.js';
 
@@ -23,6 +24,9 @@ export interface ConfigFacts {
   readonly limits: readonly ResourceLimit[];
   /** The text of /proc/self/status: no capability is asked for that this process lacks. */
   readonly status: string;
+  readonly flavor: 'runc' | 'crun';
+  /** mount(8) of this machine, where device nodes would otherwise work: with crun, outside user namespaces. */
+  readonly mountProgram?: string | undefined;
 }
 
 /**
@@ -34,6 +38,7 @@ export function ociConfig(spec: ContainerSpec, facts: ConfigFacts): string {
   const own = capabilitySet(facts.status, 'CapBnd') & capabilitySet(facts.status, 'CapPrm');
   const wanted = sandbox ? DEFAULT_CAPABILITIES : (1n << BigInt(CAPABILITIES.length)) - 1n;
   const capabilities = capabilityNames(wanted & own);
+  const nodev = sandbox ? ['nodev'] : [];
   const quiet = ['nosuid', 'noexec', 'nodev'];
   const config = {
     ociVersion: '1.0.2',
@@ -58,7 +63,12 @@ export function ociConfig(spec: ContainerSpec, facts: ConfigFacts): string {
     mounts: [
       { destination: '/proc', type: 'proc', source: 'proc', options: quiet },
       // A bind mount onto itself tells runtimes that /dev is ready, and to make nothing in it.
-      { destination: '/dev', type: 'bind', source: `${facts.root}/dev`, options: ['rbind', 'rprivate'] },
+      {
+        destination: '/dev',
+        type: 'bind',
+        source: `${facts.root}/dev`,
+        options: ['rbind', 'rprivate', 'nosuid', ...nodev],
+      },
       { destination: '/dev/mqueue', type: 'mqueue', source: 'mqueue', options: quiet },
       ...(facts.sysfs
         ? []
@@ -72,7 +82,26 @@ export function ociConfig(spec: ContainerSpec, facts: ConfigFacts): string {
       readonlyPaths: sandbox ? READONLY_PATHS : [],
       ...(sandbox ? { seccomp: seccompProfile() } : {}),
     },
+    ...(facts.flavor === 'crun' ? forCrun(spec, facts) : {}),
   };
   // Limits are 64-bit numbers, which JSON.stringify cannot write.
   return JSON.stringify(config).replace(/"(soft|hard)":"<(\d+)>"/g, '"$1":$2');
+}
+
+/**
+ * What crun takes beyond the specification: the filter ready-made instead of the profile, which it then does not compile. And a
+ * hook for what it takes away: it mounts the root once more without its attributes, and device nodes would work for a real root.
+ */
+function forCrun(spec: ContainerSpec, facts: ConfigFacts): object {
+  if (spec.security === 'insecure') return {};
+  const filter = seccompFilter();
+  const remount = {
+    path: facts.mountProgram,
+    args: ['mount', '-o', 'remount,bind,nodev', facts.root],
+    env: ['PATH=/usr/bin:/bin'],
+  };
+  return {
+    ...(filter ? { annotations: { 'run.oci.seccomp_bpf_data': filter.toString('base64') } } : {}),
+    ...(facts.mountProgram === undefined ? {} : { hooks: { createContainer: [remount] } }),
+  };
 }

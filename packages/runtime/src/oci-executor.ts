@@ -4,14 +4,15 @@ import path from 'node:path';
 import { cancelled, errnoOf, throwIfAborted } from '@strake/core';
 
 import { coverCgroups } from './cgroup-view.js';
-import { runChild } from './child.js';
-import { containerFailed } from './errors.js';
+import { startChild, superviseChild } from './child.js';
+import { containerFailed, runtimeUnavailable } from './errors.js';
 import { ociConfig } from './oci-config.js';
 import { signalContainer, signalProcess } from './processes.js';
 import { missingProgram } from './program.js';
 import { resourceLimits } from './rlimits.js';
 import { assembleRoot, type RootAssembly } from './root-assembly.js';
 import { checkSpec } from './spec-check.js';
+import { inUserNamespace } from './user-namespace.js';
 import type { ContainerSpec, Executor, ExitStatus, RunOptions } from './types.js';
 
 export interface OciExecutorOptions {
@@ -27,6 +28,8 @@ export interface OciExecutorOptions {
 
 const GRACE = 500;
 const NAME = 'step';
+/** How runtimes say that it is the program which cannot be run. */
+const PROGRAM_FAILED = /^(exec: |executable file |open executable|exec container process)/;
 
 /**
  * Runs containers with an OCI runtime. Must be made in a process that has CAP_SYS_ADMIN in its user namespace and a mount
@@ -52,16 +55,25 @@ export function createOciExecutor(options: OciExecutorOptions): Executor {
         }
         const status = fs.readFileSync('/proc/self/status', 'utf8');
         const { root, cwd, sysfs } = assembly;
-        fs.writeFileSync(
-          path.join(assembly.folder, 'config.json'),
-          ociConfig(spec, { root, cwd, sysfs, limits, status }),
-        );
+        const mountProgram = flavor === 'crun' && !inUserNamespace() ? findMountProgram() : undefined;
+        const config = ociConfig(spec, { root, cwd, sysfs, limits, status, flavor, mountProgram });
+        fs.writeFileSync(path.join(assembly.folder, 'config.json'), config);
         return await start(options, flavor, assembly, spec, runOptions);
       } finally {
         assembly.dispose();
       }
     },
   };
+}
+
+/** @throws StrakeError `RUNTIME_UNAVAILABLE` */
+function findMountProgram(): string {
+  const found = ['/usr/bin/mount', '/bin/mount', '/run/current-system/sw/bin/mount'].find((file) =>
+    fs.existsSync(file),
+  );
+  if (found === undefined)
+    throw runtimeUnavailable('crun is not safe to run as root here without mount(8)', 'Install util-linux, or runc.');
+  return found;
 }
 
 async function start(
@@ -74,32 +86,32 @@ async function start(
   const file = (name: string): string => path.join(assembly.folder, name);
   const how = flavor === 'crun' ? ['--cgroup-manager=disabled'] : ['--rootless=true'];
   const init = (): number | undefined => Number(readIfThere(file('pid'))) || undefined;
-  const status = await runChild(
-    {
-      file: options.binary,
-      args: [
-        ...['--root', file('state'), '--log', file('log'), '--log-format', 'json', ...how],
-        ...['run', '--pid-file', file('pid'), '--bundle', assembly.folder, NAME],
-      ],
-      env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', XDG_RUNTIME_DIR: assembly.folder },
-      grace: options.grace ?? GRACE,
-      terminate: (pid, signal) => {
-        const first = init();
-        if (first !== undefined) signalContainer(first, signal);
-        // Before there is a container, its runtime ends at once, and what it has begun with it.
-        else signalProcess(pid, 'SIGKILL');
-      },
+  const child = startChild({
+    file: options.binary,
+    args: [
+      ...['--root', file('state'), '--log', file('log'), '--log-format', 'json', ...how],
+      ...['run', '--pid-file', file('pid'), '--bundle', assembly.folder, NAME],
+    ],
+    env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', XDG_RUNTIME_DIR: assembly.folder },
+    stdin: spec.stdin,
+    terminal: spec.tty === true,
+  });
+  const status = await superviseChild(child, spec, runOptions, {
+    grace: options.grace ?? GRACE,
+    terminate: (pid, signal) => {
+      const first = init();
+      if (first !== undefined) signalContainer(first, signal);
+      // Before there is a container, its runtime ends at once, and what it has begun with it.
+      else signalProcess(pid, 'SIGKILL');
     },
-    spec,
-    runOptions,
-  );
+  });
   if (runOptions.signal?.aborted) {
     const first = init();
     if (first !== undefined && status.signal !== undefined) signalContainer(first, 'SIGKILL');
     throw cancelled(runOptions.signal);
   }
   const failure = status.exitCode === 0 ? undefined : lastError(readIfThere(file('log')));
-  if (failure !== undefined && !/\bexec(utable)?\b/.test(failure)) throw containerFailed(flavor, failure);
+  if (failure !== undefined && !PROGRAM_FAILED.test(failure)) throw containerFailed(flavor, failure);
   if (status.signal !== undefined) throw containerFailed(flavor, `it was ended by ${status.signal}`);
   return failure === undefined ? status : { exitCode: 1 };
 }

@@ -3,41 +3,53 @@ import { Socket } from 'node:net';
 
 import { closeDescriptor, makePipe } from '@strake/sys';
 
-/** A pipe whose writing end a child gets, and whose bytes come in as they are written. */
-export interface OutputPipe {
-  /** For the child. To be closed here with `closeWriter` once the child has it. */
-  readonly fd: number;
-  closeWriter(): void;
-  /** Settles when nobody can write any more and all was handed on. */
-  readonly ended: Promise<void>;
-}
-
 /**
- * A real pipe, which Node's own `'pipe'` is not: programs open /dev/stdout again, which a socket does not allow.
- * OWNER is who the child will be, since only the owner may open it again.
+ * A real pipe, which Node's own `'pipe'` is not: programs open /dev/stdout again, which a socket does not allow. Its writing end
+ * is for a child.
  */
-export function outputPipe(
-  owner: { readonly uid: number; readonly gid: number },
-  onData: (data: Uint8Array) => void,
-): OutputPipe {
-  const { read, write } = makePipe();
-  let open = true;
-  const closeWriter = (): void => {
-    if (open) closeDescriptor(write);
-    open = false;
-  };
-  try {
-    fs.fchownSync(write, owner.uid, owner.gid);
-    const socket = new Socket({ fd: read, readable: true, writable: false });
-    const ended = new Promise<void>((resolve, reject) => {
+export class OutputPipe {
+  readonly #read: number;
+  #write: number | undefined;
+  #reading = false;
+
+  constructor() {
+    const { read, write } = makePipe();
+    this.#read = read;
+    this.#write = write;
+  }
+
+  /** The writing end, to be given to a child. */
+  get writer(): number {
+    if (this.#write === undefined) throw new Error('the pipe is closed for writing');
+    return this.#write;
+  }
+
+  /** Lets a user open the writing end again by its path in /proc. */
+  giveTo(owner: { readonly uid: number; readonly gid: number }): void {
+    fs.fchownSync(this.writer, owner.uid, owner.gid);
+  }
+
+  /** Closes this process's writing end: the child has its own. */
+  closeWriter(): void {
+    if (this.#write !== undefined) closeDescriptor(this.#write);
+    this.#write = undefined;
+  }
+
+  /** Hands on what is written, as it comes. Settles when nobody can write any more and all was handed on. */
+  async read(onData: (data: Uint8Array) => void): Promise<void> {
+    const socket = new Socket({ fd: this.#read, readable: true, writable: false });
+    this.#reading = true;
+    return new Promise<void>((resolve, reject) => {
       socket.once('error', reject);
       socket.once('close', () => resolve());
+      socket.on('data', onData);
     });
-    socket.on('data', onData);
-    return { fd: write, closeWriter, ended };
-  } catch (error) {
-    closeWriter();
-    closeDescriptor(read);
-    throw error;
+  }
+
+  /** Gives both ends back where they were not used. */
+  discard(): void {
+    this.closeWriter();
+    if (!this.#reading) closeDescriptor(this.#read);
+    this.#reading = true;
   }
 }

@@ -6,7 +6,8 @@ import { closeDescriptor } from '@strake/sys';
 import { walkRoot } from './root-walk.js';
 import type { ContainerSpec } from './types.js';
 
-const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+/** Where programs are looked for without a PATH. */
+export const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 /**
  * Why the step's program cannot be run, in the words of OCI runtimes, or undefined. ROOT is the assembled root. Found out before

@@ -46,7 +46,7 @@ const OF_ARCHITECTURE: Readonly<Record<string, string>> = {
 };
 
 const ARCHITECTURES: Readonly<Record<string, readonly string[]>> = {
-  x64: ['SCMP_ARCH_X86_64', 'SCMP_ARCH_X86', 'SCMP_ARCH_X32'],
+  x64: ['SCMP_ARCH_X86_64', 'SCMP_ARCH_X86'],
   arm64: ['SCMP_ARCH_AARCH64', 'SCMP_ARCH_ARM'],
   arm: ['SCMP_ARCH_ARM'],
   ppc64: ['SCMP_ARCH_PPC64LE'],
@@ -56,12 +56,15 @@ const ARCHITECTURES: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** The flags of clone that make namespaces. */
-const NAMESPACE_FLAGS = 0x7e020000;
+export const NAMESPACE_FLAGS = 0x7e020000;
 /** Personalities that may be set: Linux and old Linux, each also as UNAME26, and the question for the current one. */
-const PERSONALITIES = [0x0, 0x8, 0x20000, 0x20008, 0xffffffff];
+export const PERSONALITIES: readonly number[] = [0x0, 0x8, 0x20000, 0x20008, 0xffffffff];
 /** Address families whose sockets reach the kernel's cryptography (38) and hypervisor (40). */
-const [AF_ALG, AF_VSOCK] = [38, 40];
-const [EPERM, ENOSYS] = [1, 38];
+export const AF_ALG = 38;
+export const AF_VSOCK = 40;
+/** Errno numbers. */
+export const EPERM = 1;
+export const ENOSYS = 38;
 
 type Operator = 'SCMP_CMP_EQ' | 'SCMP_CMP_LT' | 'SCMP_CMP_GT' | 'SCMP_CMP_MASKED_EQ';
 

@@ -1,4 +1,6 @@
+export { filterSystemCalls, limitCapabilities, setCapabilities, setIdentity } from './credentials.js';
 export { SystemCallError } from './errors.js';
+export { execute, prepareForExec, setResourceLimit } from './exec.js';
 export { mount, MountFlag, unmount, UnmountFlag } from './mount.js';
 export {
   attachMount,
@@ -8,6 +10,7 @@ export {
   MountAttribute,
   setMountAttributes,
 } from './mount-tree.js';
+export { changeRoot, enableLoopback, NamespaceFlag, pivotRoot, setHostname, unshare } from './namespace.js';
 export { FileType, makeDevice, makeNode, splitDevice } from './node.js';
 export { fileSystemType, makePipe, openAt2, OpenFlag, ResolveFlag } from './open.js';
 export { lockFile, setParentDeathSignal } from './process.js';

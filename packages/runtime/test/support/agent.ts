@@ -4,7 +4,13 @@ import path from 'node:path';
 
 import { StrakeError } from '@strake/core';
 
-import { createOciExecutor, type ContainerSpec, type Executor, type ExitStatus } from '../../src/index.js';
+import {
+  createNativeExecutor,
+  createOciExecutor,
+  type ContainerSpec,
+  type Executor,
+  type ExitStatus,
+} from '../../src/index.js';
 
 /** Changes to the lowest layer before a run: a folder (no content), a file, or a link. */
 export interface Edit {
@@ -214,6 +220,8 @@ const binaries: Record<string, string> = { runc: '/usr/sbin/runc', crun: '/usr/b
 const executors = new Map<string, Executor>();
 for (const name of executorNames) {
   const binary = binaries[name];
+  if (name === 'native') executors.set(name, createNativeExecutor({ scratch, warm: false }));
+  if (name === 'native-warm') executors.set(name, createNativeExecutor({ scratch }));
   if (binary !== undefined) executors.set(name, createOciExecutor({ binary, scratch }));
 }
 

@@ -1,0 +1,3 @@
+import { runNativeInit } from './native-init.js';
+
+runNativeInit();

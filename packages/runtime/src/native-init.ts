@@ -1,0 +1,155 @@
+import fs from 'node:fs';
+import path from 'node:path';
+
+import { errnoOf } from '@strake/core';
+import {
+  enableLoopback,
+  execute,
+  filterSystemCalls,
+  limitCapabilities,
+  makeMount,
+  mount,
+  MountAttribute,
+  MountFlag,
+  NamespaceFlag,
+  pivotRoot,
+  prepareForExec,
+  setCapabilities,
+  setHostname,
+  setIdentity,
+  setResourceLimit,
+  unmount,
+  UnmountFlag,
+  unshare,
+} from '@strake/sys';
+
+import { attachAt, bindMount, memoryMount } from './mount-points.js';
+import { DEFAULT_PATH } from './program.js';
+import { seccompFilter } from './seccomp-filter.js';
+
+/** What the native executor tells the first process of a container. Numbers of 64 bits are texts. */
+export interface NativeInitSpec {
+  /** Where the assembled root is mounted. */
+  readonly root: string;
+  readonly cwd: string;
+  readonly args: readonly string[];
+  readonly env: readonly string[];
+  readonly user: { readonly uid: number; readonly gid: number; readonly additionalGids: readonly number[] };
+  readonly hostname: string;
+  readonly newNetwork: boolean;
+  readonly mountSysfs: boolean;
+  readonly sandbox: boolean;
+  readonly maskedPaths: readonly string[];
+  readonly readonlyPaths: readonly string[];
+  /** A bit set in hexadecimal digits. */
+  readonly capabilities: string;
+  readonly limits: readonly { readonly type: string; readonly soft: string; readonly hard: string }[];
+}
+
+/** What it answers where it fails. Nothing is answered by one that became the step's program. */
+export interface NativeInitFailure {
+  /** `program`: the step's program cannot be run. `setup`: anything before. */
+  readonly kind: 'program' | 'setup';
+  readonly message: string;
+}
+
+const SPEC_FD = 3;
+const FAILURE_FD = 4;
+
+/**
+ * Is the first process of a container of the native executor: waits for its specification, makes the namespaces that are left
+ * to make, mounts what belongs to them, moves into the root, gives up what the step may not have, and becomes the step's program.
+ * No program but that one is run, and nothing of the image is read.
+ */
+export function runNativeInit(): void {
+  let kind: NativeInitFailure['kind'] = 'setup';
+  try {
+    const spec = JSON.parse(fs.readFileSync(SPEC_FD, 'utf8')) as NativeInitSpec;
+    const filter = spec.sandbox ? seccompFilter() : undefined;
+    enterNamespaces(spec);
+    mountSystem(spec);
+    enterRoot(spec);
+    for (const { type, soft, hard } of spec.limits) setResourceLimit(type, BigInt(soft), BigInt(hard));
+    // The filter needs CAP_SYS_ADMIN, and lets through all that follows.
+    if (filter) filterSystemCalls(filter);
+    const capabilities = BigInt(`0x${spec.capabilities}`);
+    limitCapabilities(capabilities);
+    setIdentity(spec.user.uid, spec.user.gid, spec.user.additionalGids);
+    setCapabilities(spec.user.uid === 0 ? capabilities : 0n);
+    process.umask(0o022);
+    kind = 'program';
+    become(spec);
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    fs.writeSync(FAILURE_FD, JSON.stringify({ kind, message } satisfies NativeInitFailure));
+  }
+  process.exit(1);
+}
+
+function enterNamespaces(spec: NativeInitSpec): void {
+  const { mount: mounts, uts, ipc, cgroup, network } = NamespaceFlag;
+  unshare(mounts | uts | ipc | cgroup | (spec.newNetwork ? network : 0));
+  mount('none', '/', null, MountFlag.rec | MountFlag.private, null);
+  setHostname(spec.hostname);
+  if (spec.newNetwork) enableLoopback();
+}
+
+function mountSystem(spec: NativeInitSpec): void {
+  const { readonly, nosuid, nodev, noexec } = MountAttribute;
+  const quiet = nosuid | nodev | noexec;
+  const inside = (name: string): string => path.join(spec.root, name);
+  attachAt(makeMount('proc', [], quiet, 'proc'), inside('proc'));
+  attachAt(makeMount('mqueue', [], quiet, 'mqueue'), inside('dev/mqueue'));
+  if (spec.mountSysfs) attachAt(makeMount('sysfs', [], quiet | (spec.sandbox ? readonly : 0), 'sysfs'), inside('sys'));
+  for (const name of spec.readonlyPaths) {
+    ifThere(inside(name), (file) => attachAt(bindMount(file, quiet | readonly, true), file));
+  }
+  for (const name of spec.maskedPaths) {
+    ifThere(inside(name), (file, isFolder) => {
+      const cover = isFolder
+        ? memoryMount('0755', 0, quiet | readonly)
+        : bindMount(inside('dev/null'), nosuid | noexec);
+      attachAt(cover, file);
+    });
+  }
+}
+
+function ifThere(file: string, then: (file: string, isFolder: boolean) => void): void {
+  const facts = fs.lstatSync(file, { throwIfNoEntry: false });
+  if (facts && !facts.isSymbolicLink()) then(file, facts.isDirectory());
+}
+
+/** Leaves nothing of the machine's own tree in the mount namespace (pivot_root(2), "pivot_root(".", ".")"). */
+function enterRoot(spec: NativeInitSpec): void {
+  process.chdir(spec.root);
+  pivotRoot('.', '.');
+  unmount('.', UnmountFlag.detach);
+  process.chdir('/');
+  process.chdir(spec.cwd);
+}
+
+function become(spec: NativeInitSpec): void {
+  const [name = ''] = spec.args;
+  const searched = spec.env.find((entry) => entry.startsWith('PATH='))?.slice(5) ?? DEFAULT_PATH;
+  const files = name.includes('/')
+    ? [name]
+    : searched.split(':').map((folder) => `${folder === '' ? '.' : folder}/${name}`);
+  prepareForExec();
+  let why: unknown;
+  for (const file of files) {
+    try {
+      execute(file, spec.args, spec.env);
+    } catch (error) {
+      const code = errnoOf(error) ?? '';
+      if (why === undefined || code === 'EACCES' || !['ENOENT', 'ENOTDIR', 'EACCES'].includes(code)) why = error;
+      if (!['ENOENT', 'ENOTDIR', 'EACCES'].includes(code)) break;
+    }
+  }
+  const texts: Readonly<Record<string, string>> = {
+    ENOENT: 'no such file or directory',
+    EACCES: 'permission denied',
+    ENOEXEC: 'exec format error',
+  };
+  const code = errnoOf(why) ?? '';
+  throw new Error(`exec: ${JSON.stringify(name)}: ${texts[code] ?? code}`);
+}

@@ -1,0 +1,106 @@
+import { userFileInvalid, userInvalid, userUnknown } from './errors.js';
+
+/** The files of an image that users are looked up in: undefined where PATH is no file there. Links are followed inside the image. */
+export interface UserFiles {
+  read(path: string): Promise<Uint8Array | undefined>;
+}
+
+export interface ResolvedUser {
+  readonly uid: number;
+  readonly gid: number;
+  readonly additionalGids: readonly number[];
+  /** What HOME is in a step that does not set it: the home of /etc/passwd, else `/`. */
+  readonly home: string;
+}
+
+interface PasswdEntry {
+  readonly name: string;
+  readonly uid: number;
+  readonly gid: number;
+  readonly home: string;
+}
+
+interface GroupEntry {
+  readonly name: string;
+  readonly gid: number;
+  readonly members: readonly string[];
+}
+
+const HIGHEST_ID = 2 ** 31 - 1;
+/** Bytes of /etc/passwd or /etc/group that are read. */
+const LARGEST_FILE = 16 << 20;
+
+/**
+ * Who a USER of a Dockerfile is, as BuildKit has it: name, uid, name:group or uid:gid. What consists of digits is an id, never a
+ * name. A user without a group has the group of its entry in /etc/passwd (a number without an entry: 0) and the further groups of
+ * /etc/group; with a group given it has that one only. An empty text is root without further groups.
+ * Lines of the files that are not understood are skipped: none makes a user root by accident.
+ * @throws StrakeError `USER_INVALID`, `USER_UNKNOWN`, `USER_FILE_INVALID`
+ */
+export async function resolveUser(files: UserFiles, user: string): Promise<ResolvedUser> {
+  const colon = user.indexOf(':');
+  const [userPart, groupPart] = colon < 0 ? [user, undefined] : [user.slice(0, colon), user.slice(colon + 1)];
+  if (/[\0\n]/.test(user)) throw userInvalid(user.slice(0, 100), 'it holds a NUL byte or a line break');
+  const uid = userPart === '' ? 0 : numericId(userPart, user);
+  const passwd = parsePasswd(await readLines(files, '/etc/passwd'));
+  const entry = passwd.find((e) => (uid === undefined ? e.name === userPart : e.uid === uid));
+  if (uid === undefined && entry === undefined) throw userUnknown('user', userPart);
+  const who = { uid: entry?.uid ?? uid ?? 0, home: entry?.home || '/' };
+  if (groupPart !== undefined && groupPart !== '') {
+    const gid = numericId(groupPart, user) ?? (await namedGroup(files, groupPart));
+    return { ...who, gid, additionalGids: [] };
+  }
+  const gid = user === '' ? 0 : (entry?.gid ?? 0);
+  if (entry === undefined || user === '') return { ...who, gid, additionalGids: [] };
+  const groups = parseGroup(await readLines(files, '/etc/group')).filter((g) => g.members.includes(entry.name));
+  return { ...who, gid, additionalGids: [...new Set(groups.map((g) => g.gid))] };
+}
+
+async function namedGroup(files: UserFiles, name: string): Promise<number> {
+  const entry = parseGroup(await readLines(files, '/etc/group')).find((g) => g.name === name);
+  if (!entry) throw userUnknown('group', name);
+  return entry.gid;
+}
+
+/** The id that TEXT is, or undefined where it is a name. */
+function numericId(text: string, user: string): number | undefined {
+  if (!/^[+-]?\d+$/.test(text)) return undefined;
+  const id = Number(text);
+  if (id < 0 || id > HIGHEST_ID) throw userInvalid(user, `ids are 0 to ${HIGHEST_ID}`);
+  return id;
+}
+
+async function readLines(files: UserFiles, path: string): Promise<readonly string[]> {
+  const bytes = await files.read(path);
+  if (bytes === undefined) return [];
+  if (bytes.length > LARGEST_FILE) throw userFileInvalid(path, `it has more than ${LARGEST_FILE} bytes`);
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8').split('\n');
+}
+
+function fileId(text: string | undefined): number | undefined {
+  if (text === undefined || !/^\d{1,10}$/.test(text)) return undefined;
+  const id = Number(text);
+  return id <= HIGHEST_ID ? id : undefined;
+}
+
+function parsePasswd(lines: readonly string[]): PasswdEntry[] {
+  const entries: PasswdEntry[] = [];
+  for (const line of lines) {
+    const [name = '', , uidText, gidText, , home = ''] = line.trim().split(':');
+    const [uid, gid] = [fileId(uidText), fileId(gidText)];
+    if (name === '' || name.startsWith('#') || uid === undefined || gid === undefined) continue;
+    entries.push({ name, uid, gid, home: home.startsWith('/') ? home : '' });
+  }
+  return entries;
+}
+
+function parseGroup(lines: readonly string[]): GroupEntry[] {
+  const entries: GroupEntry[] = [];
+  for (const line of lines) {
+    const [name = '', , gidText, members = ''] = line.trim().split(':');
+    const gid = fileId(gidText);
+    if (name === '' || name.startsWith('#') || gid === undefined) continue;
+    entries.push({ name, gid, members: members.split(',').filter(Boolean) });
+  }
+  return entries;
+}

@@ -1,0 +1,73 @@
+import { SystemCallError } from './errors.js';
+import { callLibc } from './libc.js';
+
+const PR_CAPBSET_DROP = 24;
+const PR_CAP_AMBIENT = 47;
+const PR_CAP_AMBIENT_CLEAR_ALL = 4;
+const PR_SET_SECCOMP = 22;
+const SECCOMP_MODE_FILTER = 2;
+const CAPABILITY_VERSION_3 = 0x20080522;
+const PRCTL = 'int prctl(int option, uint64_t a, uint64_t b, uint64_t c, uint64_t d)';
+
+/** Sets real, effective and saved ids, and the further groups of this process (setgroups(2), setresgid(2), setresuid(2)). @throws SystemCallError */
+export function setIdentity(uid: number, gid: number, groups: readonly number[]): void {
+  const list = Buffer.alloc(Math.max(groups.length, 1) * 4);
+  groups.forEach((group, i) => list.writeUInt32LE(group, i * 4));
+  try {
+    callLibc('setgroups', undefined, 'int setgroups(uint64_t size, const uint8_t *list)', groups.length, list);
+  } catch (error) {
+    // Where a user namespace forbids setgroups there are no groups to give up that could be.
+    if (!(error instanceof SystemCallError && error.code === 'EPERM' && groups.length === 0)) throw error;
+  }
+  callLibc('setresgid', undefined, 'int setresgid(uint32_t real, uint32_t effective, uint32_t saved)', gid, gid, gid);
+  callLibc('setresuid', undefined, 'int setresuid(uint32_t real, uint32_t effective, uint32_t saved)', uid, uid, uid);
+}
+
+/** Takes all capabilities but those of KEEP (a bit set) from what any later program of this thread can have, and the ambient ones. @throws SystemCallError */
+export function limitCapabilities(keep: bigint): void {
+  callLibc('prctl', undefined, PRCTL, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+  for (let capability = 0; capability < 64; capability++) {
+    if ((keep & (1n << BigInt(capability))) !== 0n) continue;
+    try {
+      callLibc('prctl', undefined, PRCTL, PR_CAPBSET_DROP, capability, 0, 0, 0);
+    } catch (error) {
+      // The kernel knows no more of them.
+      if (error instanceof SystemCallError && error.code === 'EINVAL') return;
+      throw error;
+    }
+  }
+}
+
+/** Sets the effective and permitted capabilities of this thread; its inheritable ones become none (capset(2)). @throws SystemCallError */
+export function setCapabilities(set: bigint): void {
+  const header = Buffer.alloc(8);
+  header.writeUInt32LE(CAPABILITY_VERSION_3, 0);
+  const data = Buffer.alloc(24);
+  for (const [half, at] of [
+    [set & 0xffffffffn, 0],
+    [set >> 32n, 12],
+  ] as const) {
+    data.writeUInt32LE(Number(half), at);
+    data.writeUInt32LE(Number(half), at + 4);
+  }
+  callLibc('capset', undefined, 'int capset(const uint8_t *header, const uint8_t *data)', header, data);
+}
+
+/**
+ * Filters the system calls of this thread and of whatever it starts with PROGRAM, an array of `struct sock_filter` (seccomp(2)).
+ * Needs CAP_SYS_ADMIN, or no_new_privs. It cannot be undone.
+ * @throws SystemCallError
+ */
+export function filterSystemCalls(program: Buffer): void {
+  const prototype = 'int prctl(int option, uint64_t mode, const strake_sock_fprog *program, uint64_t c, uint64_t d)';
+  callLibc(
+    'prctl',
+    undefined,
+    prototype,
+    PR_SET_SECCOMP,
+    SECCOMP_MODE_FILTER,
+    { length: program.length / 8, filter: program },
+    0,
+    0,
+  );
+}
