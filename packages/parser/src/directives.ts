@@ -10,8 +10,8 @@ export interface Directive {
   readonly value: string;
 }
 
-/** Reads `name = value` where the name is one of a directive. */
-function readDirective(text: string): Directive | undefined {
+/** Reads `name = value` where the name is that of a directive; the first part of a comment or directive line is off already. */
+export function readDirective(text: string): Directive | undefined {
   const match = DIRECTIVE.exec(text);
   const name = match?.[1]?.toLowerCase();
   if (!match || name === undefined || !KNOWN.has(name)) return undefined;

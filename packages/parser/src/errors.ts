@@ -24,7 +24,8 @@ export type ParserErrorCode =
   | 'PATTERN_INVALID'
   | 'PORT_INVALID'
   | 'STAGE_CYCLE'
-  | 'STAGE_NOT_FOUND';
+  | 'STAGE_NOT_FOUND'
+  | 'STAGE_ORDER';
 
 /** An error of this package. The location is added where the text's place in the file is known. */
 export function parserError(
@@ -34,6 +35,16 @@ export function parserError(
   location?: SourceLocation,
 ): StrakeError {
   return new StrakeError({ code, message, hint, location });
+}
+
+/** Runs TASK; an error of it that has no place yet gets that of INSTRUCTION. */
+export function located<T>(instruction: { readonly location: SourceLocation }, task: () => T): T {
+  try {
+    return task();
+  } catch (error) {
+    if (!(error instanceof StrakeError)) throw error;
+    throw error.with({ location: instruction.location });
+  }
 }
 
 /** `(did you mean X?)`, with a blank in front, or nothing. */

@@ -5,6 +5,7 @@ import { parserError } from './errors.js';
 import { descriptionOf } from './instruction-base.js';
 import { instructionOf } from './instructions.js';
 import { locationOf, type SourceFile } from './source.js';
+import { textWarnings } from './text-rules.js';
 import { readTree, type Tree } from './tree.js';
 import type { ArgInstruction, CheckDirective, Dockerfile, Stage, StageInstruction } from './types.js';
 
@@ -70,7 +71,7 @@ export function parseDockerfile(text: string, options: ParseOptions = {}): Docke
   const source: SourceFile = { file: options.file ?? 'Dockerfile', text };
   const check = checkOf(source, options.check);
   const tree = readTree(source);
-  return {
+  const dockerfile: Dockerfile = {
     file: source.file,
     source: text,
     escape: tree.escape,
@@ -80,6 +81,7 @@ export function parseDockerfile(text: string, options: ParseOptions = {}): Docke
     emptyContinuations: tree.emptyContinuations,
     warnings: [],
   };
+  return { ...dockerfile, warnings: textWarnings(dockerfile) };
 }
 
 /**
