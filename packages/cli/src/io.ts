@@ -8,17 +8,26 @@ export interface Output {
   size(): { readonly columns: number; readonly rows: number };
 }
 
-/** Keeps credentials for registries. */
+interface LogoutOptions {
+  /** A host or an address; nothing is Docker Hub. */
+  readonly registry: string;
+  readonly env: NodeJS.ProcessEnv;
+  readonly home: string;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Keeps credentials for registries: the part of the engine's functions that is used here. */
 export interface Authentication {
-  /** Checks credentials at the registry (a host; Docker Hub is `docker.io`) and stores them. */
-  login(options: {
-    readonly registry: string;
-    readonly username: string;
-    readonly password: string;
-    readonly insecureRegistries?: readonly string[] | undefined;
-    readonly signal?: AbortSignal | undefined;
-  }): Promise<unknown>;
-  logout(options: { readonly registry: string; readonly signal?: AbortSignal | undefined }): Promise<unknown>;
+  /** Checks credentials at the registry and stores them. */
+  readonly login: (
+    options: LogoutOptions & {
+      readonly username: string;
+      readonly password: string;
+      readonly client?: { readonly insecure?: readonly string[] | undefined } | undefined;
+    },
+  ) => Promise<{ readonly registry: string; readonly storedIn: string; readonly plain: boolean }>;
+  /** Forgets them; whether there were any. */
+  readonly logout: (options: LogoutOptions) => Promise<boolean>;
 }
 
 /** What a command knows of the process it runs in. Nothing else of it is used. */
@@ -26,7 +35,8 @@ export interface Io {
   readonly stdin: () => NodeJS.ReadableStream & { readonly isTTY?: boolean };
   readonly stdout: Output;
   readonly stderr: Output;
-  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly env: NodeJS.ProcessEnv;
+  readonly home: string;
   readonly cwd: string;
   /** Aborts on SIGINT and SIGTERM. */
   readonly signal: AbortSignal;

@@ -1,5 +1,5 @@
 import { fstatSync, writeSync } from 'node:fs';
-import { constants } from 'node:os';
+import { constants, homedir } from 'node:os';
 import { errnoOf, StrakeError } from '@strake/core';
 import type { Io, Output } from './io.js';
 import { main } from './main.js';
@@ -70,6 +70,7 @@ export async function start(): Promise<void> {
     stdout: output(1, () => process.stdout),
     stderr: output(2, () => process.stderr),
     env: process.env,
+    home: process.env['HOME'] || homedir(),
     cwd: process.cwd(),
     signal: controller.signal,
     now: Date.now,

@@ -5,7 +5,6 @@ import { credentialsMissing, usage } from '../errors.js';
 import { writeLine, type Io } from '../io.js';
 import { ask } from '../prompt.js';
 
-const DOCKER_HUB = 'docker.io';
 const PASSWORD_LIMIT = 65536;
 const INSECURE: Flag = {
   name: 'insecure-registry',
@@ -14,15 +13,10 @@ const INSECURE: Flag = {
   help: 'Talk to this registry (host[:port]) without a valid certificate, or over http',
 };
 
-/** The host that a person means: `https://ghcr.io/` is `ghcr.io`, nothing is Docker Hub. */
 function registryOf(args: Arguments): string {
-  const [given = DOCKER_HUB, extra] = args.positionals;
+  const [registry = '', extra] = args.positionals;
   if (extra !== undefined) throw usage(`"${extra}" is one argument too many`);
-  const host = given.replace(/^https?:\/\//, '').replace(/\/(?:v[12]\/?)?$/, '');
-  if (host === '') throw usage('the registry is empty');
-  if (host.includes('/'))
-    throw usage(`"${given}" is not the host of a registry`, 'Write it as host[:port], without a path.');
-  return host === 'index.docker.io' || host === 'registry-1.docker.io' ? DOCKER_HUB : host;
+  return registry;
 }
 
 async function passwordOf(args: Arguments, io: Io): Promise<string> {
@@ -60,14 +54,11 @@ export const login: Command = {
     const password = await passwordOf(args, io);
     if (username === '' || password === '') throw usage('name and password must not be empty');
     const { login: check } = await io.authentication();
-    await check({
-      registry,
-      username,
-      password,
-      insecureRegistries: args.list('insecure-registry'),
-      signal: io.signal,
-    });
-    writeLine(io.stdout, `logged in to ${registry} as ${username}`);
+    const { env, home, signal } = io;
+    const client = { insecure: args.list('insecure-registry') };
+    const done = await check({ registry, username, password, env, home, client, signal });
+    if (done.plain) writeLine(io.stderr, `warning: the password is kept unencrypted in ${done.storedIn}`);
+    writeLine(io.stdout, `logged in to ${done.registry} as ${username}`);
     return 0;
   },
 };
@@ -79,8 +70,9 @@ export const logout: Command = {
   async run(args, io) {
     const registry = registryOf(args);
     const { logout: forget } = await io.authentication();
-    await forget({ registry, signal: io.signal });
-    writeLine(io.stdout, `logged out of ${registry}`);
+    const known = await forget({ registry, env: io.env, home: io.home, signal: io.signal });
+    const where = registry || 'Docker Hub';
+    writeLine(io.stdout, known ? `logged out of ${where}` : `there were no credentials for ${where}`);
     return 0;
   },
 };

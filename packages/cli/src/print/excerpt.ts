@@ -23,9 +23,10 @@ export function excerpt(location: SourceLocation): string {
   const first = location.line;
   const last = Math.min(location.endLine ?? first, lines.length);
   const lastMarked = Math.min(last, first + MARKED - 1);
-  const digits = Math.max(4, String(lastMarked + AROUND).length);
+  const end = lastMarked < last ? lastMarked : Math.min(lines.length, last + AROUND);
+  const digits = Math.max(4, String(end).length);
   let out = heading;
-  for (let number = Math.max(1, first - AROUND); number <= Math.min(lines.length, lastMarked + AROUND); number++) {
+  for (let number = Math.max(1, first - AROUND); number <= end; number++) {
     const marked = number >= first && number <= last;
     const line = lines[number - 1] ?? '';
     out += `${String(number).padStart(digits)} | ${marked ? '>>> ' : '    '}${fit(harmless(line), COLUMNS)}`.trimEnd();

@@ -1,0 +1,61 @@
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import { ago, table } from '../src/print/table.js';
+import { bytes, fit, harmless, seconds, width } from '../src/progress/text.js';
+
+describe('text for terminals', () => {
+  it('takes out what could harm a terminal', () => {
+    assert.equal(harmless('a\u001b[31mred\u001b[0m\u001b]8;;http://x\u001b\\link\u001b]8;;\u001b\\'), 'aredlink');
+    assert.equal(harmless('10%\r50%\r100%\r'), '100%');
+    assert.equal(harmless('a\tb\u0007\u009b2Jc\u202ed'), 'a    bcd');
+    assert.equal(harmless('\u001b(0\u001bcx\u001b'), 'x');
+  });
+
+  it('leaves no control character of any text', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary' }), (text) => {
+        assert.doesNotMatch(harmless(text), /[\p{Cc}\p{Cf}]/u);
+      }),
+    );
+  });
+
+  it('fits any text into columns', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'grapheme' }), fc.nat(20), (text, columns) => {
+        assert.ok(width(fit(text, columns)) <= columns);
+      }),
+    );
+    assert.equal(fit('abcdef', 4), 'abc…');
+    assert.equal(fit('abcd', 4), 'abcd');
+  });
+
+  it('prints times and sizes', () => {
+    assert.equal(seconds(412), '0.4s');
+    assert.deepEqual([0, 999, 1000, 3_400_000, 12_345_678_901].map(bytes), [
+      '0B',
+      '999B',
+      '1.00kB',
+      '3.40MB',
+      '12.3GB',
+    ]);
+    assert.deepEqual(
+      ['1970-01-01T00:00:59Z', '1970-01-01T00:00:00Z', '1969-12-29T00:01:00Z', 'nonsense', undefined].map((t) =>
+        ago(t, 60_000),
+      ),
+      ['1 second ago', '1 minute ago', '3 days ago', '', ''],
+    );
+  });
+
+  it('aligns tables', () => {
+    assert.equal(
+      table(
+        ['A', 'BB'],
+        [
+          ['xxx', 'y'],
+          ['漢', 'z'],
+        ],
+      ),
+      'A    BB\nxxx  y\n漢   z\n',
+    );
+  });
+});
