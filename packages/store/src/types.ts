@@ -22,7 +22,10 @@ export type EntryType = 'file' | 'directory' | 'symlink' | 'hardlink' | 'char' |
 
 /** The facts of one path in a layer. */
 export interface EntryFacts {
-  /** Relative to the root, `/`-separated, no leading or trailing slash, no `.` or `..`; the root itself is ''. */
+  /**
+   * Relative to the root, `/`-separated, no leading or trailing slash, no `.` or `..`; the root itself is ''.
+   * Names (and links) that are no UTF-8 are as core's `textOfBytes` makes them.
+   */
   readonly path: string;
   readonly type: EntryType;
   /** Permission bits with setuid, setgid and sticky: 0 to 0o7777. */
@@ -40,6 +43,12 @@ export interface EntryFacts {
   readonly xattrs?: Readonly<Record<string, string>> | undefined;
 }
 
+/**
+ * The pieces of a sparse file: position in the file and length of each, in order. Only they are stored, one after the other;
+ * all else of the file is zeros.
+ */
+export type Segments = readonly (readonly [position: number, length: number])[];
+
 /** Where the content of a file that goes into a layer is read from. */
 export type ContentSource =
   /**
@@ -48,7 +57,13 @@ export type ContentSource =
    */
   | { readonly kind: 'file'; readonly root: string; readonly path: string; readonly digest?: Digest | undefined }
   /** A range of a blob of this store: a file within another layer's tar. */
-  | { readonly kind: 'blob'; readonly blob: Digest; readonly offset: number; readonly digest?: Digest | undefined }
+  | {
+      readonly kind: 'blob';
+      readonly blob: Digest;
+      readonly offset: number;
+      readonly digest?: Digest | undefined;
+      readonly segments?: Segments | undefined;
+    }
   | { readonly kind: 'bytes'; readonly bytes: Uint8Array };
 
 /** An entry to be written to a layer. A whiteout removes a path of the layers below; an opaque folder hides all that they have in it. */
@@ -73,6 +88,8 @@ export interface ViewEntry extends EntryFacts {
   readonly digest?: Digest | undefined;
   /** Position of a file's content in the layer's uncompressed tar. */
   readonly offset?: number | undefined;
+  /** What is stored from `offset` on, of a sparse file; undefined where it is simply the content. */
+  readonly segments?: Segments | undefined;
   /** Identity of the file among hard links: `<diffId>:<path of the first name>`. */
   readonly inode?: string | undefined;
 }
@@ -107,7 +124,9 @@ export interface LayerStore {
   info(diffId: Digest): Promise<LayerInfo | undefined>;
   /**
    * Writes a layer as an uncompressed tar (a blob whose digest is the diff ID) with its index, on a worker thread.
-   * Entries come parents first. @throws StrakeError `SOURCE_CHANGED` where a content source no longer has the digest or size stated
+   * Entries come parents first; of entries with the same path the last one counts.
+   * @throws StrakeError `SOURCE_CHANGED` where a content source no longer has the digest or size stated, `SOURCE_DENIED`,
+   * `NAME_UNREPRESENTABLE` for names that a layer cannot have, `DISK_FULL`
    */
   write(entries: Iterable<LayerEntry> | AsyncIterable<LayerEntry>, signal?: AbortSignal): Promise<LayerInfo>;
   /**
@@ -135,7 +154,11 @@ export interface LayerStore {
 export type MountSpec =
   | {
       readonly kind: 'overlay';
-      /** Topmost first. Folders. */
+      /**
+       * Topmost first. Folders `<root>/snapshots/<8 characters>`, at most 130 of them: what is longer than overlayfs (500
+       * layers) or a page of mount options (4096 bytes) takes has been merged. With the folder `snapshots` as the working
+       * directory, or in a link with a short path, all fit in one mount(2).
+       */
       readonly lower: readonly string[];
       /** Absent for a read-only mount. */
       readonly upper?: string | undefined;
@@ -172,6 +195,8 @@ export interface Snapshotter {
   discard(id: string): Promise<void>;
   /** Removes a folder of the store whatever owners and modes its files have. */
   removeTree(path: string): Promise<void>;
+  /** Removes what nobody will ask for again; to be called before the process ends. */
+  close?(): Promise<void>;
 }
 
 /** A named image in the local store. `name` is canonical (core's canonicalName). */
@@ -218,6 +243,16 @@ export interface DigestCache {
   save(): Promise<void>;
 }
 
+/** Something that a crash left behind. */
+export interface Leftover {
+  /** Absolute path. */
+  readonly path: string;
+  /** What it is, for people. */
+  readonly what: string;
+  /** Whether files of other owners may be in it: then it takes the agent's `removeTree`. */
+  readonly privileged: boolean;
+}
+
 /** A lock or hold of this process, given back by `release` or by the process's end. */
 export interface Lease {
   release(): Promise<void>;
@@ -226,6 +261,8 @@ export interface Lease {
 /** Everything on disk, opened. */
 export interface Store {
   readonly root: string;
+  /** This process's lease. An agent that ends with this process opens the store with it as `parent`. */
+  readonly holder: string;
   readonly blobs: BlobStore;
   readonly layers: LayerStore;
   readonly references: ReferenceStore;
@@ -239,5 +276,12 @@ export interface Store {
   lease(what: readonly string[]): Promise<Lease>;
   /** An exclusive lock between processes and within this one, for example of a step's key or a cache mount. */
   lock(name: string, signal?: AbortSignal): Promise<Lease>;
+  /** The same without waiting: undefined where another holds it. */
+  tryLock(name: string): Promise<Lease | undefined>;
+  /** What processes that are gone have left in the store. */
+  findLeftovers(): Promise<readonly Leftover[]>;
+  /** Removes what `findLeftovers` finds, except what is privileged; returns what it removed. */
+  removeLeftovers(): Promise<readonly Leftover[]>;
+  /** Ends worker threads, gives leases back, waits until what was written is on the disk. */
   close(): Promise<void>;
 }

@@ -1,0 +1,124 @@
+import { createReadStream } from 'node:fs';
+import { open, rename, rm, stat } from 'node:fs/promises';
+
+import { collect, Hasher, throwIfAborted, type ByteStream, type Digest } from '@strake/core';
+
+import { blobNotFound, digestMismatch, tooLarge, writeFailure } from './errors.js';
+import { unlessMissing } from './files.js';
+import type { OwnHolder } from './holders.js';
+import { blobPath, type StoreLayout } from './layout.js';
+import type { BlobStore } from './types.js';
+
+const CHUNK = 1 << 18;
+/** Smaller writes are gathered: a stream of small chunks would cost a system call each. */
+const GATHER = 1 << 18;
+
+/** Blobs as files. */
+export class FileBlobs implements BlobStore {
+  readonly #layout: StoreLayout;
+  readonly #holder: OwnHolder;
+
+  constructor(layout: StoreLayout, holder: OwnHolder) {
+    this.#layout = layout;
+    this.#holder = holder;
+  }
+
+  async size(digest: Digest): Promise<number | undefined> {
+    return (await unlessMissing(stat(this.path(digest))))?.size;
+  }
+
+  path(digest: Digest): string {
+    return blobPath(this.#layout, digest);
+  }
+
+  async *open(
+    digest: Digest,
+    range: { readonly start?: number; readonly end?: number } = {},
+  ): AsyncGenerator<Uint8Array> {
+    const { start = 0, end = Infinity } = range;
+    if (end <= start && end !== Infinity) {
+      if ((await this.size(digest)) === undefined) throw blobNotFound(digest);
+      return;
+    }
+    const stream = createReadStream(this.path(digest), { start, end: end - 1, highWaterMark: CHUNK });
+    try {
+      yield* stream as AsyncIterable<Uint8Array>;
+    } catch (error) {
+      if (error instanceof Error && 'code' in error && error.code === 'ENOENT') throw blobNotFound(digest, error);
+      throw error;
+    } finally {
+      stream.destroy();
+    }
+  }
+
+  async read(digest: Digest, limit: number): Promise<Buffer> {
+    const size = await this.size(digest);
+    if (size === undefined) throw blobNotFound(digest);
+    if (size > limit) throw tooLarge(`the blob ${digest}`, limit);
+    return collect(this.open(digest), limit, `the blob ${digest}`);
+  }
+
+  async put(
+    content: ByteStream | Uint8Array | string,
+    expected: { readonly digest?: Digest; readonly size?: number } = {},
+    signal?: AbortSignal,
+  ): Promise<{ readonly digest: Digest; readonly size: number }> {
+    throwIfAborted(signal);
+    const temporary = await this.#holder.temporaryPath('blob');
+    try {
+      const written = await this.#write(temporary, content, expected, signal);
+      await rename(temporary, this.path(written.digest));
+      return written;
+    } catch (error) {
+      await rm(temporary, { force: true });
+      throw writeFailure(error, this.#layout.root);
+    }
+  }
+
+  async #write(
+    path: string,
+    content: ByteStream | Uint8Array | string,
+    expected: { readonly digest?: Digest; readonly size?: number },
+    signal: AbortSignal | undefined,
+  ): Promise<{ digest: Digest; size: number }> {
+    const what = expected.digest ? `the blob ${expected.digest}` : 'the blob';
+    const hasher = new Hasher();
+    const handle = await open(path, 'wx', 0o600);
+    try {
+      let waiting: Uint8Array[] = [];
+      let bytes = 0;
+      const flush = async (): Promise<void> => {
+        const all = waiting.length === 1 && waiting[0] ? waiting[0] : Buffer.concat(waiting);
+        waiting = [];
+        bytes = 0;
+        for (let at = 0; at < all.length;) at += (await handle.write(all, at)).bytesWritten;
+      };
+      const take = async (chunk: Uint8Array): Promise<void> => {
+        throwIfAborted(signal);
+        hasher.update(chunk);
+        if (expected.size !== undefined && hasher.size > expected.size) {
+          throw digestMismatch(what, `${expected.size} bytes`, 'more');
+        }
+        waiting.push(chunk);
+        bytes += chunk.length;
+        if (bytes >= GATHER) await flush();
+      };
+      if (typeof content === 'string') await take(Buffer.from(content));
+      else if (content instanceof Uint8Array) await take(content);
+      else for await (const chunk of content) await take(chunk);
+      await flush();
+      throwIfAborted(signal);
+      const size = hasher.size;
+      if (expected.size !== undefined && size !== expected.size) {
+        throw digestMismatch(what, `${expected.size} bytes`, `${size} bytes`);
+      }
+      const digest = hasher.digest();
+      if (expected.digest && digest !== expected.digest) throw digestMismatch(what, expected.digest, digest);
+      // A name in the store says that the content is there: also after a power cut.
+      await handle.datasync();
+      return { digest, size };
+    } finally {
+      await handle.close();
+    }
+  }
+}

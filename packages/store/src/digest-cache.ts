@@ -1,0 +1,149 @@
+import { readFile } from 'node:fs/promises';
+
+import type { Digest } from '@strake/core';
+
+import { unlessMissing, writeFileWhole } from './files.js';
+import type { DigestCache, FileStamp } from './types.js';
+
+/*
+ * The file: a header (magic 8, count u32, bytes of the paths u32), records of fixed size, and the paths joined by NUL in the
+ * order in which they were last asked for: a scan asks in the same order again, which makes finding them free.
+ */
+const MAGIC = 'strkdig1';
+const HEADER = 16;
+/** size f64, mtime u64, ctime u64, inode u64, mode u32, unseen u32, digest 32. */
+const RECORD = 72;
+/** How many saves an entry survives that nobody asked for. Builds of several Dockerfiles may take turns on one context. */
+const MAX_UNSEEN = 16;
+/** Clocks that stamp files tick every 10 ms at most on Linux; file systems that keep whole seconds get two of them. */
+const TICK = 20_000_000n;
+const SECOND = 1_000_000_000n;
+
+interface Fresh {
+  readonly stamp: FileStamp;
+  readonly digest: Digest;
+}
+
+/** Digests of a context's files, in one file. */
+export class FileDigestCache implements DigestCache {
+  readonly #path: string;
+  readonly #temporary: () => Promise<string>;
+  readonly #bytes: Buffer;
+  readonly #paths: readonly string[];
+  readonly #fresh = new Map<string, Fresh>();
+  readonly #seen: Uint8Array;
+  /** What was asked for, in order: numbers are records, texts are paths in `fresh`. */
+  readonly #asked: (number | string)[] = [];
+  readonly #opened: bigint = BigInt(Date.now()) * 1_000_000n;
+  #numbers: Map<string, number> | undefined;
+  #cursor = 0;
+  #changed = false;
+
+  /** BYTES: the file as it is, or nothing. TEMPORARY gives a path to write to. */
+  constructor(path: string, bytes: Buffer | undefined, temporary: () => Promise<string>) {
+    this.#path = path;
+    this.#temporary = temporary;
+    const count = bytes && bytes.length >= HEADER ? bytes.readUInt32LE(8) : 0;
+    const whole =
+      bytes &&
+      count > 0 &&
+      bytes.toString('latin1', 0, 8) === MAGIC &&
+      bytes.length === HEADER + count * RECORD + bytes.readUInt32LE(12);
+    this.#bytes = whole ? bytes : Buffer.alloc(0);
+    this.#paths = whole ? bytes.toString('utf16le', HEADER + count * RECORD).split('\0') : [];
+    this.#seen = new Uint8Array(this.#paths.length);
+  }
+
+  #number(path: string): number | undefined {
+    if (this.#paths[this.#cursor] === path) return this.#cursor++;
+    this.#numbers ??= new Map(this.#paths.map((known, number) => [known, number]));
+    const number = this.#numbers.get(path);
+    if (number !== undefined) this.#cursor = number + 1;
+    return number;
+  }
+
+  get(path: string, stamp: FileStamp): Digest | undefined {
+    const fresh = this.#fresh.get(path);
+    if (fresh) return sameStamp(fresh.stamp, stamp) ? fresh.digest : undefined;
+    const number = this.#number(path);
+    if (number === undefined) return undefined;
+    const at = HEADER + number * RECORD;
+    const bytes = this.#bytes;
+    const same =
+      bytes.readDoubleLE(at) === stamp.size &&
+      bytes.readBigInt64LE(at + 8) === stamp.mtime &&
+      bytes.readBigInt64LE(at + 16) === stamp.ctime &&
+      bytes.readBigUInt64LE(at + 24) === stamp.inode &&
+      bytes.readUInt32LE(at + 32) === stamp.mode;
+    if (!same) return undefined;
+    if (!this.#seen[number]) this.#asked.push(number);
+    this.#seen[number] = 1;
+    return `sha256:${bytes.toString('hex', at + 40, at + RECORD)}`;
+  }
+
+  set(path: string, stamp: FileStamp, digest: Digest): void {
+    if (!this.#fresh.has(path)) this.#asked.push(path);
+    this.#fresh.set(path, { stamp, digest });
+    this.#changed = true;
+  }
+
+  /**
+   * Whether the file may have been written after its digest was taken without a new time: its time is not older than the
+   * scan by a tick of the clock ("racily clean").
+   */
+  #isRacy({ mtime, ctime }: FileStamp): boolean {
+    const latest = mtime > ctime ? mtime : ctime;
+    const coarse = mtime % SECOND === 0n && ctime % SECOND === 0n;
+    return latest + (coarse ? 2n * SECOND : TICK) >= this.#opened;
+  }
+
+  async save(): Promise<void> {
+    if (!this.#changed) return;
+    this.#changed = false;
+    const paths: string[] = [];
+    const records: Buffer[] = [];
+    const add = (path: string, { stamp, digest }: Fresh): void => {
+      if (this.#isRacy(stamp)) return;
+      const record = Buffer.alloc(RECORD);
+      record.writeDoubleLE(stamp.size, 0);
+      record.writeBigInt64LE(stamp.mtime, 8);
+      record.writeBigInt64LE(stamp.ctime, 16);
+      record.writeBigUInt64LE(stamp.inode, 24);
+      record.writeUInt32LE(stamp.mode, 32);
+      record.write(digest.slice(7), 40, 'hex');
+      paths.push(path);
+      records.push(record);
+    };
+    const keep = (number: number): void => {
+      const path = this.#paths[number] as string;
+      if (this.#fresh.has(path)) return;
+      const at = HEADER + number * RECORD;
+      const record = Buffer.from(this.#bytes.subarray(at, at + RECORD));
+      const unseen = this.#seen[number] ? 0 : record.readUInt32LE(36) + 1;
+      if (unseen > MAX_UNSEEN) return;
+      record.writeUInt32LE(unseen, 36);
+      paths.push(path);
+      records.push(record);
+    };
+    for (const one of this.#asked) {
+      if (typeof one === 'number') keep(one);
+      else add(one, this.#fresh.get(one) as Fresh);
+    }
+    for (let number = 0; number < this.#paths.length; number++) if (!this.#seen[number]) keep(number);
+    const text = Buffer.from(paths.join('\0'), 'utf16le');
+    const header = Buffer.alloc(HEADER);
+    header.write(MAGIC, 0, 'latin1');
+    header.writeUInt32LE(paths.length, 8);
+    header.writeUInt32LE(text.length, 12);
+    await writeFileWhole(this.#path, Buffer.concat([header, ...records, text]), await this.#temporary());
+  }
+}
+
+function sameStamp(a: FileStamp, b: FileStamp): boolean {
+  return a.size === b.size && a.mtime === b.mtime && a.ctime === b.ctime && a.inode === b.inode && a.mode === b.mode;
+}
+
+/** The digest cache in the file at PATH; an empty one where the file is missing or damaged. */
+export async function loadDigestCache(path: string, temporary: () => Promise<string>): Promise<FileDigestCache> {
+  return new FileDigestCache(path, await unlessMissing(readFile(path)), temporary);
+}

@@ -1,0 +1,75 @@
+import { randomBytes } from 'node:crypto';
+import { open, readFile, rename, rm } from 'node:fs/promises';
+import { dirname } from 'node:path';
+
+import { errnoOf } from '@strake/core';
+
+import { writeFailure } from './errors.js';
+
+/** Random text for names: LENGTH characters of base 32, in small letters. */
+export function randomName(length: number): string {
+  let name = '';
+  for (const byte of randomBytes(length)) name += '0123456789abcdefghjkmnpqrstvwxyz'[byte & 31] ?? '';
+  return name;
+}
+
+/** Makes a rename in FOLDER last through a power cut. */
+export async function syncFolder(folder: string): Promise<void> {
+  const handle = await open(folder, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/**
+ * Puts CONTENT at PATH, which no reader ever sees half-written: written to TEMPORARY (on the same file system), then renamed.
+ * With `durable` it is on the disk before this returns. @throws StrakeError `DISK_FULL`
+ */
+export async function writeFileWhole(
+  path: string,
+  content: string | Uint8Array,
+  temporary: string,
+  options: { readonly durable?: boolean } = {},
+): Promise<void> {
+  try {
+    const handle = await open(temporary, 'wx', 0o600);
+    try {
+      await handle.writeFile(content);
+      if (options.durable) await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await rename(temporary, path);
+    if (options.durable) await syncFolder(dirname(path));
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw writeFailure(error, path);
+  }
+}
+
+/** What a promise gives, or undefined where it rejects with ENOENT (or one of CODES). */
+export async function unlessMissing<T>(
+  promise: Promise<T>,
+  codes: readonly string[] = ['ENOENT'],
+): Promise<T | undefined> {
+  try {
+    return await promise;
+  } catch (error) {
+    if (codes.includes(errnoOf(error) ?? '')) return undefined;
+    throw error;
+  }
+}
+
+/** A JSON file; undefined where it is missing or is no JSON (a file cut short by a power cut counts as none). */
+export async function readJson(path: string): Promise<unknown> {
+  const text = await unlessMissing(readFile(path, 'utf8'));
+  if (text === undefined) return undefined;
+  try {
+    return JSON.parse(text) as unknown;
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,28 @@
+export type { StoreErrorCode } from './errors.js';
+export { createSnapshotter } from './snapshot/create.js';
+export type { SnapshotterOptions } from './snapshot/create.js';
+export { openStore } from './store.js';
+export type { StoreOptions } from './store.js';
+export type {
+  BlobStore,
+  ContentSource,
+  DigestCache,
+  EntryFacts,
+  EntryType,
+  FileStamp,
+  ImageRecord,
+  LayerEntry,
+  LayerInfo,
+  LayerStore,
+  Lease,
+  Leftover,
+  MountSpec,
+  RecordStore,
+  ReferenceStore,
+  Segments,
+  Snapshot,
+  Snapshotter,
+  Store,
+  TreeView,
+  ViewEntry,
+} from './types.js';

@@ -1,0 +1,157 @@
+import type { Digest } from '@strake/core';
+
+import type { ContentSource, EntryFacts, EntryType, LayerEntry } from '../types.js';
+
+/** How many entries go to the worker in one message, and how many bytes of contents. */
+const BATCH_ENTRIES = 1024;
+const BATCH_BYTES = 4 << 20;
+const NUMBERS = 6;
+const TYPES: readonly (EntryType | 'whiteout')[] = [
+  'file',
+  'directory',
+  'symlink',
+  'hardlink',
+  'char',
+  'block',
+  'fifo',
+  'whiteout',
+];
+
+/** What most entries lack. */
+interface Rest {
+  readonly link?: string | undefined;
+  readonly device?: EntryFacts['device'];
+  readonly xattrs?: EntryFacts['xattrs'];
+  readonly opaque?: boolean | undefined;
+  readonly content?: ContentSource | undefined;
+}
+
+/** Entries as columns: a structured clone of fifty thousand objects would cost as much as writing their layer. */
+export interface EntryBatch {
+  readonly count: number;
+  /** Joined by NUL. */
+  readonly paths: string;
+  /** type, mode, uid, gid, size, mtime of each entry. */
+  readonly numbers: Float64Array;
+  readonly roots: readonly string[];
+  /** The root of each entry's content, or 255: no file of a root. */
+  readonly rootOf: Uint8Array;
+  /** Paths below the root where they differ from the entry's, joined by NUL. */
+  readonly sources: string;
+  /** Hex digits of the digests expected, joined by NUL. */
+  readonly digests: string;
+  readonly rest: readonly (readonly [number, Rest])[];
+}
+
+const NO_ROOT = 255;
+
+function encode(entries: readonly LayerEntry[]): EntryBatch {
+  const numbers = new Float64Array(entries.length * NUMBERS);
+  const rootOf = new Uint8Array(entries.length).fill(NO_ROOT);
+  const roots: string[] = [];
+  const sources: string[] = [];
+  const digests: string[] = [];
+  const rest: [number, Rest][] = [];
+  entries.forEach((entry, i) => {
+    const at = i * NUMBERS;
+    numbers[at] = TYPES.indexOf(entry.type);
+    let source = '';
+    let digest = '';
+    if (entry.type !== 'whiteout') {
+      numbers[at + 1] = entry.mode;
+      numbers[at + 2] = entry.uid;
+      numbers[at + 3] = entry.gid;
+      numbers[at + 4] = entry.size;
+      numbers[at + 5] = entry.mtime;
+      const { link, device, xattrs, opaque } = entry;
+      let content = entry.content;
+      if (content?.kind === 'file') {
+        let root = roots.indexOf(content.root);
+        if (root < 0 && roots.length < NO_ROOT) root = roots.push(content.root) - 1;
+        if (root >= 0) {
+          rootOf[i] = root;
+          source = content.path === entry.path ? '' : content.path;
+          digest = content.digest?.slice(7) ?? '';
+          content = undefined;
+        }
+      }
+      if (link !== undefined || device || xattrs || opaque || content) {
+        rest.push([i, { link, device, xattrs, opaque, content }]);
+      }
+    }
+    sources.push(source);
+    digests.push(digest);
+  });
+  return {
+    count: entries.length,
+    paths: entries.map((entry) => entry.path).join('\0'),
+    numbers,
+    roots,
+    rootOf,
+    sources: sources.join('\0'),
+    digests: digests.join('\0'),
+    rest,
+  };
+}
+
+/** Entries in batches, each as it goes through a message port. */
+export async function* batchesOf(
+  entries: Iterable<LayerEntry> | AsyncIterable<LayerEntry>,
+): AsyncGenerator<EntryBatch> {
+  let batch: LayerEntry[] = [];
+  let bytes = 0;
+  const take = (entry: LayerEntry): boolean => {
+    batch.push(entry);
+    if (entry.type !== 'whiteout' && entry.content?.kind === 'bytes') bytes += entry.content.bytes.length;
+    return batch.length >= BATCH_ENTRIES || bytes >= BATCH_BYTES;
+  };
+  const flush = (): EntryBatch => {
+    const encoded = encode(batch);
+    batch = [];
+    bytes = 0;
+    return encoded;
+  };
+  if (Symbol.iterator in entries) {
+    for (const entry of entries) if (take(entry)) yield flush();
+  } else {
+    for await (const entry of entries) if (take(entry)) yield flush();
+  }
+  if (batch.length > 0) yield flush();
+}
+
+/** The entries of a batch. */
+export function* entriesOf(batch: EntryBatch): Generator<LayerEntry> {
+  const paths = batch.paths.split('\0');
+  const sources = batch.sources.split('\0');
+  const digests = batch.digests.split('\0');
+  let next = 0;
+  for (let i = 0; i < batch.count; i++) {
+    const at = i * NUMBERS;
+    const number = (column: number): number => batch.numbers[at + column] ?? 0;
+    const path = paths[i] ?? '';
+    const type = TYPES[number(0)] ?? 'file';
+    if (type === 'whiteout') {
+      yield { path, type };
+      continue;
+    }
+    const rest = batch.rest[next]?.[0] === i ? batch.rest[next++]?.[1] : undefined;
+    const root = batch.roots[batch.rootOf[i] ?? NO_ROOT];
+    const digest: Digest | undefined = digests[i] ? `sha256:${digests[i]}` : undefined;
+    const content: ContentSource | undefined =
+      root === undefined ? rest?.content : { kind: 'file', root, path: sources[i] || path, digest };
+    yield {
+      path,
+      type,
+      mode: number(1),
+      uid: number(2),
+      gid: number(3),
+      size: number(4),
+      mtime: number(5),
+      link: rest?.link,
+      device: rest?.device,
+      xattrs: rest?.xattrs,
+      opaque: rest?.opaque,
+      content,
+    };
+  }
+}

@@ -1,0 +1,295 @@
+import { bytesOfText, textOfBytes } from '@strake/core';
+
+import { layerInvalid, shown } from '../errors.js';
+import {
+  Field,
+  Flag,
+  HEADER_SIZE,
+  IndexFlag,
+  INDEX_MAGIC,
+  keyOf,
+  NONE,
+  RECORD_SIZE,
+  TypeCode,
+} from './index-format.js';
+import { RawEntries } from './raw-entries.js';
+
+/** A path of the finished index. */
+interface Merged {
+  /** The entry that won, or -1 for an implied folder. */
+  entry: number;
+  /** Address and length of the key in the heap. */
+  readonly key: number;
+  readonly keyLength: number;
+  type: number;
+  flags: number;
+}
+
+/** The entries of one path on the way to those below it. */
+interface Ancestor {
+  readonly merged: number;
+  readonly key: Buffer;
+  /** In order; empty for an implied folder. */
+  readonly entries: readonly number[];
+  /** Whether it was never anything but a folder. */
+  readonly plain: boolean;
+}
+
+function pathOf(key: Uint8Array): string {
+  return shown(textOfBytes(key).replaceAll('\0', '/'));
+}
+
+/**
+ * Makes the index of a layer from its entries, as they would be unpacked one after the other: the last entry of a path wins,
+ * what replaces a folder takes all in it away, whiteouts and opaque marks concern the layers below only. What would have to go
+ * through a link or a file to get to its place is refused, as are hard links to what is not there or no file.
+ */
+export class IndexBuilder {
+  readonly #raw: RawEntries;
+  readonly #order: Uint32Array;
+  readonly #merged: Merged[] = [];
+  readonly #firstNames = new Map<number, number>();
+  #flags = 0;
+
+  /** @throws StrakeError `LAYER_INVALID` */
+  constructor(raw: RawEntries) {
+    this.#raw = raw;
+    this.#order = raw.sorted();
+    this.#merge();
+    this.#resolveLinks();
+  }
+
+  #push(merged: Merged): number {
+    return this.#merged.push(merged) - 1;
+  }
+
+  #merge(): void {
+    const raw = this.#raw;
+    const ancestors: Ancestor[] = [];
+    const first = this.#order[0];
+    if (first === undefined || raw.keyLength(first) > 0) {
+      const root = { entry: -1, key: 0, keyLength: 0, type: TypeCode.directory, flags: Flag.implied };
+      ancestors.push({ merged: this.#push(root), key: Buffer.alloc(0), entries: [], plain: true });
+    }
+    for (let i = 0; i < this.#order.length;) {
+      const group = [this.#order[i++] as number];
+      const key = raw.key(group[0] as number);
+      while (i < this.#order.length && raw.compareKey(this.#order[i] as number, key) === 0) {
+        group.push(this.#order[i++] as number);
+      }
+      this.#mergeGroup(ancestors, group, key);
+    }
+  }
+
+  #mergeGroup(ancestors: Ancestor[], group: readonly number[], key: Buffer): void {
+    while (ancestors.length > 0) {
+      const { key: above } = ancestors[ancestors.length - 1] as Ancestor;
+      const below =
+        above.length === 0 ||
+        (key.length > above.length && key[above.length] === 0 && key.subarray(0, above.length).equals(above));
+      if (below) break;
+      ancestors.pop();
+    }
+    const raw = this.#raw;
+    const alive = ancestors.every(({ plain }) => plain)
+      ? group
+      : group.filter((entry) => this.#survives(entry, ancestors));
+    if (alive[0] === undefined) return;
+    this.#imply(ancestors, alive[0], key);
+    let winner = -1;
+    let opaque = false;
+    let whiteout = false;
+    for (const entry of alive) {
+      if (raw.type(entry) === TypeCode.whiteout) whiteout = true;
+      else if ((raw.flags(entry) & Flag.implied) === 0) winner = entry;
+      if (raw.flags(entry) & Flag.opaque) opaque = true;
+    }
+    // An opaque mark without an entry of its own stands for a folder that is implied.
+    const type = winner >= 0 ? raw.type(winner) : opaque ? TypeCode.directory : TypeCode.whiteout;
+    let flags = 0;
+    if (type === TypeCode.directory) {
+      flags = (opaque || whiteout ? Flag.opaque : 0) | (winner < 0 ? Flag.implied : 0);
+    }
+    if (key.length === 0 && type !== TypeCode.directory) throw layerInvalid('its root is no folder');
+    const address = raw.keyAddress(alive[0]);
+    const merged = this.#push({ entry: winner, key: address, keyLength: key.length, type, flags });
+    const entries = alive.filter((entry) => raw.type(entry) !== TypeCode.whiteout);
+    ancestors.push({ merged, key, entries, plain: entries.every((entry) => raw.type(entry) === TypeCode.directory) });
+    if (flags & Flag.implied && key.length > 0) this.#flags |= IndexFlag.implied;
+    if (key.length === 0 && flags & Flag.opaque) this.#flags |= IndexFlag.opaqueRoot;
+  }
+
+  /** Whether an entry is still there in the end. @throws where it would have been put into something that is no folder */
+  #survives(entry: number, ancestors: readonly Ancestor[]): boolean {
+    const raw = this.#raw;
+    let survives = true;
+    for (const { entries, key, plain } of ancestors) {
+      if (plain) continue;
+      let before = -1;
+      for (const other of entries) {
+        if (other < entry) before = other;
+        else if (raw.type(other) !== TypeCode.directory) survives = false;
+      }
+      if (before >= 0 && raw.type(before) !== TypeCode.directory && raw.type(entry) !== TypeCode.whiteout) {
+        throw layerInvalid(`/${pathOf(raw.key(entry))} lies below /${pathOf(key)}, which is no folder`);
+      }
+      if (before >= 0 && raw.type(before) !== TypeCode.directory) survives = false;
+    }
+    return survives;
+  }
+
+  /** Makes sure that all folders above KEY are there. */
+  #imply(ancestors: Ancestor[], entry: number, key: Buffer): void {
+    for (const { merged } of ancestors) {
+      const above = this.#merged[merged];
+      if (above?.type === TypeCode.whiteout) {
+        above.type = TypeCode.directory;
+        above.flags = Flag.implied | Flag.opaque;
+        this.#flags |= IndexFlag.implied;
+      }
+    }
+    const top = ancestors[ancestors.length - 1];
+    if (!top) return;
+    const address = this.#raw.keyAddress(entry);
+    for (let end = key.indexOf(0, top.key.length + 1); end >= 0; end = key.indexOf(0, end + 1)) {
+      const merged = this.#push({
+        entry: -1,
+        key: address,
+        keyLength: end,
+        type: TypeCode.directory,
+        flags: Flag.implied,
+      });
+      ancestors.push({ merged, key: key.subarray(0, end), entries: [], plain: true });
+      this.#flags |= IndexFlag.implied;
+    }
+  }
+
+  /** The number of entries in order whose key is less than KEY. */
+  #search(key: Uint8Array): number {
+    let low = 0;
+    let high = this.#order.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (this.#raw.compareKey(this.#order[middle] as number, key) < 0) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  /** The entry that PATH had when entry number BEFORE came, or -1. */
+  #entryAt(key: Buffer, before: number): number {
+    let found = -1;
+    for (let i = this.#search(key); i < this.#order.length; i++) {
+      const entry = this.#order[i] as number;
+      if (entry >= before || this.#raw.compareKey(entry, key) !== 0) break;
+      if (this.#raw.type(entry) !== TypeCode.whiteout) found = entry;
+    }
+    return found;
+  }
+
+  /** Follows hard links to the entry with the content; -1 where that is in a layer below. */
+  #target(link: number): number {
+    const raw = this.#raw;
+    for (let entry = link; ;) {
+      const key = keyOf(bytesOfText(raw.extra(entry).link ?? ''));
+      const refuse = (why: string): never => {
+        throw layerInvalid(`the hard link /${pathOf(raw.key(link))} leads to /${pathOf(key)}, ${why}`);
+      };
+      const target = this.#entryAt(key, entry);
+      if (target < 0) {
+        for (let end = key.indexOf(0); end >= 0; end = key.indexOf(0, end + 1)) {
+          const above = this.#entryAt(key.subarray(0, end), entry);
+          if (above >= 0 && raw.type(above) !== TypeCode.directory) refuse('whose folder is none');
+        }
+        return -1;
+      }
+      if (raw.type(target) === TypeCode.directory) refuse('which is a folder');
+      if (raw.type(target) !== TypeCode.hardlink) return target;
+      entry = target;
+    }
+  }
+
+  #resolveLinks(): void {
+    const linked = new Set<number>();
+    for (const merged of this.#merged) {
+      if (merged.type !== TypeCode.hardlink) continue;
+      const target = this.#target(merged.entry);
+      if (target < 0) {
+        this.#flags |= IndexFlag.external;
+        continue;
+      }
+      merged.entry = target;
+      merged.type = this.#raw.type(target);
+      linked.add(target);
+    }
+    if (linked.size === 0) return;
+    for (const [number, { entry }] of this.#merged.entries()) {
+      if (linked.has(entry) && !this.#firstNames.has(entry)) this.#firstNames.set(entry, number);
+    }
+  }
+
+  /** The bytes of the index file, in pieces of about a megabyte. */
+  *chunks(): Generator<Buffer> {
+    const raw = this.#raw;
+    let heap = 0;
+    const room = (1 << 20) + RECORD_SIZE;
+    let chunk = Buffer.alloc(room);
+    let used = HEADER_SIZE;
+    const sizes = this.#merged.map(({ entry, keyLength }) => keyLength + (entry < 0 ? 0 : this.#extraLength(entry)));
+    chunk.write(INDEX_MAGIC, 0, 'latin1');
+    chunk.writeUInt32LE(this.#merged.length, 8);
+    chunk.writeUInt32LE(this.#flags, 12);
+    chunk.writeDoubleLE(
+      sizes.reduce((sum, size) => sum + size, 0),
+      16,
+    );
+    for (const [number, { entry, keyLength, type, flags }] of this.#merged.entries()) {
+      if (entry >= 0) chunk.set(raw.record(entry), used);
+      else {
+        chunk.fill(0, used, used + RECORD_SIZE);
+        chunk.writeUInt16LE(0o755, used + Field.mode);
+      }
+      chunk.writeUInt32LE(heap, used + Field.key);
+      chunk.writeUInt16LE(keyLength, used + Field.keyLength);
+      chunk[used + Field.type] = type;
+      chunk[used + Field.flags] = flags;
+      chunk.writeUInt32LE(heap + keyLength, used + Field.extra);
+      chunk.writeUInt32LE(this.#firstNames.get(entry) ?? NONE, used + Field.firstName);
+      heap += sizes[number] ?? 0;
+      used += RECORD_SIZE;
+      if (used + RECORD_SIZE > room) {
+        yield chunk.subarray(0, used);
+        chunk = Buffer.alloc(room);
+        used = 0;
+      }
+    }
+    yield chunk.subarray(0, used);
+    yield* this.#heapChunks(room);
+  }
+
+  #extraLength(entry: number): number {
+    return this.#raw.pageOf(entry).readUInt32LE(this.#raw.offsetOf(entry) + Field.extraLength);
+  }
+
+  *#heapChunks(room: number): Generator<Buffer> {
+    const raw = this.#raw;
+    let chunk = Buffer.allocUnsafe(room);
+    let used = 0;
+    for (const { entry, key, keyLength } of this.#merged) {
+      const extra = entry < 0 ? 0 : this.#extraLength(entry);
+      if (used + keyLength + extra > room) {
+        yield chunk.subarray(0, used);
+        chunk = Buffer.allocUnsafe(Math.max(room, keyLength + extra));
+        used = 0;
+      }
+      chunk.set(raw.heap.slice(key, keyLength), used);
+      used += keyLength;
+      if (extra > 0) {
+        const address = raw.pageOf(entry).readUInt32LE(raw.offsetOf(entry) + Field.extra);
+        chunk.set(raw.heap.slice(address, extra), used);
+        used += extra;
+      }
+    }
+    yield chunk.subarray(0, used);
+  }
+}

@@ -1,0 +1,228 @@
+import { openSync, closeSync, fstatSync, readSync } from 'node:fs';
+
+import { bytesOfText, textOfBytes, type Digest } from '@strake/core';
+
+import type { EntryType } from '../types.js';
+import {
+  Field,
+  Flag,
+  HEADER_SIZE,
+  INDEX_MAGIC,
+  IndexFlag,
+  keyOf,
+  NONE,
+  RECORD_SIZE,
+  TYPE_NAMES,
+  TypeCode,
+  type Extra,
+} from './index-format.js';
+import { compareBytes } from './paged-heap.js';
+
+const NO_EXTRA: Extra = {};
+
+/** The index of one layer in memory: one buffer, searched in place. Records are named by their number, the root is 0. */
+export class LayerIndex {
+  readonly diffId: Digest;
+  readonly count: number;
+  readonly #bytes: Buffer;
+  readonly #heap: number;
+  readonly #flags: number;
+
+  constructor(diffId: Digest, bytes: Buffer) {
+    const count = bytes.length < HEADER_SIZE ? 0 : bytes.readUInt32LE(8);
+    this.#heap = HEADER_SIZE + count * RECORD_SIZE;
+    const whole =
+      count > 0 &&
+      bytes.toString('latin1', 0, INDEX_MAGIC.length) === INDEX_MAGIC &&
+      bytes.length === this.#heap + bytes.readDoubleLE(16);
+    if (!whole) throw new RangeError(`the index of ${diffId} is damaged`);
+    this.diffId = diffId;
+    this.count = count;
+    this.#bytes = bytes;
+    this.#flags = bytes.readUInt32LE(12);
+  }
+
+  /** Bytes of memory. */
+  get size(): number {
+    return this.#bytes.length;
+  }
+
+  /** Whether unpacking the layer needs the layers below: for the facts of folders that it implies, or for files that it links to. */
+  get dependsOnLower(): boolean {
+    return (this.#flags & (IndexFlag.implied | IndexFlag.external)) !== 0;
+  }
+
+  get hasExternalLinks(): boolean {
+    return (this.#flags & IndexFlag.external) !== 0;
+  }
+
+  /** Whether nothing of the layers below is to be seen. */
+  get opaqueRoot(): boolean {
+    return (this.#flags & IndexFlag.opaqueRoot) !== 0;
+  }
+
+  #at(record: number): number {
+    return HEADER_SIZE + record * RECORD_SIZE;
+  }
+
+  #u32(record: number, field: number): number {
+    return this.#bytes.readUInt32LE(this.#at(record) + field);
+  }
+
+  /** A code of `TypeCode`. */
+  type(record: number): number {
+    return this.#bytes[this.#at(record) + Field.type] ?? 0;
+  }
+
+  typeName(record: number): EntryType {
+    return TYPE_NAMES[this.type(record)] ?? 'file';
+  }
+
+  isFolder(record: number): boolean {
+    return this.type(record) === TypeCode.directory;
+  }
+
+  isImplied(record: number): boolean {
+    return ((this.#bytes[this.#at(record) + Field.flags] ?? 0) & Flag.implied) !== 0;
+  }
+
+  isOpaque(record: number): boolean {
+    return ((this.#bytes[this.#at(record) + Field.flags] ?? 0) & Flag.opaque) !== 0;
+  }
+
+  mode(record: number): number {
+    return this.#bytes.readUInt16LE(this.#at(record) + Field.mode);
+  }
+
+  uid(record: number): number {
+    return this.#u32(record, Field.uid);
+  }
+
+  gid(record: number): number {
+    return this.#u32(record, Field.gid);
+  }
+
+  contentSize(record: number): number {
+    return this.#bytes.readDoubleLE(this.#at(record) + Field.size);
+  }
+
+  mtime(record: number): number {
+    return this.#bytes.readDoubleLE(this.#at(record) + Field.mtime);
+  }
+
+  /** Where the content starts in the tar. */
+  offset(record: number): number {
+    return this.#bytes.readDoubleLE(this.#at(record) + Field.offset);
+  }
+
+  digest(record: number): Digest {
+    const at = this.#at(record) + Field.digest;
+    return `sha256:${this.#bytes.toString('hex', at, at + 32)}`;
+  }
+
+  /** The first of the names that a file has in this layer; undefined where it has one only. */
+  firstName(record: number): number | undefined {
+    const first = this.#u32(record, Field.firstName);
+    return first === NONE ? undefined : first;
+  }
+
+  extra(record: number): Extra {
+    const length = this.#u32(record, Field.extraLength);
+    if (length === 0) return NO_EXTRA;
+    const start = this.#heap + this.#u32(record, Field.extra);
+    return JSON.parse(this.#bytes.toString('utf8', start, start + length)) as Extra;
+  }
+
+  #keyStart(record: number): number {
+    return this.#heap + this.#u32(record, Field.key);
+  }
+
+  #keyLength(record: number): number {
+    return this.#bytes.readUInt16LE(this.#at(record) + Field.keyLength);
+  }
+
+  path(record: number): string {
+    const start = this.#keyStart(record);
+    return textOfBytes(this.#bytes.subarray(start, start + this.#keyLength(record))).replaceAll('\0', '/');
+  }
+
+  /** The last component of the record's path, as bytes. */
+  nameBytes(record: number): Buffer {
+    const start = this.#keyStart(record);
+    const key = this.#bytes.subarray(start, start + this.#keyLength(record));
+    return key.subarray(key.lastIndexOf(0) + 1);
+  }
+
+  #compare(record: number, key: Uint8Array): number {
+    const start = this.#keyStart(record);
+    return compareBytes(this.#bytes, start, start + this.#keyLength(record), key, 0, key.length);
+  }
+
+  /** The first record in [low, high) whose key is not less than KEY. */
+  #lowerBound(key: Uint8Array, low: number, high: number): number {
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (this.#compare(middle, key) < 0) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  /** The record of the path with this key (see `keyOf`), or -1. */
+  find(key: Uint8Array, low = 0, high: number = this.count): number {
+    const record = this.#lowerBound(key, low, high);
+    return record < high && this.#compare(record, key) === 0 ? record : -1;
+  }
+
+  findPath(path: string): number {
+    return this.find(keyOf(bytesOfText(path)));
+  }
+
+  /** The end of the records below RECORD: they are (RECORD, end). */
+  subtreeEnd(record: number, high: number = this.count): number {
+    const next = record + 1;
+    const length = this.#keyLength(record);
+    if (length === 0) return this.count;
+    if (next >= high || !this.#isBelow(next, record, length)) return next;
+    const start = this.#keyStart(record);
+    const bound = Buffer.allocUnsafe(length + 1);
+    this.#bytes.copy(bound, 0, start, start + length);
+    bound[length] = 1;
+    return this.#lowerBound(bound, next, high);
+  }
+
+  #isBelow(record: number, above: number, length: number): boolean {
+    const start = this.#keyStart(record);
+    const aboveStart = this.#keyStart(above);
+    return (
+      this.#keyLength(record) > length &&
+      this.#bytes[start + length] === 0 &&
+      this.#bytes.compare(this.#bytes, aboveStart, aboveStart + length, start, start + length) === 0
+    );
+  }
+
+  /** The records directly in folder RECORD, sorted by name. */
+  *children(record: number): Generator<number> {
+    const end = this.subtreeEnd(record);
+    for (let child = record + 1; child < end; child = this.isFolder(child) ? this.subtreeEnd(child, end) : child + 1) {
+      yield child;
+    }
+  }
+}
+
+/** Loads an index file. @throws the system error where it cannot be read, RangeError where it is damaged */
+export function loadIndex(diffId: Digest, path: string): LayerIndex {
+  const fd = openSync(path, 'r');
+  try {
+    const bytes = Buffer.allocUnsafeSlow(fstatSync(fd).size);
+    let read = 0;
+    while (read < bytes.length) {
+      const count = readSync(fd, bytes, read, bytes.length - read, read);
+      if (count === 0) break;
+      read += count;
+    }
+    return new LayerIndex(diffId, bytes.subarray(0, read));
+  } finally {
+    closeSync(fd);
+  }
+}

@@ -1,0 +1,272 @@
+import { open, mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+
+import { hexOf, isDigest, isStrakeError, type ByteStream, type Descriptor, type Digest } from '@strake/core';
+import { LRUCache } from 'lru-cache';
+
+import { layerNotFound, writeFailure } from '../errors.js';
+import { readJson, unlessMissing, writeFileWhole } from '../files.js';
+import type { OwnHolder } from '../holders.js';
+import { layerPath, type StoreLayout } from '../layout.js';
+import type { BlobStore, LayerEntry, LayerInfo, LayerStore, TreeView } from '../types.js';
+import type { Job } from '../worker-protocol.js';
+import type { WorkerPool } from '../worker-pool.js';
+import { compressLayer, compressedType } from './compress.js';
+import { batchesOf, type EntryBatch } from './entry-batch.js';
+import { loadIndex, type LayerIndex } from './layer-index.js';
+import { MergedView } from './tree-view.js';
+
+/** Bytes of indexes kept in memory. */
+const INDEX_MEMORY = 96 * 2 ** 20;
+/** The facts of a layer; its file is written last and says that tar and index are there. */
+interface InfoFile {
+  readonly size: number;
+  readonly index: number;
+}
+
+/** A layer that a worker has made, with its files where they were put. */
+interface Made {
+  readonly tarPath: string | undefined;
+  readonly indexPath: string;
+}
+
+/** Layers as files: the tar is a blob, `layers/<hex>/` has `info`, `index` and a file for each compressed form. */
+export class FileLayers implements LayerStore {
+  readonly #layout: StoreLayout;
+  readonly #holder: OwnHolder;
+  readonly #blobs: BlobStore;
+  readonly #pool: WorkerPool;
+  readonly #indexes = new LRUCache<Digest, LayerIndex>({
+    maxSize: INDEX_MEMORY,
+    sizeCalculation: (index) => index.size,
+  });
+  readonly #imports = new Map<Digest, Promise<LayerInfo>>();
+  readonly #compressing = new Map<string, Promise<Descriptor>>();
+  readonly #syncing = new Set<Promise<void>>();
+
+  constructor(layout: StoreLayout, holder: OwnHolder, blobs: BlobStore, pool: WorkerPool) {
+    this.#layout = layout;
+    this.#holder = holder;
+    this.#blobs = blobs;
+    this.#pool = pool;
+  }
+
+  async info(diffId: Digest): Promise<LayerInfo | undefined> {
+    const folder = layerPath(this.#layout, diffId);
+    const facts = (await readJson(`${folder}/info`)) as InfoFile | undefined;
+    if (!facts) return undefined;
+    const [size, index, compressed] = await Promise.all([
+      this.#blobs.size(diffId),
+      unlessMissing(stat(`${folder}/index`)),
+      this.#compressed(diffId),
+    ]);
+    // A power cut may have taken what was not yet on the disk.
+    return size === facts.size && index?.size === facts.index ? { diffId, size, compressed } : undefined;
+  }
+
+  async #compressed(diffId: Digest): Promise<Descriptor[]> {
+    const folder = layerPath(this.#layout, diffId);
+    const files = (await unlessMissing(readdir(folder))) ?? [];
+    const forms = await Promise.all(
+      files.filter((file) => file.startsWith('blob-')).map((file) => readJson(`${folder}/${file}`)),
+    );
+    const there: Descriptor[] = [];
+    for (const form of forms as (Partial<Descriptor> | undefined)[]) {
+      if (!isDigest(form?.digest) || typeof form.size !== 'number' || typeof form.mediaType !== 'string') continue;
+      if ((await this.#blobs.size(form.digest)) === form.size) there.push(form as Descriptor);
+    }
+    return there;
+  }
+
+  async write(entries: Iterable<LayerEntry> | AsyncIterable<LayerEntry>, signal?: AbortSignal): Promise<LayerInfo> {
+    const { blobs } = this.#layout;
+    const info = await this.make(
+      (tarPath, indexPath) => ({ kind: 'write', tarPath, indexPath, blobs }),
+      batchesOf(entries),
+      signal,
+    );
+    this.#syncLater(this.#blobs.path(info.diffId));
+    return info;
+  }
+
+  /** Runs a job that makes a layer, and puts tar and index in their places. */
+  async make(
+    job: (tarPath: string, indexPath: string) => Job,
+    batches: AsyncIterable<EntryBatch> | undefined,
+    signal?: AbortSignal,
+  ): Promise<LayerInfo> {
+    const tarPath = await this.#holder.temporaryPath('tar');
+    const indexPath = await this.#holder.temporaryPath('index');
+    try {
+      const made = await this.#pool.run(job(tarPath, indexPath), batches ? { batches, signal } : { signal });
+      if (!made) throw new Error('the job made no layer');
+      await this.#install(made.diffId, made.size, { tarPath, indexPath });
+      return { diffId: made.diffId, size: made.size, compressed: await this.#compressed(made.diffId) };
+    } catch (error) {
+      await Promise.all([rm(tarPath, { force: true }), rm(indexPath, { force: true })]);
+      throw writeFailure(error, this.#layout.root);
+    }
+  }
+
+  async #install(diffId: Digest, size: number, made: Made): Promise<void> {
+    const folder = layerPath(this.#layout, diffId);
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    const { size: index } = await stat(made.indexPath);
+    if (made.tarPath !== undefined) await rename(made.tarPath, this.#blobs.path(diffId));
+    await rename(made.indexPath, `${folder}/index`);
+    const info: InfoFile = { size, index };
+    await writeFileWhole(`${folder}/info`, JSON.stringify(info), await this.#holder.temporaryPath('info'));
+  }
+
+  /** Brings a file to the disk while the build goes on; `settled` waits for it. */
+  #syncLater(path: string): void {
+    const task = (async () => {
+      const handle = await open(path, 'r');
+      try {
+        await handle.datasync();
+      } finally {
+        await handle.close();
+      }
+    })();
+    const done = task.catch((error: unknown) => {
+      throw writeFailure(error, path);
+    });
+    // Reported by `settled`.
+    done.catch(() => undefined);
+    this.#syncing.add(done);
+    void done.then(
+      () => this.#syncing.delete(done),
+      () => undefined,
+    );
+  }
+
+  /** Resolves when all that was written is on the disk. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#syncing);
+  }
+
+  async import(
+    diffId: Digest,
+    blob: Descriptor,
+    fetch: (signal?: AbortSignal) => ByteStream,
+    signal?: AbortSignal,
+  ): Promise<LayerInfo> {
+    for (;;) {
+      const running = this.#imports.get(diffId);
+      if (!running) break;
+      try {
+        return await running;
+      } catch (error) {
+        // Whoever began it has given up; we have not.
+        if (!isStrakeError(error, 'CANCELLED') || signal?.aborted) throw error;
+      }
+    }
+    const task = this.#import(diffId, blob, fetch, signal);
+    this.#imports.set(diffId, task);
+    try {
+      return await task;
+    } finally {
+      this.#imports.delete(diffId);
+    }
+  }
+
+  async #import(
+    diffId: Digest,
+    blob: Descriptor,
+    fetch: (signal?: AbortSignal) => ByteStream,
+    signal: AbortSignal | undefined,
+  ): Promise<LayerInfo> {
+    const known = await this.info(diffId);
+    if (known) return known;
+    if ((await this.#blobs.size(blob.digest)) !== blob.size) await this.#blobs.put(fetch(signal), blob, signal);
+    const plain = blob.digest === diffId;
+    const tarPath = plain ? undefined : await this.#holder.temporaryPath('tar');
+    const indexPath = await this.#holder.temporaryPath('index');
+    try {
+      const job = { diffId, mediaType: blob.mediaType, blobPath: this.#blobs.path(blob.digest), tarPath };
+      const made = await this.#pool.run({ kind: 'import', job, indexPath }, { signal });
+      await this.#install(diffId, made?.size ?? 0, { tarPath, indexPath });
+    } catch (error) {
+      await Promise.all([tarPath, indexPath].map((path) => path && rm(path, { force: true })));
+      throw writeFailure(error, this.#layout.root);
+    }
+    if (!plain) await this.addCompressed(diffId, blob);
+    const info = await this.info(diffId);
+    if (!info) throw layerNotFound(diffId);
+    return info;
+  }
+
+  /** The index of a usable layer. @throws StrakeError `LAYER_NOT_FOUND` */
+  index(diffId: Digest): LayerIndex {
+    let index = this.#indexes.get(diffId);
+    if (!index) {
+      try {
+        index = loadIndex(diffId, `${layerPath(this.#layout, diffId)}/index`);
+      } catch (error) {
+        const missing =
+          error instanceof RangeError || (error instanceof Error && 'code' in error && error.code === 'ENOENT');
+        throw missing ? layerNotFound(diffId) : error;
+      }
+      this.#indexes.set(diffId, index);
+    }
+    return index;
+  }
+
+  view(chain: readonly Digest[]): Promise<TreeView> {
+    return Promise.resolve().then(() => this.viewNow(chain));
+  }
+
+  /** The same, at once. */
+  viewNow(chain: readonly Digest[]): MergedView {
+    const indexes = chain.map((diffId) => this.index(diffId));
+    return new MergedView(chain, indexes, this.#blobs);
+  }
+
+  tar(diffId: Digest): ByteStream {
+    return this.#blobs.open(diffId);
+  }
+
+  async compress(
+    diffId: Digest,
+    compression: 'gzip' | 'zstd',
+    signal?: AbortSignal,
+    level?: number,
+  ): Promise<Descriptor> {
+    const wanted = compressedType(compression);
+    if (level === undefined) {
+      const known = (await this.#compressed(diffId)).find(({ mediaType }) => wanted.test(mediaType));
+      if (known) return known;
+    }
+    const key = `${diffId} ${compression} ${level ?? ''}`;
+    for (;;) {
+      const running = this.#compressing.get(key);
+      if (!running) break;
+      try {
+        return await running;
+      } catch (error) {
+        if (!isStrakeError(error, 'CANCELLED') || signal?.aborted) throw error;
+      }
+    }
+    if ((await this.#blobs.size(diffId)) === undefined) throw layerNotFound(diffId);
+    const task = (async () => {
+      const form = await compressLayer(this.#blobs, this.#blobs.path(diffId), compression, level, signal);
+      if (level === undefined) await this.addCompressed(diffId, form);
+      return form;
+    })();
+    this.#compressing.set(key, task);
+    try {
+      return await task;
+    } finally {
+      this.#compressing.delete(key);
+    }
+  }
+
+  async addCompressed(diffId: Digest, blob: Descriptor): Promise<void> {
+    const { mediaType, digest, size } = blob;
+    const folder = layerPath(this.#layout, diffId);
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    const path = `${folder}/blob-${hexOf(digest).slice(0, 20)}`;
+    const text = JSON.stringify({ mediaType, digest, size });
+    if ((await unlessMissing(readFile(path, 'utf8'))) === text) return;
+    await writeFileWhole(path, text, await this.#holder.temporaryPath('form'));
+  }
+}

@@ -1,0 +1,70 @@
+import { mkdir, readdir, rm, stat, utimes } from 'node:fs/promises';
+
+import { hexOf, type Digest } from '@strake/core';
+
+import { readJson, unlessMissing, writeFileWhole } from './files.js';
+import type { OwnHolder } from './holders.js';
+import type { StoreLayout } from './layout.js';
+import type { RecordStore } from './types.js';
+
+const HEX = /^[0-9a-f]{64}$/;
+
+/**
+ * Records as JSON files below folders of two digits. The time of a file is that of its last use. They are not synced: a
+ * record that a power cut takes, or cuts short, is a miss of the cache and nothing worse.
+ */
+export class FileRecords implements RecordStore {
+  readonly #layout: StoreLayout;
+  readonly #holder: OwnHolder;
+  readonly #touched = new Set<Digest>();
+
+  constructor(layout: StoreLayout, holder: OwnHolder) {
+    this.#layout = layout;
+    this.#holder = holder;
+  }
+
+  #folder(key: Digest): string {
+    return `${this.#layout.cache}/${hexOf(key).slice(0, 2)}`;
+  }
+
+  #path(key: Digest): string {
+    return `${this.#folder(key)}/${hexOf(key)}`;
+  }
+
+  async get<T>(key: Digest): Promise<T | undefined> {
+    return (await readJson(this.#path(key))) as T | undefined;
+  }
+
+  touch(key: Digest): void {
+    this.#touched.add(key);
+  }
+
+  async put(key: Digest, record: unknown): Promise<void> {
+    await mkdir(this.#folder(key), { recursive: true, mode: 0o700 });
+    await writeFileWhole(this.#path(key), JSON.stringify(record), await this.#holder.temporaryPath('record'));
+  }
+
+  async remove(key: Digest): Promise<void> {
+    await rm(this.#path(key), { force: true });
+  }
+
+  async *list(): AsyncGenerator<{ readonly key: Digest; readonly used: number; readonly record: unknown }> {
+    for (const folder of (await unlessMissing(readdir(this.#layout.cache))) ?? []) {
+      const path = `${this.#layout.cache}/${folder}`;
+      for (const file of (await unlessMissing(readdir(path), ['ENOENT', 'ENOTDIR'])) ?? []) {
+        if (!HEX.test(file)) continue;
+        const facts = await unlessMissing(stat(`${path}/${file}`));
+        const record = await readJson(`${path}/${file}`);
+        if (facts && record !== undefined) yield { key: `sha256:${file}`, used: facts.mtimeMs, record };
+      }
+    }
+  }
+
+  /** Writes the times of what was touched. */
+  async flush(): Promise<void> {
+    const now = new Date();
+    const keys = [...this.#touched];
+    this.#touched.clear();
+    await Promise.all(keys.map((key) => unlessMissing(utimes(this.#path(key), now, now))));
+  }
+}

@@ -1,0 +1,61 @@
+import { readdir, rm } from 'node:fs/promises';
+
+import { isDigest, type Descriptor } from '@strake/core';
+
+import { readJson, unlessMissing, writeFileWhole } from './files.js';
+import type { OwnHolder } from './holders.js';
+import { fileNameOf, type StoreLayout } from './layout.js';
+import type { ImageRecord, ReferenceStore } from './types.js';
+
+function parseRecord(value: unknown): ImageRecord | undefined {
+  if (typeof value !== 'object' || value === null) return undefined;
+  const { name, target, updated } = value as Partial<ImageRecord>;
+  if (typeof name !== 'string' || typeof updated !== 'number' || typeof target !== 'object') return undefined;
+  return isDigest(target.digest) && typeof target.size === 'number' ? { name, target, updated } : undefined;
+}
+
+/** Names of images, a file each. */
+export class FileReferences implements ReferenceStore {
+  readonly #layout: StoreLayout;
+  readonly #holder: OwnHolder;
+  readonly #settled: () => Promise<void>;
+
+  /** SETTLED resolves when all layers written by this process are on the disk: a name promises its image. */
+  constructor(layout: StoreLayout, holder: OwnHolder, settled: () => Promise<void>) {
+    this.#layout = layout;
+    this.#holder = holder;
+    this.#settled = settled;
+  }
+
+  #path(name: string): string {
+    return `${this.#layout.refs}/${fileNameOf(name)}`;
+  }
+
+  async get(name: string): Promise<ImageRecord | undefined> {
+    const record = parseRecord(await readJson(this.#path(name)));
+    return record?.name === name ? record : undefined;
+  }
+
+  async list(): Promise<readonly ImageRecord[]> {
+    const files = (await unlessMissing(readdir(this.#layout.refs))) ?? [];
+    const records = await Promise.all(
+      files.map(async (file) => parseRecord(await readJson(`${this.#layout.refs}/${file}`))),
+    );
+    return records
+      .filter((record) => record !== undefined)
+      .sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
+  }
+
+  async set(name: string, target: Descriptor): Promise<void> {
+    await this.#settled();
+    const record: ImageRecord = { name, target, updated: Date.now() };
+    const temporary = await this.#holder.temporaryPath('ref');
+    await writeFileWhole(this.#path(name), JSON.stringify(record), temporary, { durable: true });
+  }
+
+  async remove(name: string): Promise<boolean> {
+    if (!(await this.get(name))) return false;
+    await rm(this.#path(name), { force: true });
+    return true;
+  }
+}

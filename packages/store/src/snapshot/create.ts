@@ -1,0 +1,19 @@
+import { FileStore } from '../store.js';
+import type { Snapshotter, Store } from '../types.js';
+import { OverlaySnapshotter } from './overlay.js';
+
+/** What {@link createSnapshotter} takes. */
+export interface SnapshotterOptions {
+  /** As `openStore` gave it, in this process. */
+  readonly store: Store;
+  readonly kind: 'overlay' | 'copy';
+  /** Whether this process is root in a user namespace only: overlay mounts then need `userxattr`. */
+  readonly userNamespace: boolean;
+}
+
+/** A snapshotter for the process that has the privileges for it. Two of different kinds may use one store. */
+export function createSnapshotter({ store, kind, userNamespace }: SnapshotterOptions): Snapshotter {
+  if (!(store instanceof FileStore)) throw new TypeError('the store was not made by openStore');
+  if (kind === 'copy') throw new TypeError('no copy snapshots yet');
+  return new OverlaySnapshotter(store, userNamespace);
+}

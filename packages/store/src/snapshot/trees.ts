@@ -1,0 +1,165 @@
+import { createHash } from 'node:crypto';
+import { mkdir, readlink, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
+
+import { errnoOf, isStrakeError, type Digest } from '@strake/core';
+
+import { randomName, unlessMissing } from '../files.js';
+import { bootId } from '../holders.js';
+import { layerPath } from '../layout.js';
+import type { FileStore } from '../store.js';
+import type { LayerFiles, UnpackJob } from './unpack.js';
+
+const ID_LENGTH = 8;
+
+/**
+ * Unpacked trees of layers. A tree is a folder `snapshots/<id>`, made by one process and written by nobody afterwards;
+ * `layers/<hex>/tree-<kind>-<boot>[-<chain>]` is a link to it. Trees are not synced, so they count in one boot of the machine
+ * only: after a power cut they are unpacked again from the layer's tar.
+ */
+export class Trees {
+  readonly #store: FileStore;
+  readonly #kind: string;
+  readonly #opaque: string;
+  readonly #boot: string = bootId() || 'boot';
+  readonly #running = new Map<string, Promise<string>>();
+
+  /** KIND tells apart trees of different marks. */
+  constructor(store: FileStore, kind: string, opaque: string) {
+    this.#store = store;
+    this.#kind = kind;
+    this.#opaque = opaque;
+  }
+
+  pathOf(id: string): string {
+    return `${this.#store.layout.snapshots}/${id}`;
+  }
+
+  /** Notes a new snapshot as this process's, so that nobody takes it for a leftover. Its folder is yet to be made. */
+  async reserve(): Promise<string> {
+    const id = randomName(ID_LENGTH);
+    const holder = await this.#store.own.ensure();
+    await writeFile(`${this.pathOf(id)}.note`, JSON.stringify({ holder }), { mode: 0o600, flag: 'wx' });
+    return id;
+  }
+
+  /** Removes a snapshot's folders and its note. */
+  async remove(id: string): Promise<void> {
+    for (const path of [this.pathOf(id), `${this.pathOf(id)}.work`]) await this.removePath(path);
+    await rm(`${this.pathOf(id)}.note`, { force: true });
+  }
+
+  /** Removes a folder in a worker thread. */
+  async removePath(path: string): Promise<void> {
+    if (!(await unlessMissing(stat(path)))) return;
+    await this.#store.pool.run({ kind: 'remove', path });
+  }
+
+  filesOf(diffId: Digest): LayerFiles {
+    const { layout } = this.#store;
+    return { diffId, index: `${layerPath(layout, diffId)}/index`, tar: `${layout.blobs}/${diffId.slice(7)}` };
+  }
+
+  #link(diffId: Digest, chain: readonly Digest[] | undefined): string {
+    const suffix = chain ? `-${createHash('sha256').update(chain.join()).digest('hex').slice(0, 16)}` : '';
+    return `${layerPath(this.#store.layout, diffId)}/tree-${this.#kind}-${this.#boot}${suffix}`;
+  }
+
+  /** The folder that a link leads to, where both are there. */
+  async #linked(link: string): Promise<string | undefined> {
+    const target = await unlessMissing(readlink(link));
+    if (target === undefined) return undefined;
+    const path = this.pathOf(target.slice(target.lastIndexOf('/') + 1));
+    return (await unlessMissing(stat(path))) ? path : undefined;
+  }
+
+  /** The topmost layer of CHAIN unpacked for overlayfs. The others are needed only where it leaves facts to them. */
+  layer(chain: readonly Digest[], signal?: AbortSignal): Promise<string> {
+    const diffId = chain.at(-1) as Digest;
+    const dependent = this.#store.layers.index(diffId).dependsOnLower;
+    return this.#tree(diffId, dependent ? chain : undefined, dependent ? chain : [diffId], 'layer', signal);
+  }
+
+  /** All layers of CHAIN merged into one tree. */
+  merged(chain: readonly Digest[], signal?: AbortSignal): Promise<string> {
+    return this.#tree(chain.at(-1) as Digest, ['sha256:merged' as Digest, ...chain], chain, 'merged', signal);
+  }
+
+  async #tree(
+    diffId: Digest,
+    key: readonly Digest[] | undefined,
+    chain: readonly Digest[],
+    what: UnpackJob['what'],
+    signal: AbortSignal | undefined,
+  ): Promise<string> {
+    const link = this.#link(diffId, key);
+    for (;;) {
+      const running = this.#running.get(link);
+      if (!running) break;
+      try {
+        return await running;
+      } catch (error) {
+        if (!isStrakeError(error, 'CANCELLED') || signal?.aborted) throw error;
+      }
+    }
+    const task = this.#make(link, chain, what, signal);
+    this.#running.set(link, task);
+    try {
+      return await task;
+    } finally {
+      this.#running.delete(link);
+    }
+  }
+
+  async #make(
+    link: string,
+    chain: readonly Digest[],
+    what: UnpackJob['what'],
+    signal: AbortSignal | undefined,
+  ): Promise<string> {
+    const known = await this.#linked(link);
+    if (known) return known;
+    const lock = await this.#store.lock(`unpack ${link}`, signal);
+    try {
+      const made = await this.#linked(link);
+      if (made) return made;
+      const id = await this.reserve();
+      const tree = this.pathOf(id);
+      try {
+        const job = { tree, chain: chain.map((diffId) => this.filesOf(diffId)), what, opaque: this.#opaque };
+        await this.#store.pool.run({ kind: 'unpack', job }, { signal });
+        await this.#point(link, id);
+      } catch (error) {
+        await this.remove(id);
+        throw error;
+      }
+      await rm(`${tree}.note`, { force: true });
+      return tree;
+    } finally {
+      await lock.release();
+    }
+  }
+
+  /** Makes LINK lead to a tree, whatever dead link is there. */
+  async #point(link: string, id: string): Promise<void> {
+    const temporary = await this.#store.own.temporaryPath('link');
+    await symlink(`../../snapshots/${id}`, temporary);
+    await rename(temporary, link);
+  }
+
+  /** Makes a snapshot the tree of its layer. False where the layer has one already: then the snapshot is superfluous. */
+  async adopt(diffId: Digest, id: string): Promise<boolean> {
+    const link = this.#link(diffId, undefined);
+    if (await this.#linked(link)) return false;
+    await mkdir(layerPath(this.#store.layout, diffId), { recursive: true, mode: 0o700 });
+    try {
+      await symlink(`../../snapshots/${id}`, link);
+    } catch (error) {
+      if (errnoOf(error) !== 'EEXIST') throw error;
+      // Either someone was faster, or the link is dead.
+      if (await this.#linked(link)) return false;
+      await this.#point(link, id);
+    }
+    await rm(`${this.pathOf(id)}.note`, { force: true });
+    return true;
+  }
+}

@@ -1,0 +1,155 @@
+import { mkdir, readFile, rm } from 'node:fs/promises';
+import { isAbsolute } from 'node:path';
+
+import { errnoOf, StrakeError, throwIfAborted } from '@strake/core';
+
+import { FileBlobs } from './blobs.js';
+import { loadDigestCache } from './digest-cache.js';
+import { storeDenied, storeVersion } from './errors.js';
+import { unlessMissing, writeFileWhole } from './files.js';
+import { OwnHolder } from './holders.js';
+import { FileLayers } from './layer/layers.js';
+import { FORMAT_VERSION, fileNameOf, storeLayout, type StoreLayout } from './layout.js';
+import { findLeftovers, removeLeftovers } from './leftovers.js';
+import { Locks } from './locks.js';
+import { FileRecords } from './records.js';
+import { FileReferences } from './references.js';
+import type { DigestCache, Lease, Leftover, Store } from './types.js';
+import { WorkerPool } from './worker-pool.js';
+
+/** What {@link openStore} takes. */
+export interface StoreOptions {
+  /** The store's folder, absolute; made where it is missing. */
+  readonly root: string;
+  /** The script of the worker threads; default: `worker.js` beside this module. A bundle has it elsewhere. */
+  readonly workerUrl?: URL | undefined;
+  /** Worker threads at most; default: the number of cores, at least 2. */
+  readonly workers?: number | undefined;
+  /**
+   * `holder` of the store of the process that this one ends with: the builder's, for its agent. Processes of other pid
+   * namespaces cannot be seen from outside; this one lives as long as that does.
+   */
+  readonly parent?: string | undefined;
+}
+
+/** The store on disk. */
+export class FileStore implements Store {
+  readonly root: string;
+  readonly blobs: FileBlobs;
+  readonly layers: FileLayers;
+  readonly references: FileReferences;
+  readonly records: FileRecords;
+  /** For this package's snapshotters. */
+  readonly layout: StoreLayout;
+  readonly own: OwnHolder;
+  readonly pool: WorkerPool;
+  readonly #locks: Locks;
+
+  constructor(layout: StoreLayout, options: StoreOptions) {
+    this.layout = layout;
+    this.root = layout.root;
+    this.own = new OwnHolder(layout, options.parent);
+    this.pool = new WorkerPool(options.workerUrl ?? new URL('./worker.js', import.meta.url), options.workers);
+    this.blobs = new FileBlobs(layout, this.own);
+    this.layers = new FileLayers(layout, this.own, this.blobs, this.pool);
+    this.references = new FileReferences(layout, this.own, () => this.layers.settled());
+    this.records = new FileRecords(layout, this.own);
+    this.#locks = new Locks(layout);
+  }
+
+  get holder(): string {
+    return this.own.id;
+  }
+
+  digestCache(context: string): Promise<DigestCache> {
+    return loadDigestCache(`${this.layout.contexts}/${fileNameOf(context)}`, () => this.own.temporaryPath('digests'));
+  }
+
+  async cacheMount(id: string): Promise<string> {
+    const path = `${this.layout.mounts}/${fileNameOf(id)}`;
+    await mkdir(path, { recursive: true, mode: 0o755 });
+    return path;
+  }
+
+  async temporary(prefix: string): Promise<{ readonly path: string; remove(): Promise<void> }> {
+    const path = await this.own.temporaryPath(prefix.replace(/[^a-z0-9-]/gi, '-').slice(0, 20));
+    await mkdir(path, { mode: 0o700 });
+    return { path, remove: () => rm(path, { recursive: true, force: true }) };
+  }
+
+  async lease(what: readonly string[]): Promise<Lease> {
+    const release = await this.own.hold(what);
+    let held = true;
+    return {
+      release: async () => {
+        if (held) await release();
+        held = false;
+      },
+    };
+  }
+
+  lock(name: string, signal?: AbortSignal): Promise<Lease> {
+    return this.#locks.acquire(name, signal);
+  }
+
+  tryLock(name: string): Promise<Lease | undefined> {
+    return this.#locks.tryAcquire(name);
+  }
+
+  findLeftovers(): Promise<readonly Leftover[]> {
+    return findLeftovers(this.layout, this.own.id);
+  }
+
+  removeLeftovers(): Promise<readonly Leftover[]> {
+    return removeLeftovers(this.layout, this.own.id);
+  }
+
+  async close(): Promise<void> {
+    await this.pool.close();
+    try {
+      await this.layers.settled();
+      await this.records.flush();
+    } finally {
+      await this.own.close();
+    }
+  }
+}
+
+/** Makes the folders of a new store, or checks the version of an old one. */
+async function prepareFolders(layout: StoreLayout): Promise<void> {
+  const version = await unlessMissing(readFile(layout.format, 'utf8'), ['ENOENT', 'ENOTDIR']);
+  if (version !== undefined) {
+    if (version.trim() !== String(FORMAT_VERSION)) throw storeVersion(layout.root, version.trim());
+    return;
+  }
+  const { root, blobs, layers, refs, cache, contexts, mounts, snapshots, leases, locks, tmp } = layout;
+  // Closed to others: setuid files of images lie in here.
+  await mkdir(root, { recursive: true, mode: 0o700 });
+  await Promise.all(
+    [blobs, layers, refs, cache, contexts, mounts, snapshots, leases, locks, tmp].map((path) =>
+      mkdir(path, { recursive: true, mode: 0o700 }),
+    ),
+  );
+  // Written last: it says that all folders are there. Two processes may do so at once.
+  const temporary = `${tmp}/format.${process.pid}.${Date.now()}`;
+  await writeFileWhole(layout.format, `${FORMAT_VERSION}\n`, temporary, { durable: true });
+}
+
+/**
+ * Opens the store at `root`, which is made where it is missing. What processes that were killed have left behind is removed.
+ * Loads no native code. @throws StrakeError `STORE_VERSION`, `STORE_DENIED`, `DISK_FULL`
+ */
+export async function openStore(options: StoreOptions, signal?: AbortSignal): Promise<FileStore> {
+  throwIfAborted(signal);
+  if (!isAbsolute(options.root)) throw storeDenied(options.root, new Error('its path is not absolute'));
+  const layout = storeLayout(options.root);
+  try {
+    await prepareFolders(layout);
+    const store = new FileStore(layout, options);
+    await removeLeftovers(layout, store.own.id, { quick: true });
+    return store;
+  } catch (error) {
+    if (error instanceof StrakeError || errnoOf(error) === undefined) throw error;
+    throw storeDenied(options.root, error);
+  }
+}

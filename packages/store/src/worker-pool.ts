@@ -1,0 +1,144 @@
+import { availableParallelism } from 'node:os';
+import { Worker } from 'node:worker_threads';
+
+import { cancelled, Limiter, onAbort, StrakeError, throwIfAborted } from '@strake/core';
+
+import type { EntryBatch } from './layer/entry-batch.js';
+import type { Job, MadeLayer, PlainError, Request, Response } from './worker-protocol.js';
+
+/** Batches that may wait at a worker: it never idles, and memory stays bounded. */
+const AHEAD = 3;
+
+function revive({ strake, message, code, stack }: PlainError): Error {
+  if (strake) return new StrakeError(strake);
+  const error = Object.assign(new Error(message), code === undefined ? {} : { code });
+  if (stack !== undefined) error.stack = stack;
+  return error;
+}
+
+/** Worker threads for hashing, tars and trees: started when there is work, used again, ended by `close`. */
+export class WorkerPool {
+  readonly #url: URL;
+  readonly #limiter: Limiter;
+  readonly #idle: Worker[] = [];
+  readonly #all = new Set<Worker>();
+  #closed = false;
+
+  constructor(url: URL, size: number = Math.max(2, availableParallelism())) {
+    this.#url = url;
+    this.#limiter = new Limiter(size);
+  }
+
+  /**
+   * Runs a job. BATCHES go to a `write` job, a few ahead of what it has taken.
+   * When this rejects the job has ended: its files are the caller's to remove.
+   */
+  async run(
+    job: Job,
+    options: { readonly batches?: AsyncIterable<EntryBatch>; readonly signal?: AbortSignal | undefined } = {},
+  ): Promise<MadeLayer | undefined> {
+    throwIfAborted(options.signal);
+    return this.#limiter.run(async () => {
+      throwIfAborted(options.signal);
+      if (this.#closed) throw new StrakeError({ code: 'CANCELLED', message: 'the store is closed' });
+      const worker = this.#idle.pop() ?? this.#start();
+      worker.ref();
+      try {
+        const result = await this.#converse(worker, job, options);
+        return result;
+      } finally {
+        if (this.#all.has(worker)) {
+          worker.unref();
+          this.#idle.push(worker);
+        }
+      }
+    }, options.signal);
+  }
+
+  #start(): Worker {
+    const worker = new Worker(this.#url, { name: 'strake-store' });
+    this.#all.add(worker);
+    worker.once('exit', () => {
+      this.#all.delete(worker);
+      const at = this.#idle.indexOf(worker);
+      if (at >= 0) this.#idle.splice(at, 1);
+    });
+    return worker;
+  }
+
+  async #converse(
+    worker: Worker,
+    job: Job,
+    { batches, signal }: { readonly batches?: AsyncIterable<EntryBatch>; readonly signal?: AbortSignal | undefined },
+  ): Promise<MadeLayer | undefined> {
+    const cancel = new Int32Array(new SharedArrayBuffer(4));
+    const send = (request: Request): void => worker.postMessage(request);
+    let taken = 0;
+    let wake: () => void = () => undefined;
+    let over = false;
+    const listeners: (() => void)[] = [];
+    const on = (event: 'message' | 'error' | 'exit', listener: (value: never) => void): void => {
+      worker.on(event, listener as (value: unknown) => void);
+      listeners.push(() => worker.off(event, listener as (value: unknown) => void));
+    };
+    const ended = new Promise<MadeLayer | undefined>((resolve, reject) => {
+      on('message', (response: Response) => {
+        if (response.type === 'taken') taken++;
+        else {
+          over = true;
+          if (response.type === 'done') resolve(response.result);
+          else reject(revive(response.error));
+        }
+        wake();
+      });
+      const die = (error: unknown): void => {
+        over = true;
+        reject(error instanceof Error ? error : new Error('a worker thread ended before its job'));
+        wake();
+      };
+      on('error', die);
+      on('exit', die);
+    });
+    // Awaited below; a failure while batches are still being made must not count as unhandled.
+    ended.catch(() => undefined);
+    const off = onAbort(signal, () => {
+      Atomics.store(cancel, 0, 1);
+      wake();
+    });
+    try {
+      send({ type: 'start', job, cancel });
+      if (batches) {
+        let sent = 0;
+        try {
+          for await (const batch of batches) {
+            while (!over && !signal?.aborted && sent - taken >= AHEAD) {
+              await new Promise<void>((resolve) => (wake = resolve));
+            }
+            if (over || signal?.aborted) break;
+            send({ type: 'batch', batch });
+            sent++;
+          }
+          if (!over) send({ type: 'end' });
+        } catch (error) {
+          // The source of entries has failed: the worker must stop before its files are removed.
+          Atomics.store(cancel, 0, 1);
+          if (!over) send({ type: 'end' });
+          await ended.catch(() => undefined);
+          throw error;
+        }
+      }
+      return await ended;
+    } catch (error) {
+      throw signal?.aborted ? cancelled(signal) : error;
+    } finally {
+      off();
+      for (const remove of listeners) remove();
+    }
+  }
+
+  /** Ends all threads. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    await Promise.all([...this.#all].map((worker) => worker.terminate()));
+  }
+}

@@ -1,0 +1,46 @@
+import type { Digest, StrakeErrorFields } from '@strake/core';
+
+import type { EntryBatch } from './layer/entry-batch.js';
+import type { ImportJob } from './layer/layer-importer.js';
+import type { CommitJob } from './snapshot/commit.js';
+import type { UnpackJob } from './snapshot/unpack.js';
+
+/** What a job that makes a layer gives: the tar is at its temporary place and not yet renamed. */
+export interface MadeLayer {
+  readonly diffId: Digest;
+  readonly size: number;
+}
+
+/** The work of a worker thread. Paths are absolute; those to be written do not exist yet. */
+export type Job =
+  | { readonly kind: 'write'; readonly tarPath: string; readonly indexPath: string; readonly blobs: string }
+  | { readonly kind: 'import'; readonly job: ImportJob; readonly indexPath: string }
+  | {
+      readonly kind: 'commit';
+      readonly job: CommitJob;
+      readonly tarPath: string;
+      readonly indexPath: string;
+      readonly blobs: string;
+    }
+  | { readonly kind: 'unpack'; readonly job: UnpackJob }
+  | { readonly kind: 'remove'; readonly path: string };
+
+/** To the worker. `cancel` is a shared number that is not 0 once the job is cancelled. */
+export type Request =
+  | { readonly type: 'start'; readonly job: Job; readonly cancel: Int32Array }
+  | { readonly type: 'batch'; readonly batch: EntryBatch }
+  | { readonly type: 'end' };
+
+/** From the worker. `taken` asks for the next batch. */
+export type Response =
+  | { readonly type: 'taken' }
+  | { readonly type: 'done'; readonly result: MadeLayer | undefined }
+  | { readonly type: 'failed'; readonly error: PlainError };
+
+/** An error as it crosses to the other thread. */
+export interface PlainError {
+  readonly strake?: StrakeErrorFields | undefined;
+  readonly message: string;
+  readonly code?: string | undefined;
+  readonly stack?: string | undefined;
+}
