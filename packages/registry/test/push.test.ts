@@ -66,7 +66,7 @@ describe('pushing blobs', () => {
           got += chunk.length;
           if (got > 1_500_000) break;
         }
-        request.destroy();
+        request.socket.destroy();
         return true;
       });
       let opened = 0;
