@@ -33,6 +33,7 @@ const common = {
   external: ['koffi'], // finds its binary beside itself
   plugins: [workspaces],
   logLevel: 'warning',
+  define: { STRAKE_BUNDLE: 'true' },
 };
 
 for (const file of existsSync(outdir) ? await readdir(outdir) : []) {
@@ -43,13 +44,14 @@ await build({
   entryPoints: { strake: 'packages/cli/src/strake.ts' },
   format: 'cjs',
   outExtension: { '.js': '.cjs' },
-  define: { 'import.meta.url': 'strakeModuleUrl' },
+  define: { ...common.define, 'import.meta.url': 'strakeModuleUrl' },
   banner: { js: "const strakeModuleUrl = require('node:url').pathToFileURL(__filename).href;" },
 });
 
 const processes = {
   worker: 'packages/store/src/worker.ts',
   agent: 'packages/engine/src/agent.ts',
+  'native-init-main': 'packages/runtime/src/native-init-main.ts',
 };
 const entryPoints = Object.fromEntries(
   Object.entries(processes).filter(([, file]) => existsSync(path.join(root, file))),

@@ -35,6 +35,7 @@ export class Solver<R> {
   readonly #running = new Map<Digest, Promise<Solved<R>>>();
   readonly #background = new Set<Promise<unknown>>();
   readonly #marked = new Set<Vertex<R>>();
+  readonly #renewed = new Map<Vertex<R>, boolean>();
   readonly #now: () => number;
 
   constructor(options: SolverOptions<R>) {
@@ -52,6 +53,12 @@ export class Solver<R> {
       this.#watch(promise);
     }
     return promise;
+  }
+
+  /** When VERTEX's result was made, in milliseconds: also of a vertex that a later cached one made unnecessary. */
+  async createdAt(vertex: Vertex<R>): Promise<number | undefined> {
+    const solved = this.#solved.get(vertex);
+    return solved ? (await solved).created : (await this.#identify(vertex))?.record?.created;
   }
 
   /** Waits until nothing of this solver runs any more; rejects with the first failure of background work (saving records). */
@@ -76,7 +83,7 @@ export class Solver<R> {
   async #solve(vertex: Vertex<R>): Promise<Solved<R>> {
     const { signal, hooks } = this.#options;
     throwIfAborted(signal);
-    if (vertex.caching === 'use' && !(await this.#renewedBehind(vertex))) {
+    if (vertex.caching === 'use' && !this.#renewedBehind(vertex)) {
       const identified = await this.#identify(vertex);
       const hit = identified && (await this.#load(identified.key, identified.parts, identified.record));
       if (hit) {
@@ -253,13 +260,13 @@ export class Solver<R> {
   }
 
   /** Whether anything that VERTEX is built from must be made anew: then its inputs come first, as their identities will change. */
-  async #renewedBehind(vertex: Vertex<R>, seen: Set<Vertex<R>> = new Set()): Promise<boolean> {
-    for (const { vertex: input } of vertex.inputs) {
-      if (seen.has(input)) continue;
-      seen.add(input);
-      if (input.caching === 'renew' || (await this.#renewedBehind(input, seen))) return true;
+  #renewedBehind(vertex: Vertex<R>): boolean {
+    let renewed = this.#renewed.get(vertex);
+    if (renewed === undefined) {
+      renewed = vertex.inputs.some((input) => input.vertex.caching === 'renew' || this.#renewedBehind(input.vertex));
+      this.#renewed.set(vertex, renewed);
     }
-    return false;
+    return renewed;
   }
 
   /** Tells that VERTEX and all that it was built from came from the cache, each once. */
@@ -267,7 +274,11 @@ export class Solver<R> {
     if (this.#marked.has(vertex)) return;
     this.#marked.add(vertex);
     for (const input of vertex.inputs) {
-      if (!this.#solved.has(input.vertex)) this.#markCached(input.vertex, key);
+      if (this.#solved.has(input.vertex)) continue;
+      const behind = this.#identify(input.vertex).then((identified) => {
+        this.#markCached(input.vertex, identified?.key ?? key);
+      });
+      this.#watch(behind);
     }
     this.#options.hooks?.cached?.(vertex, key);
   }

@@ -1,0 +1,156 @@
+import type { Digest, Platform } from '@strake/core';
+import type { Dockerfile } from '@strake/parser';
+import { Solver, type MissReason, type Vertex } from '@strake/solver';
+
+import { checkStages, warningsAsError } from './check.js';
+import { assembleConfig, describeConfig } from './image.js';
+import type { LowerOptions, SourceResolver } from './lower/context.js';
+import { StageLowering, type Lowered } from './lower/stages.js';
+import { needsNoDeclaration } from './lower/variables.js';
+import type { PlatformResult } from './outputs/output.js';
+import type { ChainResult } from './result.js';
+import { chainCodec } from './chain-codec.js';
+import type { BuilderServices } from './services.js';
+
+/** A Dockerfile build, ready to run. */
+export interface BuildRequest extends Omit<LowerOptions, 'platform' | 'dockerfile'> {
+  readonly dockerfile: Dockerfile;
+  readonly platforms: readonly Platform[];
+  readonly resolver: (platform: Platform) => SourceResolver;
+  readonly maxParallelism: number;
+  /** Patterns of the main context's ignore file, for lint. */
+  readonly ignorePatterns: readonly string[];
+  readonly signal: AbortSignal;
+}
+
+/** A step as it ended. */
+export interface StepOutcome {
+  readonly id: string;
+  readonly name: string;
+  readonly cached: boolean;
+  /** Milliseconds. */
+  readonly duration: number;
+  readonly key: Digest | undefined;
+  readonly reason: MissReason | undefined;
+}
+
+export interface BuildOutcome {
+  readonly results: readonly PlatformResult[];
+  readonly steps: readonly StepOutcome[];
+}
+
+/**
+ * Builds a Dockerfile for each platform: lowers what the target needs to a graph, solves it, assembles image configs.
+ * On the first failure everything else is stopped, and nothing runs any more when the promise rejects.
+ */
+export async function buildDockerfile(request: BuildRequest, services: BuilderServices): Promise<BuildOutcome> {
+  const controller = new AbortController();
+  const signal = AbortSignal.any([request.signal, controller.signal]);
+  const outcomes = new Map<Vertex<ChainResult>, StepOutcome>();
+  const started = new Map<Vertex<ChainResult>, number>();
+  const { emit, now, store } = services;
+  const solver = new Solver<ChainResult>({
+    records: store.records,
+    codec: chainCodec(store, services.registry),
+    parallelism: request.maxParallelism,
+    signal,
+    now,
+    lock: (key, s) => store.lock(`step ${key}`, s),
+    hooks: {
+      started: (vertex) => {
+        started.set(vertex, now());
+        emit({ type: 'step-started', id: vertex.id, time: now() });
+      },
+      cached: (vertex, key) => {
+        outcomes.set(vertex, { ...told(vertex), cached: true, duration: 0, key, reason: undefined });
+        emit({ type: 'step-cached', id: vertex.id, time: now(), key });
+      },
+      finished: (vertex, error) => {
+        const duration = now() - (started.get(vertex) ?? now());
+        if (error === undefined) outcomes.set(vertex, { ...told(vertex), cached: false, duration, key: undefined, reason: undefined });
+        emit({
+          type: 'step-finished',
+          id: vertex.id,
+          time: now(),
+          ...(error === undefined ? {} : { error: error instanceof Error ? error.message : 'failed' }),
+        });
+      },
+    },
+  });
+  try {
+    const lowered: { lowered: Lowered; options: LowerOptions }[] = [];
+    for (const platform of request.platforms) {
+      const options: LowerOptions = { ...request, platform };
+      const prefix = request.platforms.length > 1 ? `${lowered.length}:` : '';
+      const stages = new StageLowering(options, services, request.resolver(platform), prefix);
+      const report = await checkStages(stages, options, request.ignorePatterns, false);
+      if (lowered.length === 0) for (const warning of report.warnings) emit({ type: 'warning', ...warning });
+      const refused = warningsAsError(options, report);
+      if (refused) throw refused;
+      lowered.push({ lowered: await stages.lower(), options });
+    }
+    warnUnused(request, lowered, services);
+    for (const { lowered: graph } of lowered) declareSteps(graph, services);
+    const results = await Promise.all(
+      lowered.map(({ lowered: graph, options }) => finish(graph, options, solver, signal)),
+    );
+    await solver.settled();
+    return { results, steps: [...outcomes.values()] };
+  } catch (error) {
+    controller.abort(error);
+    await solver.settled().catch(() => undefined);
+    request.signal.throwIfAborted();
+    throw error;
+  }
+}
+
+function told({ id, name }: Vertex<ChainResult>): { id: string; name: string } {
+  return { id, name };
+}
+
+/** Solves a platform's target and assembles its image. */
+async function finish(
+  { state }: Lowered,
+  options: LowerOptions,
+  solver: Solver<ChainResult>,
+  signal: AbortSignal,
+): Promise<PlatformResult> {
+  const { result: chain } = await solver.solve(state.vertex);
+  const layers = [];
+  for (const layer of chain.layers) layers.push({ diffId: await layer.diffId(), origin: layer.origin });
+  signal.throwIfAborted();
+  const config = await assembleConfig(
+    state,
+    layers.map(({ diffId }) => diffId),
+    {
+      labels: options.labels,
+      platform: options.platformGiven ? options.platform : undefined,
+      epoch: options.epoch,
+      createdAt: async ({ vertex }) => (vertex ? solver.createdAt(vertex) : undefined),
+    },
+  );
+  const platform = options.platformGiven ? options.platform : { os: config.os, architecture: config.architecture };
+  const variant = options.platformGiven ? {} : config.variant ? { variant: config.variant } : {};
+  return { chain, image: { platform: { ...platform, ...variant }, ...describeConfig(config, layers) } };
+}
+
+function declareSteps({ steps }: Lowered, { emit }: BuilderServices): void {
+  for (const { vertex, location, stage } of steps) {
+    const inputs = vertex.inputs.map((input) => input.vertex.id);
+    emit({ type: 'step', id: vertex.id, name: vertex.name, inputs, stage, location });
+  }
+}
+
+/** Build arguments that nothing declares: most often a typing mistake. */
+function warnUnused(
+  { buildArgs }: BuildRequest,
+  lowered: readonly { readonly lowered: Lowered }[],
+  { emit }: BuilderServices,
+): void {
+  const unused = [...buildArgs.keys()].filter(
+    (name) => !needsNoDeclaration(name) && !lowered.some((one) => one.lowered.declaredArgs.has(name)),
+  );
+  if (unused.length === 0) return;
+  emit({ type: 'warning', message: `One or more build-args [${unused.sort().join(' ')}] were not consumed` });
+}
+

@@ -1,0 +1,68 @@
+import type { ByteStream } from '@strake/core';
+import { Readable } from 'node:stream';
+import zlib from 'node:zlib';
+
+/** Compressions that ADD unpacks, told by the first bytes. */
+export type ArchiveCompression = 'none' | 'gzip' | 'bzip2' | 'xz' | 'zstd';
+
+const MAGICS: readonly (readonly [ArchiveCompression, readonly number[]])[] = [
+  ['gzip', [0x1f, 0x8b, 0x08]],
+  ['bzip2', [0x42, 0x5a, 0x68]],
+  ['xz', [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00]],
+  ['zstd', [0x28, 0xb5, 0x2f, 0xfd]],
+];
+
+/** The compression that a file's first bytes speak of. */
+export function detectCompression(head: Uint8Array): ArchiveCompression {
+  return MAGICS.find(([, magic]) => magic.every((byte, i) => head[i] === byte))?.[0] ?? 'none';
+}
+
+/** Joins the chunks already read from a stream and its rest. */
+export async function* prepend(head: Uint8Array, rest: AsyncIterator<Uint8Array>): AsyncGenerator<Uint8Array> {
+  try {
+    if (head.length > 0) yield head;
+    for (;;) {
+      const { done, value } = await rest.next();
+      if (done) return;
+      yield value;
+    }
+  } finally {
+    await rest.return?.();
+  }
+}
+
+/** The decompressed bytes of a stream. Damaged input makes the iteration throw. */
+export async function decompress(stream: ByteStream, compression: ArchiveCompression): Promise<ByteStream> {
+  switch (compression) {
+    case 'none':
+      return stream;
+    case 'gzip':
+      return Readable.from(stream, { objectMode: false }).compose(zlib.createGunzip()) as ByteStream;
+    case 'bzip2': {
+      const { default: unbzip2 } = await import('unbzip2-stream');
+      return Readable.from(stream, { objectMode: false }).compose(unbzip2()) as ByteStream;
+    }
+    case 'xz': {
+      const { XzReadableStream } = await import('xz-decompress');
+      const web = Readable.toWeb(Readable.from(stream, { objectMode: false }));
+      return new XzReadableStream(web as ReadableStream<Uint8Array>) as unknown as ByteStream;
+    }
+    case 'zstd':
+      return zstd(stream);
+  }
+}
+
+/** Node 20 has no zstd of its own. */
+async function* zstd(stream: ByteStream): AsyncGenerator<Uint8Array> {
+  const { Decompress } = await import('fzstd');
+  const ready: Uint8Array[] = [];
+  const decoder = new Decompress((chunk) => {
+    ready.push(chunk);
+  });
+  for await (const chunk of stream) {
+    decoder.push(chunk);
+    yield* ready.splice(0);
+  }
+  decoder.push(new Uint8Array(0), true);
+  yield* ready.splice(0);
+}

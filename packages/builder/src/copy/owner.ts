@@ -1,0 +1,63 @@
+import { parseOwner } from '@strake/parser';
+
+import { builderError } from '../errors.js';
+
+export interface Owner {
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** Reads a file of the tree that names are looked up in; undefined where it is missing. */
+export type ReadText = (path: string) => Promise<string | undefined>;
+
+const MAX_ID = 2 ** 31 - 1;
+
+/** The id in a field of a passwd or group file. */
+function fieldId(field: string | undefined): number {
+  const id = /^\d+$/.test(field ?? '') ? Number(field) : NaN;
+  if (id <= MAX_ID) return id;
+  throw builderError('ARGUMENT_INVALID', `the user database of the image has the id "${field}"`);
+}
+
+/** The fields of NAME's line in a passwd or group file. */
+async function lineOf(read: ReadText, file: string, name: string): Promise<string[] | undefined> {
+  for (const line of ((await read(file)) ?? '').split('\n')) {
+    const fields = line.trim().split(':');
+    if (fields[0] === name) return fields;
+  }
+  return undefined;
+}
+
+/**
+ * Who `--chown`, or the folder of a WORKDIR, belongs to: `user[:group]`. A bare name takes the group of its passwd line, a bare
+ * number is both uid and gid. BuildKit takes an unknown name for 0; here it is an error.
+ * @param read reads /etc/passwd and /etc/group of the stage; absent where names cannot be looked up (`--link`, scratch)
+ * @throws StrakeError `ARGUMENT_INVALID`
+ */
+export async function resolveOwner(text: string, read: ReadText | undefined): Promise<Owner> {
+  const { user, group } = parseOwner(text);
+  const lookup = async (file: 'passwd' | 'group', name: string): Promise<string[]> => {
+    if (!read) {
+      throw builderError('ARGUMENT_INVALID', `invalid user index: the name "${name}" cannot be looked up here`, {
+        hint: 'On scratch and with --link there is no /etc/passwd: write numbers.',
+      });
+    }
+    const fields = await lineOf(read, `etc/${file}`, name);
+    if (!fields) {
+      throw builderError('ARGUMENT_INVALID', `no "${name}" in /etc/${file} of the image`, {
+        hint: 'Make it with a RUN before, or write a number.',
+      });
+    }
+    return fields;
+  };
+  let uid: number;
+  let gid: number;
+  if ('id' in user) [uid, gid] = [user.id, user.id];
+  else if (user.name === '') [uid, gid] = [0, 0];
+  else {
+    const fields = await lookup('passwd', user.name);
+    [uid, gid] = [fieldId(fields[2]), fieldId(fields[3])];
+  }
+  if (group) gid = 'id' in group ? group.id : group.name === '' ? gid : fieldId((await lookup('group', group.name))[2]);
+  return { uid, gid };
+}

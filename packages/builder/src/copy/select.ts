@@ -1,0 +1,139 @@
+import { createPatternMatcher, goMatch, type PatternMatcher } from '@strake/parser';
+
+import { builderError } from '../errors.js';
+import { baseName, joinTree, treePath } from '../tree/paths.js';
+import type { SourceEntry, SourceTree } from '../tree/source-tree.js';
+import type { SelectedEntry, SelectedSource } from './selection.js';
+
+export interface SelectOptions {
+  /** `--exclude`. */
+  readonly exclude: readonly string[];
+  readonly parents: boolean;
+  readonly unpack: boolean;
+  /** What a path is said to be missing from: `the context`, `stage "build"`. */
+  readonly where: string;
+}
+
+/**
+ * Finds one source of a COPY or ADD in a tree: Go's filepath.Match wildcards (no match is no error), links followed, folders
+ * walked. @throws StrakeError `COPY_SOURCE_NOT_FOUND`
+ */
+export function selectSource(tree: SourceTree, pattern: string, options: SelectOptions): SelectedSource[] {
+  return options.parents ? selectWithParents(tree, pattern, options) : selectPlain(tree, pattern, options);
+}
+
+function selectPlain(tree: SourceTree, pattern: string, options: SelectOptions): SelectedSource[] {
+  const exclude = options.exclude.length > 0 ? createPatternMatcher(options.exclude) : undefined;
+  return matches(tree, pattern).map((path) => {
+    const entry = tree.lookup(tree.resolve(path));
+    if (!entry) throw notFound(path, options.where);
+    return {
+      tree,
+      name: baseName(path),
+      entry,
+      below: entry.type === 'directory' ? walk(tree, entry, { exclude }) : [],
+      contentsOnly: true,
+      unpack: options.unpack,
+    };
+  });
+}
+
+function selectWithParents(tree: SourceTree, pattern: string, options: SelectOptions): SelectedSource[] {
+  const pivot = pattern.indexOf('/./');
+  const base = pivot < 0 ? '' : pattern.slice(0, pivot);
+  const kept = treePath(pivot < 0 ? pattern : pattern.slice(pivot + 3));
+  const exclude = options.exclude.length > 0 ? createPatternMatcher(options.exclude) : undefined;
+  if (!hasWildcards(base) && !hasWildcards(kept)) {
+    const required = treePath(`${base}/${kept}`);
+    if (!tree.lookup(tree.resolve(required, { nofollow: true })) && !tree.lookup(tree.resolve(required))) {
+      throw notFound(required, options.where);
+    }
+  }
+  return matches(tree, base).map((path) => {
+    const entry = tree.lookup(tree.resolve(path));
+    if (!entry) throw notFound(path, options.where);
+    const below =
+      kept === ''
+        ? walk(tree, entry, { exclude })
+        : walk(tree, entry, { exclude, include: createPatternMatcher([kept]), includeParts: kept.split('/') });
+    return { tree, name: baseName(path), entry, below, contentsOnly: true, unpack: false };
+  });
+}
+
+/** The paths that a pattern stands for; one without wildcards stands for itself, there or not. */
+function matches(tree: SourceTree, pattern: string): string[] {
+  const parts = treePath(pattern).split('/');
+  const wild = parts.findIndex(hasWildcards);
+  if (wild < 0) return [parts.join('/')];
+  let found = [tree.resolve(parts.slice(0, wild).join('/'))];
+  for (const part of parts.slice(wild)) {
+    found = found.flatMap((folder) =>
+      tree
+        .list(folder)
+        .filter((name) => goMatch(part, name))
+        .map((name) => joinTree(folder, name)),
+    );
+  }
+  return found;
+}
+
+/** Whether Go's filepath.Match takes a character of NAME as special. */
+function hasWildcards(name: string): boolean {
+  return /(?:^|[^\\])(?:\\\\)*[*?[]/.test(name);
+}
+
+interface WalkRules {
+  readonly exclude?: PatternMatcher | undefined;
+  readonly include?: PatternMatcher | undefined;
+  /** The include pattern's components, to leave out folders that cannot match. */
+  readonly includeParts?: readonly string[] | undefined;
+}
+
+/** What lies below a folder and passes the rules; folders that only lead to something come right before it. */
+function walk(tree: SourceTree, root: SourceEntry, rules: WalkRules): SelectedEntry[] {
+  const out: SelectedEntry[] = [];
+  const waiting: SelectedEntry[] = [];
+  const visit = (path: string, relative: string, depth: number): void => {
+    const excluded = rules.exclude?.matches(relative) ?? false;
+    if (excluded && !rules.exclude?.hasExceptions) return;
+    const entry = tree.lookup(path);
+    if (!entry) return;
+    const included = !excluded && (rules.include?.matches(relative) ?? true);
+    if (included) {
+      out.push(...waiting.splice(0), { relative, entry });
+    } else if (entry.type !== 'directory') return;
+    if (entry.type !== 'directory') return;
+    if (!included) waiting.push({ relative, entry });
+    for (const name of candidates(tree, path, depth + 1, included, rules)) {
+      visit(joinTree(path, name), joinTree(relative, name), depth + 1);
+    }
+    if (waiting.at(-1)?.relative === relative) waiting.pop();
+  };
+  for (const name of candidates(tree, root.path, 0, false, rules)) {
+    visit(joinTree(root.path, name), name, 0);
+  }
+  return out;
+}
+
+/** Names in a folder at DEPTH that the include pattern leaves possible; all, where there is none or it matched already. */
+function candidates(
+  tree: SourceTree,
+  folder: string,
+  depth: number,
+  matched: boolean,
+  { includeParts }: WalkRules,
+): readonly string[] {
+  if (!includeParts || matched || includeParts.slice(0, depth + 1).some((part) => part.includes('**'))) {
+    return tree.list(folder);
+  }
+  const part = includeParts[depth];
+  if (part === undefined) return [];
+  if (!/[*?[\\]/.test(part)) return tree.lookup(joinTree(folder, part)) ? [part] : [];
+  return tree.list(folder).filter((name) => goMatch(part, name));
+}
+
+function notFound(path: string, where: string): Error {
+  return builderError('COPY_SOURCE_NOT_FOUND', `"/${path}": not found in ${where}`, {
+    hint: 'Check the spelling, and whether .dockerignore leaves it out.',
+  });
+}

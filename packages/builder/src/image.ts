@@ -1,0 +1,186 @@
+import {
+  canonicalJson,
+  digestOf,
+  MediaType,
+  type Descriptor,
+  type Digest,
+  type HistoryEntry,
+  type ImageConfig,
+  type Manifest,
+  type Platform,
+} from '@strake/core';
+import type { Store } from '@strake/store';
+
+import { fillTimes, HISTORY_COMMENT, type HistoryItem } from './lower/history.js';
+import type { StageState } from './lower/stage-state.js';
+import type { LayerOrigin } from './result.js';
+
+/** How layers that were built here are compressed where the image goes. */
+export type Compression = 'uncompressed' | 'gzip' | 'zstd';
+
+/** A built image before its layers get their final form. */
+export interface BuiltImage {
+  readonly platform: Platform;
+  readonly config: ImageConfig;
+  readonly configBytes: Buffer;
+  readonly configDescriptor: Descriptor;
+  readonly layers: readonly { readonly diffId: Digest; readonly origin?: LayerOrigin | undefined }[];
+}
+
+export interface AssembleOptions {
+  readonly labels: Readonly<Record<string, string>>;
+  /** Set where `--platform` was given. */
+  readonly platform: Platform | undefined;
+  /** Seconds since 1970: SOURCE_DATE_EPOCH. */
+  readonly epoch: number | undefined;
+  /** When a step's result was made; milliseconds. */
+  readonly createdAt: (item: HistoryItem) => Promise<number | undefined>;
+}
+
+/** The image config of a stage, as BuildKit writes it. */
+export async function assembleConfig(
+  state: StageState,
+  diffIds: readonly Digest[],
+  options: AssembleOptions,
+): Promise<ImageConfig> {
+  const rfc3339 = (milliseconds: number): string => new Date(milliseconds).toISOString();
+  const added: HistoryEntry[] = [];
+  for (const item of state.history) {
+    const created = options.epoch !== undefined ? options.epoch * 1000 : await options.createdAt(item);
+    added.push({
+      ...(created !== undefined && (options.epoch !== undefined || !item.emptyLayer)
+        ? { created: rfc3339(created) }
+        : {}),
+      created_by: item.createdBy,
+      comment: HISTORY_COMMENT,
+      ...(item.emptyLayer ? { empty_layer: true } : {}),
+    });
+  }
+  const history = fillTimes([...state.baseHistory, ...added]);
+  const config = structuredClone(state.config);
+  if (Object.keys(options.labels).length > 0) config.Labels = { ...config.Labels, ...options.labels };
+  const { platform } = options;
+  const created = history.at(-1)?.created;
+  return {
+    ...state.image,
+    ...(platform
+      ? {
+          os: platform.os,
+          architecture: platform.architecture,
+          ...(platform.variant ? { variant: platform.variant } : {}),
+        }
+      : {}),
+    ...(created === undefined ? {} : { created }),
+    config,
+    rootfs: { type: 'layers', diff_ids: [...diffIds] },
+    history,
+  };
+}
+
+/** The config with its bytes and descriptor. */
+export function describeConfig(
+  config: ImageConfig,
+  layers: BuiltImage['layers'],
+): Pick<BuiltImage, 'config' | 'configBytes' | 'configDescriptor' | 'layers'> {
+  const configBytes = Buffer.from(canonicalJson(config));
+  return {
+    config,
+    configBytes,
+    configDescriptor: { mediaType: MediaType.ociConfig, digest: digestOf(configBytes), size: configBytes.length },
+    layers,
+  };
+}
+
+/** A manifest with its bytes and descriptor. */
+export interface BuiltManifest {
+  readonly manifest: Manifest;
+  readonly bytes: Buffer;
+  readonly descriptor: Descriptor;
+}
+
+const DOCKER_TYPES: Readonly<Record<string, string>> = {
+  [MediaType.ociManifest]: MediaType.dockerManifest,
+  [MediaType.ociConfig]: MediaType.dockerConfig,
+  [MediaType.ociLayer]: MediaType.dockerLayer,
+  [MediaType.ociLayerGzip]: MediaType.dockerLayerGzip,
+  [MediaType.ociIndex]: MediaType.dockerIndex,
+};
+
+/** A media type in the family asked for: of the OCI, or Docker's. */
+export function mediaTypeIn(family: 'oci' | 'docker', mediaType: string): string {
+  if (family === 'docker') return DOCKER_TYPES[mediaType] ?? mediaType;
+  return Object.entries(DOCKER_TYPES).find(([, docker]) => docker === mediaType)?.[0] ?? mediaType;
+}
+
+export interface ManifestOptions {
+  readonly compression: Compression;
+  readonly level?: number | undefined;
+  /** Compress layers of the base anew where they have another compression. */
+  readonly force?: boolean | undefined;
+  readonly family: 'oci' | 'docker';
+  readonly annotations: Readonly<Record<string, string>>;
+}
+
+/** The manifest of an image; layers that were built here get their compressed form. BuildKit indents manifests by two blanks. */
+export async function assembleManifest(
+  image: BuiltImage,
+  options: ManifestOptions,
+  store: Store,
+  signal: AbortSignal,
+): Promise<BuiltManifest> {
+  const layers: Descriptor[] = [];
+  for (const { diffId, origin } of image.layers) {
+    const descriptor = await layerDescriptor(diffId, origin, options, store, signal);
+    layers.push({ ...descriptor, mediaType: mediaTypeIn(options.family, descriptor.mediaType) });
+  }
+  const manifest: Manifest = {
+    schemaVersion: 2,
+    mediaType: mediaTypeIn(options.family, MediaType.ociManifest),
+    config: { ...image.configDescriptor, mediaType: mediaTypeIn(options.family, MediaType.ociConfig) },
+    layers,
+    ...(Object.keys(options.annotations).length > 0 ? { annotations: options.annotations } : {}),
+  };
+  const bytes = Buffer.from(JSON.stringify(manifest, null, 2));
+  return {
+    manifest,
+    bytes,
+    descriptor: {
+      mediaType: manifest.mediaType ?? MediaType.ociManifest,
+      digest: digestOf(bytes),
+      size: bytes.length,
+      platform: image.platform,
+    },
+  };
+}
+
+async function layerDescriptor(
+  diffId: Digest,
+  origin: LayerOrigin | undefined,
+  { compression, force, level }: ManifestOptions,
+  store: Store,
+  signal: AbortSignal,
+): Promise<Descriptor> {
+  if (origin && !force) {
+    const { mediaType, digest, size } = origin.descriptor;
+    return { mediaType: mediaType || MediaType.ociLayerGzip, digest, size };
+  }
+  if (compression !== 'uncompressed') return store.layers.compress(diffId, compression, signal, level);
+  const info = await store.layers.info(diffId);
+  return { mediaType: MediaType.ociLayer, digest: diffId, size: info?.size ?? 0 };
+}
+
+/** The bytes of a manifest's layer: from the store, or from where the base image came from. */
+export async function* layerBytes(
+  image: BuiltImage,
+  descriptor: Descriptor,
+  store: Store,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array> {
+  if ((await store.blobs.size(descriptor.digest)) !== undefined) {
+    yield* store.blobs.open(descriptor.digest);
+    return;
+  }
+  const layer = image.layers.find(({ origin }) => origin?.descriptor.digest === descriptor.digest);
+  if (!layer?.origin) throw new Error(`no content for layer ${descriptor.digest}`);
+  yield* layer.origin.fetch(signal);
+}

@@ -1,0 +1,144 @@
+import {
+  expandHeredoc,
+  parseMode,
+  type AddInstruction,
+  type CopyInstruction,
+  type WordInstruction,
+} from '@strake/parser';
+import { posix } from 'node:path';
+
+import { selectSource } from '../copy/select.js';
+import type { SelectedSource } from '../copy/selection.js';
+import { builderError, located } from '../errors.js';
+import { remoteSource, isRemote } from '../source/remote.js';
+import { copyVertex, type CopySource } from '../steps/copy.js';
+import { mergeVertex } from '../steps/base-image.js';
+import { workdirVertex } from '../steps/workdir.js';
+import { singleFile } from '../tree/single-file.js';
+import type { FromSource, StageContext } from './context.js';
+
+/** A destination made absolute; a trailing slash (or `/.`, or nothing at all) stays one. */
+export function destinationPath(workdir: string, path: string): string {
+  const text = path === '' || path === '.' ? './' : path;
+  const folder = /(?:^|\/)\.?$/.test(text) || text.endsWith('/');
+  const clean = posix.join('/', text.startsWith('/') ? '' : workdir, text).replace(/\/+$/, '');
+  return clean === '' ? '/' : folder ? `${clean}/` : clean;
+}
+
+/** COPY and ADD. @throws StrakeError */
+export async function lowerCopy(instruction: CopyInstruction | AddInstruction, context: StageContext): Promise<void> {
+  const { state, expander, services, resolver } = context;
+  const expand = (word: string): string => expander.expandWord(word, state.env).text;
+  const isAdd = instruction.kind === 'ADD';
+  const patterns = instruction.sources.map(expand);
+  const target = expand(instruction.destination);
+  const chown = instruction.chown === undefined ? undefined : expand(instruction.chown);
+  const chmod = instruction.chmod === undefined ? undefined : expand(instruction.chmod);
+  const mode = chmod === undefined || chmod === '' ? undefined : parseMode(chmod);
+  const checksum = isAdd && instruction.checksum !== undefined ? expand(instruction.checksum) : undefined;
+  const remotes = patterns.filter(isRemote);
+  if (!isAdd && remotes.length > 0) {
+    throw builderError('INSTRUCTION_INVALID', `source can't be a URL for COPY: ${remotes[0]}`, {
+      hint: 'ADD takes URLs and Git repositories.',
+    });
+  }
+  if (checksum !== undefined && (patterns.length !== 1 || remotes.length !== 1)) {
+    throw builderError(
+      'INSTRUCTION_INVALID',
+      patterns.length > 1
+        ? "checksum can't be specified for multiple sources"
+        : 'checksum requires HTTP(S) or Git sources',
+    );
+  }
+  const from: FromSource =
+    !isAdd && instruction.from !== undefined
+      ? await context.from(instruction.from, instruction)
+      : { kind: 'tree', tree: await resolver.context(), where: 'the context' };
+  const select = {
+    exclude: instruction.exclude,
+    parents: !isAdd && instruction.parents,
+    unpack: isAdd && instruction.unpack !== false,
+    where: from.where,
+  };
+  const heredocs = instruction.heredocs.map((heredoc) => ({
+    name: heredoc.name,
+    text: heredoc.expand ? expandHeredoc(heredoc.content, state.env).text : heredoc.content,
+  }));
+  const source: CopySource =
+    from.kind === 'stage'
+      ? { kind: 'stage', patterns, select }
+      : {
+          kind: 'outside',
+          find: (signal) =>
+            located(instruction.location, async () => {
+              const found: SelectedSource[] = [];
+              for (const pattern of patterns) {
+                if (isRemote(pattern)) {
+                  const keepGitDir = isAdd ? instruction.keepGitDir : undefined;
+                  const unpack = isAdd && instruction.unpack === true;
+                  found.push(await remoteSource(pattern, { checksum, keepGitDir, unpack }, services, signal));
+                } else found.push(...selectSource(from.tree, pattern, select));
+              }
+              for (const { name, text } of heredocs) {
+                found.push(singleFile({ name, content: Buffer.from(text), mode: 0o644, mtime: now(context) }));
+              }
+              return found;
+            }),
+        };
+  const flags = [
+    ...(select.parents ? ['--parents'] : []),
+    ...(chown ? [`--chown=${chown}`] : []),
+    ...(chmod ? [`--chmod=${chmod}`] : []),
+  ];
+  const words = [...flags, ...patterns, ...heredocs.map(({ name }) => `<<${name}`), target];
+  const link = instruction.link && chmod === undefined;
+  const vertex = context.declare(
+    copyVertex(
+    {
+      id: context.nextId(),
+      name: context.names.next(expander.expandForDisplay(instruction.original, state.env)),
+      caching: context.caching,
+      parent: link ? undefined : state.vertex,
+      stage: from.kind === 'stage' ? from.vertex : undefined,
+      source,
+      destination: destinationPath(state.config.WorkingDir ?? '/', target),
+      chown,
+      mode,
+      chmod,
+    },
+    services,
+  ), instruction.location);
+  state.vertex = link ? mergeVertex(context.nextId(), `LINK ${vertex.name}`, state.vertex, vertex) : vertex;
+  state.history.push({ createdBy: `${instruction.kind} ${words.join(' ')} # buildkit`, emptyLayer: false, vertex });
+}
+
+function now({ services, options }: StageContext): number {
+  return options.epoch ?? Math.floor(services.now() / 1000);
+}
+
+/** WORKDIR: a layer unless it is `/`. */
+export function lowerWorkdir(instruction: WordInstruction, context: StageContext): void {
+  const { state, expander, services, options } = context;
+  const path = expander.expandWord(instruction.value, state.env).text;
+  const current = state.config.WorkingDir ?? '/';
+  const workdir = posix.join('/', path.startsWith('/') ? '' : current, path).replace(/(.)\/+$/, '$1');
+  state.config.WorkingDir = workdir;
+  if (workdir === '/') {
+    state.history.push({ createdBy: 'WORKDIR /', emptyLayer: true });
+    return;
+  }
+  const vertex = context.declare(workdirVertex(
+    {
+      id: context.nextId(),
+      name: context.names.next(`WORKDIR ${path}`),
+      parent: state.vertex,
+      caching: context.caching,
+      path: workdir,
+      user: state.config.User ?? '',
+      epoch: options.epoch,
+    },
+    services,
+  ), instruction.location);
+  state.vertex = vertex;
+  state.history.push({ createdBy: `WORKDIR ${workdir}`, emptyLayer: false, vertex });
+}

@@ -1,0 +1,178 @@
+import { parseMount, runScript, type RunInstruction, type RunMount } from '@strake/parser';
+import { formatPlatform } from '@strake/core';
+import { posix } from 'node:path';
+
+import { builderError } from '../errors.js';
+import { runVertex } from '../steps/run.js';
+import type { MountFrom, RunMountPlan } from '../steps/run-mounts.js';
+import { singleFile } from '../tree/single-file.js';
+import type { StageContext } from './context.js';
+import { argumentPrefix } from './history.js';
+import { withShell } from './metadata.js';
+import { proxyVariables } from './variables.js';
+
+/** Where the script of a heredoc with a shebang is put for its step. */
+const SCRIPTS = '/dev/pipes';
+
+/** RUN. @throws StrakeError */
+export async function lowerRun(instruction: RunInstruction, context: StageContext): Promise<void> {
+  const { state, services, options, expander } = context;
+  const { command } = instruction;
+  const mounts: RunMountPlan[] = [];
+  const { text: line, file, summary } = runScript(command);
+  const args = withShell(state.config, command.form === 'exec' ? command : { ...command, args: [line] });
+  if (file) mounts.push(scriptMount(file.name, file.content));
+  for (const text of instruction.mounts) {
+    const mount = parseMount(text, (word) => expander.expandWord(word, state.env).text);
+    mounts.push(await planMount(mount, mounts, instruction, context));
+  }
+  checkEntitlements(instruction, context);
+  const env = state.env.toList();
+  const declared = new Map([...state.args].map(([name, value]) => [name, state.env.get(name) ?? value ?? ''] as const));
+  const vertex = context.declare(runVertex(
+    {
+      id: context.nextId(),
+      name: context.names.next(displayName(instruction, summary, context)),
+      caching: context.caching,
+      parent: state.vertex,
+      args,
+      env,
+      proxyEnv: [...proxyVariables(options.buildArgs)].map(([name, value]) => `${name}=${value}`),
+      cwd: state.config.WorkingDir ?? '/',
+      user: state.config.User ?? '',
+      hostname: options.buildArgs.get('BUILDKIT_SANDBOX_HOSTNAME') ?? 'buildkitsandbox',
+      network: instruction.network === 'default' ? options.network : instruction.network,
+      security: instruction.security,
+      mounts,
+      extraHosts: options.extraHosts,
+      ulimits: options.ulimits,
+      shmSize: options.shmSize,
+      platform: formatPlatform(state.platform),
+    },
+    services,
+  ), instruction.location);
+  state.vertex = vertex;
+  state.history.push({
+    createdBy: `RUN ${argumentPrefix(declared)}${args.join(' ')} # buildkit`,
+    emptyLayer: false,
+    vertex,
+  });
+}
+
+function displayName(
+  { original }: RunInstruction,
+  summary: string | undefined,
+  { expander, state }: StageContext,
+): string {
+  const text = expander.expandForDisplay(original, state.env, { run: true });
+  return summary === undefined ? text : `${text} (${summary})`;
+}
+
+function scriptMount(name: string, content: string): RunMountPlan {
+  const file = singleFile({ name, content: Buffer.from(content), mode: 0o755, mtime: 0 });
+  return {
+    kind: 'bind',
+    target: posix.join(SCRIPTS, name),
+    from: { kind: 'context', tree: () => Promise.resolve(file.tree), where: 'the heredoc' },
+    source: name,
+    readOnly: true,
+  };
+}
+
+function checkEntitlements(instruction: RunInstruction, { options }: StageContext): void {
+  const need = (entitlement: string): void => {
+    if (options.allow.has(entitlement)) return;
+    throw builderError('ENTITLEMENT_MISSING', `${entitlement} is not allowed`, {
+      hint: `The Dockerfile asks for more than a step has by default. If you trust it: --allow ${entitlement}.`,
+    });
+  };
+  if (instruction.network === 'host') need('network.host');
+  if (instruction.security === 'insecure') need('security.insecure');
+  if (instruction.devices.length > 0) {
+    throw builderError('UNSUPPORTED', 'RUN --device is not supported', {
+      hint: 'It needs devices of the machine, which steps of Strake do not get.',
+    });
+  }
+}
+
+async function planMount(
+  mount: RunMount,
+  before: readonly RunMountPlan[],
+  instruction: RunInstruction,
+  context: StageContext,
+): Promise<RunMountPlan> {
+  const { state, options, resolver } = context;
+  const absolute = (path: string): string => {
+    const target = posix.join('/', path.startsWith('/') ? '' : (state.config.WorkingDir ?? '/'), path);
+    if (target === '/') throw builderError('INSTRUCTION_INVALID', `invalid mount target "${path}"`);
+    return target.replace(/\/+$/, '');
+  };
+  const owner = { uid: mount.uid ?? 0, gid: mount.gid ?? 0 };
+  const from = async (): Promise<MountFrom> => {
+    if (mount.from === undefined || mount.from === '') {
+      return { kind: 'context', tree: () => resolver.context(), where: 'the context' };
+    }
+    const found = await context.from(mount.from, instruction);
+    return found.kind === 'stage'
+      ? found
+      : { kind: 'context', tree: () => Promise.resolve(found.tree), where: found.where };
+  };
+  switch (mount.type) {
+    case 'bind':
+      return {
+        kind: 'bind',
+        target: absolute(mount.target ?? ''),
+        from: await from(),
+        source: mount.source ?? '/',
+        readOnly: mount.readOnly,
+      };
+    case 'cache': {
+      const target = mount.target ?? '';
+      const namespace = options.buildArgs.get('BUILDKIT_CACHE_MOUNT_NS') ?? '';
+      const hasBase = mount.from !== undefined && mount.from !== '' && mount.from !== 'scratch';
+      return {
+        kind: 'cache',
+        target: absolute(target),
+        id: `${namespace}/${mount.id ?? posix.normalize(target).replace(/(.)\/+$/, '$1')}`,
+        sharing: mount.sharing,
+        from: hasBase ? await from() : undefined,
+        source: mount.source ?? '/',
+        mode: mount.mode ?? 0o755,
+        ...owner,
+        readOnly: mount.readOnly,
+      };
+    }
+    case 'tmpfs':
+      return { kind: 'tmpfs', target: absolute(mount.target ?? ''), size: mount.size };
+    case 'secret': {
+      const id = mount.id ?? mount.source ?? posix.basename(mount.target ?? '');
+      const target =
+        mount.target !== undefined
+          ? absolute(mount.target)
+          : mount.env === undefined
+            ? `/run/secrets/${posix.basename(id)}`
+            : undefined;
+      return {
+        kind: 'secret',
+        id,
+        target,
+        env: mount.env,
+        required: mount.required,
+        mode: mount.mode ?? 0o400,
+        ...owner,
+      };
+    }
+    case 'ssh': {
+      const number = before.filter((other) => other.kind === 'ssh').length;
+      return {
+        kind: 'ssh',
+        id: mount.id ?? 'default',
+        target: mount.target === undefined ? `/run/buildkit/ssh_agent.${number}` : absolute(mount.target),
+        env: number === 0 && state.env.get('SSH_AUTH_SOCK') === undefined ? 'SSH_AUTH_SOCK' : undefined,
+        required: mount.required,
+        mode: mount.mode ?? 0o600,
+        ...owner,
+      };
+    }
+  }
+}

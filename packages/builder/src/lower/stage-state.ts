@@ -1,0 +1,124 @@
+import type { ContainerConfig, HistoryEntry, ImageConfig, Platform } from '@strake/core';
+import type { Vertex } from '@strake/solver';
+
+import type { ChainResult } from '../result.js';
+import type { HistoryItem } from './history.js';
+import { splitVariable, Variables } from './variables.js';
+
+/** PATH of images that have none. */
+export const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+
+/** What instructions change while a stage is lowered. */
+export interface StageState {
+  /** The file tree so far. */
+  vertex: Vertex<ChainResult>;
+  readonly platform: Platform;
+  /** Image config without layers and history. */
+  readonly image: Omit<ImageConfig, 'rootfs' | 'history' | 'config' | 'created'>;
+  readonly config: ContainerConfig;
+  /** History of the base image, with its times. */
+  readonly baseHistory: readonly HistoryEntry[];
+  readonly history: HistoryItem[];
+  /** What RUN and expansions see: ENV and declared ARGs. */
+  readonly env: Variables;
+  /** Declared ARGs in the order of declaration, with their last declared value. */
+  readonly args: Map<string, string | undefined>;
+  cmdSet: boolean;
+  /** ONBUILD triggers that this very file adds: they fire for stages built on this one. */
+  readonly triggers: string[];
+}
+
+/** The image `scratch`. */
+export function emptyImage(platform: Platform): ImageConfig {
+  return { ...platformFields(platform), rootfs: { type: 'layers', diff_ids: [] }, config: emptyConfig() };
+}
+
+function emptyConfig(): ContainerConfig {
+  return { Env: [`PATH=${DEFAULT_PATH}`], WorkingDir: '/' };
+}
+
+function platformFields(platform: Platform): Pick<ImageConfig, 'architecture' | 'os' | 'variant' | 'os.version'> {
+  return {
+    architecture: platform.architecture,
+    os: platform.os,
+    ...(platform.variant ? { variant: platform.variant } : {}),
+    ...(platform['os.version'] ? { 'os.version': platform['os.version'] } : {}),
+  };
+}
+
+/** The state of a stage that starts from an image. */
+export function startFromImage(vertex: Vertex<ChainResult>, image: ImageConfig, platform: Platform): StageState {
+  const { rootfs, history, config, created: _created, ...rest } = image;
+  const state: StageState = {
+    vertex,
+    platform,
+    image: rest,
+    config: soundConfig(config ?? {}),
+    baseHistory: soundHistory(history ?? [], rootfs.diff_ids.length),
+    history: [],
+    env: new Variables(),
+    args: new Map(),
+    cmdSet: false,
+    triggers: [],
+  };
+  prepare(state);
+  return state;
+}
+
+/** The state of a stage that starts from another stage. Triggers do not pass on; whether CMD was set counts anew. */
+export function startFromStage(base: StageState): StageState {
+  const config = structuredClone(base.config);
+  delete config.OnBuild;
+  const state: StageState = {
+    ...base,
+    image: { ...base.image },
+    config,
+    history: [...base.history],
+    env: base.env.clone(),
+    args: new Map(base.args),
+    cmdSet: false,
+    triggers: [],
+  };
+  prepare(state);
+  return state;
+}
+
+function prepare({ config, env }: StageState): void {
+  config.Env ??= [];
+  if (!config.Env.some((entry) => entry.startsWith('PATH='))) config.Env.push(`PATH=${DEFAULT_PATH}`);
+  for (const entry of config.Env) env.set(...splitVariable(entry));
+  if (!config.WorkingDir) config.WorkingDir = '/';
+}
+
+/** A base image's config as far as it can be trusted: types checked, variables with a name and a value only. */
+function soundConfig(config: ContainerConfig): ContainerConfig {
+  const sound = structuredClone(config);
+  if (Array.isArray(sound.Env)) {
+    sound.Env = sound.Env.filter((entry) => typeof entry === 'string' && /^[^=\0]+=[^\0]*$/.test(entry));
+  } else delete sound.Env;
+  if (typeof sound.WorkingDir !== 'string' || sound.WorkingDir.includes('\0')) delete sound.WorkingDir;
+  if (typeof sound.User !== 'string') delete sound.User;
+  for (const key of ['Cmd', 'Entrypoint', 'Shell', 'OnBuild'] as const) {
+    const value: unknown = sound[key];
+    if (!Array.isArray(value) || !value.every((item) => typeof item === 'string')) delete sound[key];
+  }
+  return sound;
+}
+
+/** A base image's history with as many entries that make a layer as it has layers. */
+function soundHistory(history: readonly HistoryEntry[], layers: number): HistoryEntry[] {
+  let filled = 0;
+  const sound = history
+    .filter((entry) => typeof entry === 'object' && (entry as HistoryEntry | null) !== null)
+    .map((entry) => (!entry.empty_layer && ++filled > layers ? { ...entry, empty_layer: true } : entry));
+  for (; filled < layers; filled++) sound.push({ comment: 'layer without history' });
+  return sound;
+}
+
+/** Sets a variable in the config, in its place where it is there. */
+export function setConfigVariable(config: ContainerConfig, name: string, value: string): void {
+  config.Env ??= [];
+  const at = config.Env.findIndex((entry) => splitVariable(entry)[0] === name);
+  if (at < 0) config.Env.push(`${name}=${value}`);
+  else config.Env[at] = `${name}=${value}`;
+}

@@ -1,0 +1,354 @@
+import { StrakeError, type Platform, type SourceLocation, parsePlatform } from '@strake/core';
+import {
+  createExpander,
+  createStageGraph,
+  parseOnbuildTrigger,
+  stageOrderError,
+  type Dockerfile,
+  type Expander,
+  type Stage,
+  type StageGraph,
+  type StageBase,
+  type StageInstruction,
+} from '@strake/parser';
+import type { Vertex } from '@strake/solver';
+
+import { builderError, located } from '../errors.js';
+import type { ChainResult } from '../result.js';
+import type { BuilderServices } from '../services.js';
+import { scratchVertex } from '../steps/base-image.js';
+import type {
+  FromSource,
+  LowerOptions,
+  NamedSource,
+  ResolvedImage,
+  SourceResolver,
+  StageContext,
+} from './context.js';
+import { lowerCopy, lowerWorkdir } from './files.js';
+import { lowerMetadata } from './metadata.js';
+import { lowerRun } from './run.js';
+import { emptyImage, startFromImage, startFromStage, type StageState } from './stage-state.js';
+import { StepNames } from './step-names.js';
+import { treeImage } from './tree-image.js';
+import { predefinedArguments, type Variables } from './variables.js';
+
+/** A step as the progress display is told of it. */
+export interface DeclaredStep {
+  readonly vertex: Vertex<ChainResult>;
+  readonly location: SourceLocation | undefined;
+  readonly stage: string;
+}
+
+/** The part of a Dockerfile that a target needs, as a graph. */
+export interface Lowered {
+  readonly state: StageState;
+  readonly steps: readonly DeclaredStep[];
+  /** Names of all ARGs that were declared where they could take a build argument. */
+  readonly declaredArgs: ReadonlySet<string>;
+}
+
+/** A stage with what FROM's expansion made of its base. */
+interface PreparedStage {
+  readonly stage: Stage;
+  readonly baseName: string;
+  readonly platform: Platform | undefined;
+}
+
+/** Lowers stages as they are needed: the target's first, then what it copies from or mounts. Each once. */
+export class StageLowering {
+  readonly #dockerfile: Dockerfile;
+  readonly #options: LowerOptions;
+  readonly #services: BuilderServices;
+  readonly #resolver: SourceResolver;
+  readonly #expander: Expander;
+  readonly #globalArgs: Variables;
+  readonly #prepared: readonly PreparedStage[];
+  readonly #graph: StageGraph;
+  readonly #lowered = new Map<number, Promise<StageState>>();
+  readonly #steps: DeclaredStep[] = [];
+  readonly #declaredArgs = new Set<string>();
+  readonly #idPrefix: string;
+  #ids = 0;
+
+  /** ID_PREFIX keeps the steps of several platforms apart. */
+  constructor(options: LowerOptions, services: BuilderServices, resolver: SourceResolver, idPrefix: string) {
+    this.#idPrefix = idPrefix;
+    this.#options = options;
+    this.#dockerfile = options.dockerfile;
+    this.#services = services;
+    this.#resolver = resolver;
+    this.#expander = createExpander(options.dockerfile.escape);
+    const { stages } = options.dockerfile;
+    this.#globalArgs = predefinedArguments(
+      options.platform,
+      options.hostPlatform,
+      options.target ?? stages.at(-1)?.from.name,
+      options.buildArgs,
+    );
+    this.#declareGlobals();
+    this.#prepared = this.#prepareStages();
+    this.#graph = createStageGraph(
+      stages,
+      this.#prepared.map(({ baseName }) => baseName),
+    );
+  }
+
+  /** The graph of the target. @throws StrakeError */
+  async lower(): Promise<Lowered> {
+    const state = await this.#stage(this.#graph.lookup.target(this.#options.target).index);
+    return { state, steps: this.#steps, declaredArgs: this.#declaredArgs };
+  }
+
+  /** Numbers of the stages that the target needs. @throws StrakeError */
+  needed(): ReadonlySet<number> {
+    return this.#graph.reachable(this.#graph.lookup.target(this.#options.target).index);
+  }
+
+  /** What is known of the images that stages are built on, by stage number: for lint. Only of the stages in WANTED. */
+  async bases(wanted: ReadonlySet<number>): Promise<(StageBase | undefined)[]> {
+    return Promise.all(
+      this.#prepared.map(async (prepared, index) => {
+        if (!wanted.has(index) || this.#graph.bases[index] !== undefined) return undefined;
+        const { platform } = this.#options;
+        if (prepared.baseName === 'scratch') return { env: emptyImage(platform).config?.Env ?? [], platform };
+        return located(prepared.stage.from.location, async () => {
+          const image = await this.#resolveBase(prepared, '');
+          const { Env, Shell, OnBuild } = image.config?.config ?? {};
+          return { env: Env ?? [], platform: image.platform, shell: Shell, onbuild: OnBuild ?? undefined };
+        });
+      }),
+    );
+  }
+
+  #declareGlobals(): void {
+    for (const instruction of this.#dockerfile.globalArgs) {
+      for (const { name, value } of instruction.args) {
+        this.#declaredArgs.add(name);
+        const given = this.#options.buildArgs.get(name);
+        if (given !== undefined) this.#globalArgs.set(name, given);
+        else if (value !== undefined) {
+          const text = withLocation(instruction.location, () => this.#expander.expandWord(value, this.#globalArgs).text);
+          this.#globalArgs.set(name, text);
+        }
+      }
+    }
+  }
+
+  /** Every FROM is expanded and checked, also of stages that are not needed. */
+  #prepareStages(): PreparedStage[] {
+    return this.#dockerfile.stages.map((stage) =>
+      withLocation(stage.from.location, () => {
+        const { from } = stage;
+        const baseName = this.#expander.expandWord(from.image, this.#globalArgs).text;
+        if (baseName === '') {
+          throw builderError('BASE_INVALID', `base name (${from.image}) should not be blank`, {
+            hint: 'Give the ARG a default before the first FROM, or pass --build-arg.',
+          });
+        }
+        let platform: Platform | undefined;
+        if (from.platform !== undefined) {
+          const text = this.#expander.expandWord(from.platform, this.#globalArgs).text;
+          if (text === '') {
+            throw builderError('BASE_INVALID', `empty platform value from expression ${from.platform}`);
+          }
+          platform = parsePlatform(text, this.#options.hostPlatform);
+        }
+        return { stage, baseName, platform };
+      }),
+    );
+  }
+
+  #stage(index: number): Promise<StageState> {
+    let promise = this.#lowered.get(index);
+    if (!promise) {
+      promise = this.#lowerStage(index);
+      this.#lowered.set(index, promise);
+      promise.catch(() => undefined);
+    }
+    return promise;
+  }
+
+  async #lowerStage(index: number): Promise<StageState> {
+    const prepared = this.#prepared[index];
+    if (!prepared) throw new Error(`no stage ${index}`);
+    const { stage } = prepared;
+    const base = this.#graph.bases[index];
+    const replaced =
+      stage.from.name === undefined ? undefined : await this.#named(stage.from.name, prepared.platform);
+    if (replaced) {
+      const image = replaced.kind === 'tree' ? this.#treeImage(replaced, prepared.platform) : replaced.image;
+      return startFromImage(image.vertex, image.config ?? emptyImage(image.platform), image.platform);
+    }
+    const stageName =
+      this.#dockerfile.stages.length === 1 ? '' : (stage.from.name ?? `stage-${index}`);
+    let state: StageState;
+    let triggers: readonly string[];
+    let names: StepNames;
+    const count = (extra: number, hasBase: boolean): StepNames =>
+      new StepNames(stageName, (hasBase ? 1 : 0) + stage.instructions.filter(makesStep).length + extra);
+    if (base !== undefined) {
+      const parent = await this.#stage(base);
+      state = startFromStage(parent);
+      triggers = parent.triggers;
+      names = count(triggers.length, false);
+    } else if (prepared.baseName === 'scratch') {
+      const { platform } = this.#options;
+      state = startFromImage(scratchVertex(this.#nextId()), emptyImage(platform), platform);
+      triggers = [];
+      names = count(0, false);
+    } else {
+      state = await located(stage.from.location, () => this.#baseImage(prepared, stageName));
+      triggers = state.config.OnBuild ?? [];
+      delete state.config.OnBuild;
+      names = count(triggers.length, true);
+      names.next('');
+    }
+    const context = this.#context(state, names, index);
+    const { location } = stage.from;
+    for (const trigger of triggers) {
+      await located(location, async () => {
+        const instruction = parseOnbuildTrigger(trigger, {
+          file: this.#dockerfile.file,
+          location,
+        });
+        await this.#instruction(instruction, context);
+      });
+    }
+    for (const instruction of stage.instructions) {
+      await located(instruction.location, () => this.#instruction(instruction, context));
+    }
+    return state;
+  }
+
+  #context(state: StageState, names: StepNames, index: number): StageContext {
+    const { from } = this.#dockerfile.stages[index] as Stage;
+    const { noCache, noCacheFilter } = this.#options;
+    const renew = noCache || noCacheFilter.some((name) => name.toLowerCase() === from.name);
+    return {
+      options: this.#options,
+      services: this.#services,
+      resolver: this.#resolver,
+      expander: this.#expander,
+      globalArgs: this.#globalArgs,
+      state,
+      names,
+      caching: renew ? 'renew' : 'use',
+      declare: (plain, location) => {
+        const vertex = locatedVertex(plain, location);
+        this.#steps.push({ vertex, location, stage: from.name ?? `stage-${index}` });
+        return vertex;
+      },
+      nextId: () => this.#nextId(),
+      from: (name, instruction) =>
+        located(instruction.location, () => this.#from(name, index, state.platform, instruction)),
+    };
+  }
+
+  async #instruction(instruction: StageInstruction, context: StageContext): Promise<void> {
+    switch (instruction.kind) {
+      case 'RUN':
+        return lowerRun(instruction, context);
+      case 'COPY':
+      case 'ADD':
+        return lowerCopy(instruction, context);
+      case 'WORKDIR':
+        lowerWorkdir(instruction, context);
+        return;
+      default:
+        if (instruction.kind === 'ARG') for (const { name } of instruction.args) this.#declaredArgs.add(name);
+        lowerMetadata(instruction, context);
+    }
+  }
+
+  async #baseImage(prepared: PreparedStage, stageName: string): Promise<StageState> {
+    const image = await this.#resolveBase(prepared, stageName);
+    const { from, index } = prepared.stage;
+    this.#steps.push({ vertex: image.vertex, location: from.location, stage: from.name ?? `stage-${index}` });
+    return startFromImage(image.vertex, image.config ?? emptyImage(image.platform), image.platform);
+  }
+
+  async #resolveBase(prepared: PreparedStage, stageName: string): Promise<ResolvedImage> {
+    const platform = prepared.platform ?? this.#options.platform;
+    const named = await this.#named(prepared.baseName, prepared.platform);
+    if (named) return named.kind === 'tree' ? this.#treeImage(named, platform) : named.image;
+    return this.#resolver.image(prepared.baseName, platform, (name) => {
+      const total = 1 + prepared.stage.instructions.filter(makesStep).length;
+      return new StepNames(stageName, total).next(`FROM ${name}`);
+    });
+  }
+
+  /** A folder that stands in for an image: one layer with its content. */
+  #treeImage(source: Extract<NamedSource, { kind: 'tree' }>, platform: Platform | undefined): ResolvedImage {
+    return treeImage(source, platform ?? this.#options.platform, () => this.#nextId(), this.#services);
+  }
+
+  #named(name: string, platform: Platform | undefined): Promise<NamedSource | undefined> {
+    if (/^(?:scratch|context)$/i.test(name)) return Promise.resolve(undefined);
+    return this.#resolver.named(name, platform ?? this.#options.platform);
+  }
+
+  /** What `--from=NAME` means in stage INDEX: a stage before it, a named context, an image. */
+  async #from(
+    name: string,
+    index: number,
+    platform: Platform,
+    instruction: StageInstruction,
+  ): Promise<FromSource> {
+    if (this.#expander.expandWord(name, { get: () => undefined, names: () => [] }).text !== name) {
+      throw builderError('INSTRUCTION_INVALID', `variable expansion is not supported for --from: "${name}"`, {
+        hint: 'Define a stage with FROM and an ARG before the first FROM, and name that stage.',
+      });
+    }
+    const other = instruction.kind === 'COPY' ? this.#graph.lookup.source(name) : this.#graph.lookup.mount(name);
+    if (other) {
+      if (other.index >= index) throw stageOrderError(this.#dockerfile.stages, index, other.index, instruction);
+      return { kind: 'stage', vertex: (await this.#stage(other.index)).vertex, where: `stage "${name}"` };
+    }
+    if (name === 'scratch') return { kind: 'stage', vertex: scratchVertex(this.#nextId()), where: 'scratch' };
+    const named = await this.#named(name, platform);
+    if (named?.kind === 'tree') return named;
+    const image = named?.image ?? (await this.#resolver.image(name, this.#options.platform, (full) => `FROM ${full}`));
+    this.#steps.push({ vertex: image.vertex, location: undefined, stage: '' });
+    return { kind: 'stage', vertex: image.vertex, where: `image "${name}"` };
+  }
+
+  #nextId(): string {
+    return `${this.#idPrefix}${++this.#ids}`;
+  }
+}
+
+/** VERTEX with errors that say which step and which lines they come from. */
+function locatedVertex(vertex: Vertex<ChainResult>, location: SourceLocation | undefined): Vertex<ChainResult> {
+  const told = async <T>(task: () => Promise<T> | T): Promise<T> => {
+    try {
+      return await task();
+    } catch (error) {
+      throw error instanceof StrakeError && error.code !== 'CANCELLED'
+        ? error.with({ location, step: vertex.name })
+        : error;
+    }
+  };
+  return {
+    ...vertex,
+    inputs: vertex.inputs.map((input) => {
+      const { content } = input;
+      if (!content) return input;
+      return { ...input, content: { ...content, digest: (r, signal) => told(() => content.digest(r, signal)) } };
+    }),
+    key: (signal) => told(() => vertex.key(signal)),
+    run: (inputs, context) => told(() => vertex.run(inputs, context)),
+  };
+}
+
+function makesStep({ kind }: StageInstruction): boolean {
+  return kind === 'RUN' || kind === 'COPY' || kind === 'ADD' || kind === 'WORKDIR';
+}
+
+function withLocation<T>(location: SourceLocation, task: () => T): T {
+  try {
+    return task();
+  } catch (error) {
+    throw error instanceof StrakeError ? error.with({ location }) : error;
+  }
+}

@@ -1,0 +1,41 @@
+import { builderError } from '../errors.js';
+import { writeArchive } from './archive.js';
+import { writeTree, writeTreeTar } from './file-tree.js';
+import { storeImage } from './local-image.js';
+import { isTrue, type OutputContext, type OutputResult, type PlatformResult } from './output.js';
+import { pushImage } from './push.js';
+
+/** One `--output`, as given. */
+export interface OutputSpec {
+  readonly type: string;
+  readonly attributes: Readonly<Record<string, string>>;
+}
+
+/** Brings a build's result where an `--output` asks. @throws StrakeError `OUTPUT_INVALID` */
+export async function exportResult(
+  { type, attributes }: OutputSpec,
+  results: readonly PlatformResult[],
+  context: OutputContext,
+): Promise<OutputResult> {
+  switch (type) {
+    case 'image':
+      return isTrue(attributes['push'])
+        ? pushImage(results, attributes, context)
+        : storeImage(results, attributes, context);
+    case 'registry':
+      return pushImage(results, attributes, context);
+    case 'oci':
+    case 'docker':
+      return writeArchive(type, results, attributes, context);
+    case 'local':
+      return writeTree(results, attributes, context);
+    case 'tar':
+      return writeTreeTar(results, attributes, context);
+    case 'cacheonly':
+      return { names: [] };
+    default:
+      throw builderError('OUTPUT_INVALID', `unknown output type "${type}"`, {
+        hint: 'Strake knows image, registry, oci, docker, local, tar and cacheonly.',
+      });
+  }
+}

@@ -1,0 +1,103 @@
+import { errnoOf, formatPlatform } from '@strake/core';
+import type { TreeView, ViewEntry } from '@strake/store';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Header } from 'tar-stream';
+
+import { builderError } from '../errors.js';
+import { usableChain } from '../result.js';
+import { writeFiles } from '../tree/write-files.js';
+import { writeTo } from './write-tar.js';
+import { packFile, packHeader } from './tar-pack.js';
+import type { OutputContext, OutputResult, PlatformResult } from './output.js';
+
+/** `type=tar`: the file tree of the result as one tar. */
+export async function writeTreeTar(
+  results: readonly PlatformResult[],
+  attributes: Readonly<Record<string, string>>,
+  context: OutputContext,
+): Promise<OutputResult> {
+  await writeTo(attributes['dest'] ?? '-', context, async (pack) => {
+    for (const { prefix, view } of await trees(results, context)) {
+      const seen = new Map<string, string>();
+      for (const entry of view.walk('')) {
+        if (entry.path === '') continue;
+        const first = entry.inode === undefined ? undefined : seen.get(entry.inode);
+        if (entry.inode !== undefined && first === undefined) seen.set(entry.inode, entry.path);
+        const header = tarHeader(entry, prefix, first);
+        if (entry.type === 'file' && first === undefined) {
+          await packFile(pack, { ...header, size: entry.size }, view.open(entry), context.signal);
+        } else await packHeader(pack, header);
+      }
+    }
+  });
+  return { names: [] };
+}
+
+const TAR_TYPES = {
+  file: 'file',
+  hardlink: 'link',
+  directory: 'directory',
+  symlink: 'symlink',
+  char: 'character-device',
+  block: 'block-device',
+  fifo: 'fifo',
+} as const;
+
+function tarHeader(entry: ViewEntry, prefix: string, first: string | undefined): Partial<Header> & Pick<Header, 'name'> {
+  const xattrs = Object.entries(entry.xattrs ?? {}).map(([name, value]) => [`SCHILY.xattr.${name}`, value] as const);
+  return {
+    name: prefix + entry.path + (entry.type === 'directory' ? '/' : ''),
+    type: first === undefined ? TAR_TYPES[entry.type] : 'link',
+    mode: entry.mode,
+    uid: entry.uid,
+    gid: entry.gid,
+    mtime: new Date(entry.mtime * 1000),
+    ...(first === undefined ? (entry.link === undefined ? {} : { linkname: entry.link }) : { linkname: prefix + first }),
+    ...(entry.device ? { devmajor: entry.device.major, devminor: entry.device.minor } : {}),
+    ...(xattrs.length > 0 ? { pax: Object.fromEntries(xattrs) } : {}),
+  };
+}
+
+async function trees(
+  results: readonly PlatformResult[],
+  { store, signal }: OutputContext,
+): Promise<{ prefix: string; view: TreeView }[]> {
+  const all = [];
+  for (const { chain, image } of results) {
+    const view = await store.layers.view(await usableChain(chain, signal));
+    const prefix = results.length > 1 ? `${formatPlatform(image.platform).replaceAll('/', '_')}/` : '';
+    all.push({ prefix, view });
+  }
+  return all;
+}
+
+/**
+ * `type=local`: the file tree of the result in a folder. Files there that the result does not have stay (`mode=delete`
+ * removes them). Links of the result are never followed, nor links that lie in the folder already.
+ */
+export async function writeTree(
+  results: readonly PlatformResult[],
+  attributes: Readonly<Record<string, string>>,
+  context: OutputContext,
+): Promise<OutputResult> {
+  const dest = attributes['dest'];
+  if (dest === undefined || dest === '-') {
+    throw builderError('OUTPUT_INVALID', 'dest is required for local exporter', { hint: 'Write -o FOLDER.' });
+  }
+  try {
+    for (const { prefix, view } of await trees(results, context)) {
+      const root = join(dest, prefix);
+      await mkdir(root, { recursive: true });
+      const skipped = await writeFiles(view, root, { clean: attributes['mode'] === 'delete', signal: context.signal });
+      if (skipped > 0) {
+        context.emit({ type: 'note', message: `${skipped} device nodes were not written to "${dest}"` });
+      }
+    }
+  } catch (error) {
+    const errno = errnoOf(error);
+    if (errno === undefined) throw error;
+    throw builderError('OUTPUT_INVALID', `cannot write to "${dest}": ${errno}`, { cause: error });
+  }
+  return { names: [] };
+}

@@ -1,0 +1,35 @@
+import { digestOf, MediaType, type Descriptor, type Index } from '@strake/core';
+
+import { assembleManifest, mediaTypeIn, type BuiltManifest, type ManifestOptions } from '../image.js';
+import type { OutputContext, PlatformResult } from './output.js';
+
+/** The manifests of a build's platforms, and the index where there are several. */
+export interface ImageSet {
+  readonly manifests: readonly (BuiltManifest & { readonly result: PlatformResult })[];
+  readonly root: { readonly descriptor: Descriptor; readonly bytes: Buffer };
+}
+
+/** Gives layers their final form and writes the manifests. */
+export async function assembleImages(
+  results: readonly PlatformResult[],
+  options: ManifestOptions,
+  { store, signal }: OutputContext,
+): Promise<ImageSet> {
+  const manifests = [];
+  for (const result of results) {
+    manifests.push({ ...(await assembleManifest(result.image, options, store, signal)), result });
+  }
+  const [only] = manifests;
+  if (manifests.length === 1 && only) {
+    const { platform: _platform, ...descriptor } = only.descriptor;
+    return { manifests, root: { descriptor, bytes: only.bytes } };
+  }
+  const index: Index = {
+    schemaVersion: 2,
+    mediaType: mediaTypeIn(options.family, MediaType.ociIndex),
+    manifests: manifests.map(({ descriptor }) => descriptor),
+  };
+  const bytes = Buffer.from(JSON.stringify(index, null, 2));
+  const descriptor = { mediaType: index.mediaType ?? '', digest: digestOf(bytes), size: bytes.length };
+  return { manifests, root: { descriptor, bytes } };
+}

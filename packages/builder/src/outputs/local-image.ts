@@ -1,0 +1,20 @@
+import { assembleImages } from './image-set.js';
+import { manifestOptions, type OutputContext, type OutputResult, type PlatformResult } from './output.js';
+
+/** `type=image` without push: the image under its names in the local store. Layers stay uncompressed until a push needs more. */
+export async function storeImage(
+  results: readonly PlatformResult[],
+  attributes: Readonly<Record<string, string>>,
+  context: OutputContext,
+): Promise<OutputResult> {
+  const options = manifestOptions(attributes, { compression: 'uncompressed', family: 'oci' }, context.annotations);
+  const { manifests, root } = await assembleImages(results, options, context);
+  const { blobs, references } = context.store;
+  for (const { bytes, descriptor, result } of manifests) {
+    await blobs.put(result.image.configBytes, result.image.configDescriptor, context.signal);
+    await blobs.put(bytes, { digest: descriptor.digest }, context.signal);
+  }
+  if (manifests.length !== 1) await blobs.put(root.bytes, { digest: root.descriptor.digest }, context.signal);
+  for (const name of context.names) await references.set(name, root.descriptor);
+  return { descriptor: root.descriptor, names: context.names };
+}

@@ -1,0 +1,66 @@
+import type { Descriptor, ProgressSink } from '@strake/core';
+import type { RegistryClient } from '@strake/registry';
+import type { Store } from '@strake/store';
+
+import { builderError } from '../errors.js';
+import type { BuiltImage, Compression, ManifestOptions } from '../image.js';
+import type { ChainResult } from '../result.js';
+
+/** What an output may use. */
+export interface OutputContext {
+  readonly store: Store;
+  readonly registry: () => Promise<RegistryClient>;
+  readonly signal: AbortSignal;
+  readonly emit: ProgressSink;
+  readonly now: () => number;
+  /** Where `dest=-` goes. */
+  readonly stdout: NodeJS.WritableStream;
+  /** The id of the display's step for this output. */
+  readonly id: string;
+  /** Canonical names of `-t` and `name=`. */
+  readonly names: readonly string[];
+  readonly annotations: Readonly<Record<string, string>>;
+}
+
+/** A platform's result: the image to be, and its file tree. */
+export interface PlatformResult {
+  readonly image: BuiltImage;
+  readonly chain: ChainResult;
+}
+
+/** What an output made. */
+export interface OutputResult {
+  /** The manifest, or the index of several platforms. */
+  readonly descriptor?: Descriptor | undefined;
+  readonly names: readonly string[];
+}
+
+/** Attributes of an `--output` that are about layers' form. @throws StrakeError `OUTPUT_INVALID` */
+export function manifestOptions(
+  attributes: Readonly<Record<string, string>>,
+  defaults: { readonly compression: Compression; readonly family: 'oci' | 'docker' },
+  annotations: Readonly<Record<string, string>>,
+): ManifestOptions {
+  const compression = attributes['compression'] ?? defaults.compression;
+  if (compression !== 'uncompressed' && compression !== 'gzip' && compression !== 'zstd') {
+    throw builderError('OUTPUT_INVALID', `unknown compression "${compression}"`, {
+      hint: 'Strake knows uncompressed, gzip and zstd.',
+    });
+  }
+  const level = attributes['compression-level'];
+  if (level !== undefined && !/^\d{1,2}$/.test(level)) {
+    throw builderError('OUTPUT_INVALID', `"${level}" is not a compression level`);
+  }
+  const oci = attributes['oci-mediatypes'];
+  return {
+    compression,
+    level: level === undefined ? undefined : Number(level),
+    force: isTrue(attributes['force-compression']),
+    family: oci === undefined ? defaults.family : isTrue(oci) ? 'oci' : 'docker',
+    annotations,
+  };
+}
+
+export function isTrue(value: string | undefined): boolean {
+  return value !== undefined && ['', '1', 't', 'true'].includes(value.toLowerCase());
+}

@@ -1,0 +1,56 @@
+import { errnoOf } from '@strake/core';
+import fs from 'node:fs';
+import { rename, rm, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import type { Pack } from 'tar-stream';
+
+import { builderError } from '../errors.js';
+import type { OutputContext } from './output.js';
+
+/**
+ * Writes a tar to a file (whole or not at all) or to stdout.
+ * @throws StrakeError `OUTPUT_INVALID` where the file cannot be written
+ */
+export async function writeTo(
+  dest: string,
+  { stdout, signal }: OutputContext,
+  fill: (pack: Pack) => Promise<void>,
+): Promise<void> {
+  const { pack: createPack } = await import('tar-stream');
+  const pack = createPack();
+  const toFile = dest !== '-';
+  const temporary = join(dirname(dest), `.strake-${process.pid}-${Math.random().toString(36).slice(2)}`);
+  const info = toFile ? await stat(dest).catch(() => undefined) : undefined;
+  if (info?.isDirectory()) {
+    throw builderError('OUTPUT_INVALID', `destination "${dest}" is a folder`, { hint: 'Name a file: dest=image.tar.' });
+  }
+  // A pipe or device is written to as it is.
+  const direct = info !== undefined && !info.isFile();
+  const sink = toFile ? fs.createWriteStream(direct ? dest : temporary) : stdout;
+  try {
+    const piped = pipeline(pack as AsyncIterable<Uint8Array>, sink, { signal, end: toFile });
+    piped.catch(() => undefined);
+    const filled = fill(pack).then(
+      () => {
+        pack.finalize();
+      },
+      (error: unknown) => {
+        pack.destroy(error instanceof Error ? error : new Error(String(error)));
+        throw error;
+      },
+    );
+    await Promise.all([filled, piped]);
+    if (toFile && !direct) await rename(temporary, dest);
+  } catch (error) {
+    if (toFile && !direct) await rm(temporary, { force: true });
+    const errno = errnoOf(error);
+    if (toFile && errno !== undefined) {
+      throw builderError('OUTPUT_INVALID', `cannot write "${dest}": ${errno}`, {
+        cause: error,
+        hint: errno === 'ENOENT' ? 'The folder that it shall lie in does not exist.' : undefined,
+      });
+    }
+    throw error;
+  }
+}

@@ -1,0 +1,79 @@
+import type { ByteStream, Descriptor, Digest, ImageReference } from '@strake/core';
+import type { LayerInfo, Store } from '@strake/store';
+
+/** Where a layer of a base image comes from, while the store need not have its bytes. */
+export interface LayerOrigin {
+  readonly descriptor: Descriptor;
+  /** Set for layers that a registry has: pushes there can mount them. */
+  readonly reference?: ImageReference | undefined;
+  fetch(signal?: AbortSignal): ByteStream;
+}
+
+/** A layer of a step's result. */
+export interface LayerRef {
+  /** What the snapshotter takes as a parent: known at once, also while the layer is still being written. */
+  readonly parent: Digest | { readonly snapshot: string };
+  /** Absent for layers that were built here. */
+  readonly origin?: LayerOrigin | undefined;
+  /** The diff ID; waits for the layer to be written. */
+  diffId(): Promise<Digest>;
+  /** Makes index and tar of the layer available: downloads and decompresses a base image's layer. */
+  usable(signal?: AbortSignal): Promise<void>;
+}
+
+/** What every vertex of a build results in: a chain of layers, lowest first. Empty for `scratch`. */
+export interface ChainResult {
+  readonly layers: readonly LayerRef[];
+}
+
+export const EMPTY_CHAIN: ChainResult = { layers: [] };
+
+/** A layer that is in the store. */
+export function storedLayer(diffId: Digest): LayerRef {
+  return { parent: diffId, diffId: () => Promise.resolve(diffId), usable: () => Promise.resolve() };
+}
+
+/** A layer of a base image, fetched and decompressed when something reads it. */
+export function baseLayer(store: Store, diffId: Digest, origin: LayerOrigin): LayerRef {
+  let importing: Promise<unknown> | undefined;
+  return {
+    parent: diffId,
+    origin,
+    diffId: () => Promise.resolve(diffId),
+    usable: async (signal) => {
+      importing ??= store.layers.import(diffId, origin.descriptor, (s) => origin.fetch(s), signal);
+      await importing;
+    },
+  };
+}
+
+/** A layer that is being made from a frozen snapshot. */
+export function pendingLayer(snapshot: string, commit: Promise<LayerInfo>): LayerRef {
+  commit.catch(() => undefined);
+  return {
+    parent: { snapshot },
+    diffId: async () => (await commit).diffId,
+    usable: async () => {
+      await commit;
+    },
+  };
+}
+
+/** Diff IDs of all layers, lowest first, each usable. */
+export async function usableChain(chain: ChainResult, signal?: AbortSignal): Promise<Digest[]> {
+  const ids: Digest[] = [];
+  for (const layer of chain.layers) {
+    await layer.usable(signal);
+    ids.push(await layer.diffId());
+  }
+  return ids;
+}
+
+/** What the snapshotter takes as the parent of a snapshot; layers of base images are made usable first. */
+export async function parentOf(
+  chain: ChainResult,
+  signal?: AbortSignal,
+): Promise<readonly (Digest | { readonly snapshot: string })[]> {
+  for (const layer of chain.layers) if (layer.origin) await layer.usable(signal);
+  return chain.layers.map((layer) => layer.parent);
+}

@@ -1,0 +1,78 @@
+import type { Digest, ProgressSink } from '@strake/core';
+import type { RegistryClient } from '@strake/registry';
+import type { ContainerMount, ContainerSpec, ExitStatus, RunOptions } from '@strake/runtime';
+import type { LayerInfo, Store } from '@strake/store';
+
+/** Layers or frozen snapshots, lowest first: what a snapshot can stand on. */
+export type ParentChain = readonly (Digest | { readonly snapshot: string })[];
+
+/** What a step sees besides its root: a mount of the runtime, or a path in a chain of layers. */
+export type StepMount =
+  | Exclude<ContainerMount, { readonly kind: 'tree' }>
+  | {
+      readonly kind: 'layers';
+      readonly target: string;
+      readonly chain: ParentChain;
+      /** Absolute within the chain's tree; no component of it is a link. */
+      readonly path: string;
+      readonly readOnly: boolean;
+    }
+  /** A persistent folder of the store; filled from `base` when it is new. */
+  | {
+      readonly kind: 'cache';
+      readonly target: string;
+      readonly folder: string;
+      readonly base?: { readonly chain: ParentChain; readonly path: string } | undefined;
+      readonly mode: number;
+      readonly uid: number;
+      readonly gid: number;
+      readonly readOnly: boolean;
+    };
+
+/** One RUN. `user` as in the image config: resolved in the step's own root file system. */
+export interface StepSpec extends Omit<ContainerSpec, 'root' | 'user' | 'mounts'> {
+  readonly user: string;
+  readonly mounts: readonly StepMount[];
+}
+
+/** Runs steps and turns what they wrote into layers: wherever that needs privileges, in another process. */
+export interface Sandbox {
+  /**
+   * Runs a step on top of PARENT. The snapshot that results is frozen: it can be a parent at once, also while it is committed.
+   * Where the step fails (exit code not 0), nothing is left of it and `snapshot` is undefined.
+   */
+  run(
+    parent: ParentChain,
+    spec: StepSpec,
+    options: RunOptions,
+  ): Promise<{ readonly exit: ExitStatus; readonly snapshot: string | undefined }>;
+  /** The layer that a frozen snapshot stands for. */
+  commit(snapshot: string, signal?: AbortSignal): Promise<LayerInfo>;
+}
+
+/** Everything that a build uses and does not make itself. */
+export interface BuilderServices {
+  readonly store: Store;
+  /** Made at the first call: a build that needs no registry pays nothing. */
+  readonly registry: () => Promise<RegistryClient>;
+  /** Started at the first call. */
+  readonly sandbox: () => Promise<Sandbox>;
+  /** Extended attributes of a local file that belong into a layer, by name as latin1 text; undefined where there are none. */
+  readonly xattrs: (path: string) => Readonly<Record<string, string>> | undefined;
+  /** A secret's bytes; undefined where the build was not given it. */
+  readonly secret: (id: string) => Promise<Uint8Array | undefined>;
+  /** A socket that speaks the ssh agent protocol, for one step; undefined where the build was not given it. */
+  readonly sshSocket: (
+    id: string,
+    owner: { readonly uid: number; readonly gid: number; readonly mode: number },
+  ) => Promise<{ readonly path: string; close(): Promise<void> } | undefined>;
+  readonly emit: ProgressSink;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+  /** Registers what is to be done when the build ends, however it ends: temporary folders, holds on blobs. */
+  readonly onCleanup: (cleanup: () => Promise<void>) => void;
+  /** The proxy (user name and password included) that downloads from an address go through; undefined: none. */
+  readonly proxyFor?: ((url: URL) => URL | undefined) | undefined;
+  /** Environment in which git finds itself, its proxies and certificates; default: this process's. */
+  readonly environment?: Readonly<Record<string, string | undefined>> | undefined;
+}

@@ -1,0 +1,83 @@
+import { errnoOf, isDigest, verified, type ByteStream, type Descriptor, type Index } from '@strake/core';
+import fs from 'node:fs';
+import { join } from 'node:path';
+
+import { builderError } from '../errors.js';
+import type { ImageContent } from './image-source.js';
+
+const TAG = 'org.opencontainers.image.ref.name';
+
+/**
+ * An image in a folder (`oci-layout://DIR[:tag][@digest]`, OCI image-layout.md).
+ * @throws StrakeError `LAYOUT_INVALID`
+ */
+export async function openLayout(spec: string): Promise<{ content: ImageContent; root: Descriptor }> {
+  const [, path = '', tag, digest] = /^(.*?)(?::([\w][\w.-]*))?(?:@(.*))?$/.exec(spec) ?? [];
+  // A colon may belong to the path.
+  const folder = tag !== undefined && fs.existsSync(join(`${path}:${tag}`, 'index.json')) ? `${path}:${tag}` : path;
+  const invalid = (why: string, cause?: unknown): Error =>
+    builderError('LAYOUT_INVALID', `"${folder}" is not an OCI image layout: ${why}`, {
+      cause,
+      hint: 'Name a folder with index.json and blobs/, as skopeo or buildx write it.',
+    });
+  let index: Index;
+  try {
+    index = JSON.parse(await fs.promises.readFile(join(folder, 'index.json'), 'utf8')) as Index;
+  } catch (error) {
+    throw invalid(errnoOf(error) === 'ENOENT' ? 'there is no index.json' : 'its index.json cannot be read', error);
+  }
+  const manifests: unknown = (index as Index | null)?.manifests;
+  if (!Array.isArray(manifests)) throw invalid('its index.json lists no manifests');
+  const entries = (manifests as Descriptor[]).filter((entry) => typeof entry === 'object' && isDigest(entry?.digest));
+  const wanted = folder === path ? tag : undefined;
+  const candidates = entries.filter(
+    (entry) =>
+      (digest === undefined || entry.digest === digest) &&
+      (wanted === undefined || entry.annotations?.[TAG] === wanted || entry.annotations?.[TAG]?.endsWith(`:${wanted}`)),
+  );
+  if (candidates.length === 0) throw invalid(`no image ${wanted ?? digest ?? ''} in it`);
+  const content: ImageContent = {
+    name: `oci-layout://${folder}`,
+    blob: (descriptor) => readBlob(folder, descriptor, invalid),
+  };
+  const [root] = candidates;
+  if (candidates.length === 1 && root) return { content, root };
+  // Several images: the index itself stands for them, for the choice by platform.
+  return { content: { ...content, blob: (d) => (d === LAYOUT_INDEX ? indexBytes(candidates) : content.blob(d)) }, root: LAYOUT_INDEX };
+}
+
+/** Stands for the list of manifests of a layout, which has no digest of its own. */
+const LAYOUT_INDEX: Descriptor = {
+  mediaType: 'application/vnd.oci.image.index.v1+json',
+  digest: `sha256:${'0'.repeat(64)}`,
+  size: 0,
+};
+
+async function* indexBytes(manifests: readonly Descriptor[]): AsyncGenerator<Uint8Array> {
+  yield await Promise.resolve(Buffer.from(JSON.stringify({ schemaVersion: 2, manifests })));
+}
+
+async function* readBlob(
+  folder: string,
+  descriptor: Descriptor,
+  invalid: (why: string, cause?: unknown) => Error,
+): ByteStream & AsyncGenerator<Uint8Array> {
+  if (!isDigest(descriptor.digest)) throw invalid('a digest in it is not a sha256 digest');
+  const path = join(folder, 'blobs', 'sha256', descriptor.digest.slice(7));
+  let file: fs.promises.FileHandle;
+  try {
+    file = await fs.promises.open(path, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK);
+  } catch (error) {
+    throw invalid(`blob ${descriptor.digest} is missing`, error);
+  }
+  try {
+    if (!(await file.stat()).isFile()) throw invalid(`blob ${descriptor.digest} is no file`);
+    yield* verified(
+      file.createReadStream({ autoClose: false, highWaterMark: 1 << 20 }) as AsyncIterable<Uint8Array>,
+      descriptor,
+      `blob of ${folder}`,
+    );
+  } finally {
+    await file.close();
+  }
+}

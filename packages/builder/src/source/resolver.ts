@@ -1,0 +1,217 @@
+import {
+  canonicalName,
+  familiarName,
+  hexOf,
+  parseReference,
+  StrakeError,
+  verified,
+  type Descriptor,
+  type ImageReference,
+  type Platform,
+} from '@strake/core';
+
+import { builderError } from '../errors.js';
+import type { NamedSource, ResolvedImage, SourceResolver } from '../lower/context.js';
+import type { BuilderServices } from '../services.js';
+import { baseImageVertex } from '../steps/base-image.js';
+import type { LocalTree } from '../tree/local-tree.js';
+import type { SourceTree } from '../tree/source-tree.js';
+import { loadImage, type ImageContent } from './image-source.js';
+import { openLayout } from './oci-layout.js';
+
+export interface ResolverOptions {
+  /** The main context; opened when something reads it. */
+  readonly context: () => Promise<SourceTree>;
+  /** `--build-context`: name to what it stands for. */
+  readonly buildContexts: ReadonlyMap<string, string>;
+  /** A folder, URL or archive as a tree of files. */
+  readonly openTree: (spec: string) => Promise<LocalTree>;
+  /** Ask the registry even where the image is in the local store. */
+  readonly pull: boolean;
+  readonly signal: AbortSignal;
+}
+
+/** Finds what names stand for: named contexts first, then the local store, then the registry. Each once a build. */
+export function createSourceResolver(options: ResolverOptions, services: BuilderServices): SourceResolver {
+  const { signal } = options;
+  const { store } = services;
+  const found = new Map<string, Promise<ResolvedImage>>();
+  const trees = new Map<string, Promise<SourceTree>>();
+  const contexts = new Map([...options.buildContexts].map(([name, spec]) => [contextKey(name), spec] as const));
+  let ids = 0;
+
+  const resolved = async (
+    content: ImageContent,
+    root: Descriptor,
+    platform: Platform,
+    stepName: (name: string) => string,
+  ): Promise<ResolvedImage> => {
+    const image = await loadImage(content, root, platform, signal);
+    const vertex = baseImageVertex({
+      id: `image-${++ids}`,
+      name: stepName(`${content.name}@${image.manifest.digest}`),
+      store,
+      layers: image.layers.map(({ diffId, origin }) => ({
+        diffId,
+        origin: { ...origin, fetch: (s) => reported(origin.descriptor, origin.fetch(s), vertexId, services) },
+      })),
+    });
+    const vertexId = vertex.id;
+    return { vertex, config: image.config, platform: image.platform };
+  };
+
+  const once = (key: string, make: () => Promise<ResolvedImage>): Promise<ResolvedImage> => {
+    let promise = found.get(key);
+    if (!promise) {
+      promise = make();
+      found.set(key, promise);
+    }
+    return promise;
+  };
+
+  const image: SourceResolver['image'] = (name, platform, stepName) =>
+    once(`${name} ${JSON.stringify(platform)}`, async () => {
+      const reference = parseReference(name);
+      const local = options.pull ? undefined : await localImage(reference, platform, services);
+      if (local) return resolved(local.content, local.root, platform, stepName);
+      const remote = await remoteImage(reference, services, signal);
+      const result = await resolved(remote.content, remote.root, platform, stepName);
+      // Only now is the image known to be sound: later builds find it here.
+      await store.references.set(canonicalName(reference), remote.root);
+      return result;
+    });
+
+  const named = async (name: string, platform: Platform): Promise<NamedSource | undefined> => {
+    const spec = contexts.get(contextKey(name));
+    if (spec === undefined) return undefined;
+    if (spec.startsWith('docker-image://')) {
+      const target = spec.slice('docker-image://'.length);
+      return { kind: 'image', image: await image(target, platform, (full) => `[context ${name}] ${full}`) };
+    }
+    if (spec.startsWith('oci-layout://')) {
+      const make = async (): Promise<ResolvedImage> => {
+        const { content, root } = await openLayout(spec.slice('oci-layout://'.length));
+        return resolved(content, root, platform, () => `[context ${name}] ${content.name}`);
+      };
+      return { kind: 'image', image: await once(`${spec} ${JSON.stringify(platform)}`, make) };
+    }
+    let tree = trees.get(name);
+    if (!tree) {
+      tree = options.openTree(spec);
+      trees.set(name, tree);
+    }
+    return { kind: 'tree', tree: await tree, where: `context "${name}"` };
+  };
+
+  return { context: options.context, named, image };
+}
+
+/** Named contexts match however an image's name is written: `busybox`, `busybox:latest`, `docker.io/library/busybox`. */
+function contextKey(name: string): string {
+  try {
+    return canonicalName(parseReference(name));
+  } catch (error) {
+    if (error instanceof StrakeError) return name;
+    throw error;
+  }
+}
+
+/** An image of the local store, where it is there for the platform. */
+async function localImage(
+  reference: ImageReference,
+  platform: Platform,
+  { store, registry }: BuilderServices,
+): Promise<{ content: ImageContent; root: Descriptor } | undefined> {
+  const record = await store.references.get(canonicalName(reference));
+  if (!record || (reference.digest && record.target.digest !== reference.digest)) return undefined;
+  const content: ImageContent = {
+    name: familiarName({ ...reference, digest: undefined }),
+    reference,
+    async *blob(descriptor, signal) {
+      if ((await store.blobs.size(descriptor.digest)) !== undefined) yield* store.blobs.open(descriptor.digest);
+      else yield* keep(store, descriptor, (await registry()).blob(reference, descriptor, { signal }), signal);
+    },
+  };
+  try {
+    await loadImage(content, record.target, platform);
+    return { content, root: record.target };
+  } catch (error) {
+    if (error instanceof StrakeError) return undefined;
+    throw error;
+  }
+}
+
+/** An image of a registry. Documents are kept in the store as they are read; layers when they are needed. */
+async function remoteImage(
+  reference: ImageReference,
+  { store, registry }: BuilderServices,
+  signal: AbortSignal,
+): Promise<{ content: ImageContent; root: Descriptor }> {
+  const client = await registry();
+  const { descriptor, bytes } = await client.manifest(reference, { signal });
+  await store.blobs.put(bytes, descriptor, signal);
+  const content: ImageContent = {
+    name: familiarName({ ...reference, digest: undefined }),
+    reference,
+    async *blob(wanted, s) {
+      if ((await store.blobs.size(wanted.digest)) !== undefined) yield* store.blobs.open(wanted.digest);
+      else if (/manifest|index/.test(wanted.mediaType)) {
+        const child = { registry: reference.registry, repository: reference.repository, digest: wanted.digest };
+        const fetched = await client.manifest(child, { signal: s, expected: wanted });
+        await store.blobs.put(fetched.bytes, wanted, s);
+        yield fetched.bytes;
+      } else yield* keep(store, wanted, client.blob(reference, wanted, { signal: s }), s);
+    },
+  };
+  return { content, root: descriptor };
+}
+
+/** Stores a stream and gives it back from the store: verified as a whole before its first byte is used. */
+async function* keep(
+  store: BuilderServices['store'],
+  descriptor: Descriptor,
+  stream: AsyncIterable<Uint8Array>,
+  signal?: AbortSignal,
+): AsyncGenerator<Uint8Array> {
+  await store.blobs.put(verified(stream, descriptor, 'blob'), descriptor, signal);
+  yield* store.blobs.open(descriptor.digest);
+}
+
+/** A layer's bytes on their way, told as progress of the step that FROM is. */
+async function* reported(
+  descriptor: Descriptor,
+  stream: AsyncIterable<Uint8Array>,
+  id: string,
+  { emit, now }: BuilderServices,
+): AsyncGenerator<Uint8Array> {
+  let current = 0;
+  let told = 0;
+  const tell = (done: boolean): void => {
+    emit({
+      type: 'progress',
+      id,
+      time: now(),
+      action: 'pull',
+      subject: `sha256:${hexOf(descriptor.digest)}`,
+      current,
+      total: descriptor.size,
+      done,
+    });
+  };
+  for await (const chunk of stream) {
+    current += chunk.length;
+    yield chunk;
+    if (now() - told > 100) {
+      told = now();
+      tell(false);
+    }
+  }
+  tell(true);
+}
+
+/** The error for a context that is no folder. */
+export function contextMissing(spec: string): Error {
+  return builderError('CONTEXT_NOT_FOUND', `the build context "${spec}" is not a folder`, {
+    hint: 'Name a folder, a URL, a Git repository, or - for stdin.',
+  });
+}

@@ -1,0 +1,102 @@
+import type { Digest } from '@strake/core';
+import type { KeyParts, Vertex } from '@strake/solver';
+
+import { resolveOwner } from '../copy/owner.js';
+import { planCopy, type CopyFacts } from '../copy/plan.js';
+import { selectionDigest, type SelectedSource } from '../copy/selection.js';
+import { selectSource, type SelectOptions } from '../copy/select.js';
+import { TargetTree } from '../copy/target-tree.js';
+import { planUnpack } from '../copy/unpack.js';
+import { EMPTY_CHAIN, storedLayer, usableChain, type ChainResult } from '../result.js';
+import type { BuilderServices } from '../services.js';
+import { layerTree } from '../tree/layer-tree.js';
+import type { SourceTree } from '../tree/source-tree.js';
+import { textReader } from '../tree/text-reader.js';
+
+/** Where a COPY or ADD takes something from. */
+export type CopySource =
+  /** Paths of a stage or an image. */
+  | { readonly kind: 'stage'; readonly patterns: readonly string[]; readonly select: SelectOptions }
+  /** What lies outside the graph: the context, downloads, heredocs. Prepared once, when its content is asked for. */
+  | { readonly kind: 'outside'; readonly find: (signal: AbortSignal) => Promise<readonly SelectedSource[]> };
+
+export interface CopyStep {
+  readonly id: string;
+  readonly name: string;
+  readonly caching: 'use' | 'renew';
+  /** Undefined with `--link`: the layer does not depend on what is below it. */
+  readonly parent: Vertex<ChainResult> | undefined;
+  readonly stage: Vertex<ChainResult> | undefined;
+  readonly source: CopySource;
+  /** Absolute, a trailing slash kept. */
+  readonly destination: string;
+  readonly chown: string | undefined;
+  readonly mode: CopyFacts['mode'];
+  /** `--chmod` as written, for the key. */
+  readonly chmod: string | undefined;
+}
+
+/** COPY and ADD: one layer, planned over the indexes of the layers below and written as a tar. Nothing is unpacked. */
+export function copyVertex(step: CopyStep, services: BuilderServices): Vertex<ChainResult> {
+  const { source, parent, stage, destination, chown, chmod } = step;
+  const link = parent === undefined;
+  let outside: Promise<readonly SelectedSource[]> | undefined;
+  const findOutside = (signal: AbortSignal): Promise<readonly SelectedSource[]> => {
+    if (source.kind !== 'outside') return Promise.resolve([]);
+    outside ??= source.find(signal);
+    return outside;
+  };
+  const selectStage = async (chain: ChainResult, signal: AbortSignal): Promise<SelectedSource[]> => {
+    if (source.kind !== 'stage') return [];
+    const tree: SourceTree = layerTree(await services.store.layers.view(await usableChain(chain, signal)));
+    return source.patterns.flatMap((pattern) => selectSource(tree, pattern, source.select));
+  };
+  return {
+    id: step.id,
+    name: step.name,
+    caching: step.caching,
+    inputs: [
+      ...(parent ? [{ vertex: parent }] : []),
+      ...(stage && source.kind === 'stage'
+        ? [
+            {
+              vertex: stage,
+              content: {
+                selector: { patterns: source.patterns, ...source.select, where: undefined },
+                digest: async (chain: ChainResult, signal: AbortSignal) =>
+                  selectionDigest(await selectStage(chain, signal), signal),
+              },
+            },
+          ]
+        : []),
+    ],
+    key: async (signal): Promise<KeyParts> => ({
+      operation: { kind: 'copy', version: 1, destination, chown: chown ?? '', chmod: chmod ?? '', link },
+      ...(source.kind === 'outside'
+        ? { content: { source: await selectionDigest(await findOutside(signal), signal) } }
+        : {}),
+    }),
+    run: async (inputs, { signal }) => {
+      const below = parent ? (inputs[0] ?? EMPTY_CHAIN) : EMPTY_CHAIN;
+      const view = await services.store.layers.view(await usableChain(below, signal));
+      const from = inputs[parent ? 1 : 0];
+      const sources = from && stage ? await selectStage(from, signal) : await findOutside(signal);
+      const target = new TargetTree(view, Math.floor(services.now() / 1000));
+      const read = below.layers.length > 0 ? textReader(view) : undefined;
+      const facts: CopyFacts = {
+        owner: chown === undefined || chown === '' ? undefined : await resolveOwner(chown, read),
+        mode: step.mode,
+      };
+      for (const selected of sources) {
+        if (selected.unpack && (await planUnpack(target, selected, destination, facts, services.store, signal))) continue;
+        const digests: ReadonlyMap<string, Digest> = await selected.tree.digests(
+          [selected.entry, ...selected.below.map(({ entry }) => entry)],
+          signal,
+        );
+        planCopy(target, selected, destination, facts, digests);
+      }
+      const layer = await services.store.layers.write(target.entries(), signal);
+      return { layers: [...below.layers, storedLayer(layer.diffId)] };
+    },
+  };
+}

@@ -1,0 +1,130 @@
+import { type ProgressSink, StrakeError } from '@strake/core';
+import type { Vertex } from '@strake/solver';
+
+import { builderError } from '../errors.js';
+import { EMPTY_CHAIN, parentOf, pendingLayer, type ChainResult } from '../result.js';
+import type { BuilderServices } from '../services.js';
+import { OutputTail } from './output-tail.js';
+import { mountInputs, mountKey, prepareMounts, type RunMountPlan } from './run-mounts.js';
+
+export interface RunStep {
+  readonly id: string;
+  readonly name: string;
+  readonly caching: 'use' | 'renew';
+  readonly parent: Vertex<ChainResult>;
+  readonly args: readonly string[];
+  /** What decides the result: in the key. */
+  readonly env: readonly string[];
+  /** Proxy settings: given to the step, outside its key. */
+  readonly proxyEnv: readonly string[];
+  readonly cwd: string;
+  readonly user: string;
+  readonly hostname: string;
+  readonly network: 'default' | 'host' | 'none';
+  readonly security: 'sandbox' | 'insecure';
+  readonly mounts: readonly RunMountPlan[];
+  readonly extraHosts: readonly { readonly name: string; readonly address: string }[];
+  readonly ulimits: readonly { readonly name: string; readonly soft: number; readonly hard: number }[];
+  readonly shmSize: number | undefined;
+  readonly platform: string;
+}
+
+/** Docker's size of /dev/shm. */
+const DEFAULT_SHM = 64 << 20;
+
+/**
+ * RUN: an ephemeral container on the chain below it; what it wrote becomes a layer while later steps already run.
+ *
+ * In the key: command, environment, folder, user, network and security mode, limits of the sandbox, mounts (of bind mounts the
+ * content, of secrets and ssh the id). Not in it: proxy variables, secret values, addresses of extra hosts, cache contents.
+ */
+export function runVertex(step: RunStep, services: BuilderServices): Vertex<ChainResult> {
+  const { args, env, cwd, user, hostname, network, security, ulimits, shmSize, platform } = step;
+  return {
+    id: step.id,
+    name: step.name,
+    caching: step.caching,
+    inputs: [{ vertex: step.parent }, ...mountInputs(step.mounts, services)],
+    key: async (signal) => {
+      const mounts = await Promise.all(step.mounts.map((mount) => mountKey(mount, signal)));
+      return {
+        operation: {
+          kind: 'run',
+          version: 1,
+          args,
+          env,
+          cwd,
+          user,
+          hostname,
+          network,
+          security,
+          ulimits,
+          shmSize: shmSize ?? DEFAULT_SHM,
+          platform,
+          hosts: step.extraHosts.map((host) => host.name).sort(),
+          mounts: mounts.map((mount) => mount.operation),
+        },
+        content: Object.fromEntries(mounts.flatMap(({ content }, i) => (content ? [[`mount ${i}`, content]] : []))),
+      };
+    },
+    run: async ([parent = EMPTY_CHAIN, ...mounted], { signal }) => {
+      const tail = new OutputTail();
+      const onOutput = outputSink(services.emit, step.id, services.now, tail);
+      const [sandbox, chain] = await Promise.all([services.sandbox(), parentOf(parent, signal)]);
+      const prepared = await prepareMounts(step.mounts, mounted, services, signal);
+      try {
+        const { exit, snapshot } = await sandbox.run(
+          chain,
+          {
+            args,
+            env: [...withoutNames(env, prepared.env), ...prepared.env, ...withoutNames(step.proxyEnv, env)],
+            cwd,
+            user,
+            hostname,
+            mounts: prepared.mounts,
+            network: network === 'none' ? 'none' : 'host',
+            security,
+            extraHosts: step.extraHosts,
+            ulimits,
+            shmSize: shmSize ?? DEFAULT_SHM,
+            stdin: 'none',
+          },
+          { signal, onOutput },
+        );
+        if (snapshot === undefined) throw stepFailed(args, exit.exitCode, tail);
+        return { layers: [...parent.layers, pendingLayer(snapshot, sandbox.commit(snapshot, signal))] };
+      } catch (error) {
+        throw error instanceof StrakeError ? error.with({ step: step.name, outputTail: tail.text() }) : error;
+      } finally {
+        await prepared.release();
+      }
+    },
+  };
+}
+
+/** Entries of ENV whose names none of OTHERS sets. */
+function withoutNames(env: readonly string[], others: readonly string[]): string[] {
+  const name = (entry: string): string => entry.split('=', 1)[0] ?? '';
+  const taken = new Set(others.map(name));
+  return env.filter((entry) => !taken.has(name(entry)));
+}
+
+function outputSink(
+  emit: ProgressSink,
+  id: string,
+  now: () => number,
+  tail: OutputTail,
+): (stream: 'stdout' | 'stderr', data: Uint8Array) => void {
+  return (stream, data) => {
+    tail.add(data);
+    emit({ type: 'step-output', id, stream, data, time: now() });
+  };
+}
+
+function stepFailed(args: readonly string[], exitCode: number, tail: OutputTail): StrakeError {
+  return builderError(
+    'STEP_FAILED',
+    `process ${JSON.stringify(args.join(' '))} did not complete successfully: exit code: ${exitCode}`,
+    { exitCode, outputTail: tail.text() },
+  );
+}

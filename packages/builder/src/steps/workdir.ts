@@ -1,0 +1,42 @@
+import type { Vertex } from '@strake/solver';
+
+import { resolveOwner } from '../copy/owner.js';
+import { TargetTree } from '../copy/target-tree.js';
+import { storedLayer, usableChain, type ChainResult } from '../result.js';
+import type { BuilderServices } from '../services.js';
+import { treePath } from '../tree/paths.js';
+import { textReader } from '../tree/text-reader.js';
+
+export interface WorkdirStep {
+  readonly id: string;
+  readonly name: string;
+  readonly parent: Vertex<ChainResult>;
+  readonly caching: 'use' | 'renew';
+  /** Absolute. */
+  readonly path: string;
+  /** USER of the moment; '' for root. */
+  readonly user: string;
+  /** Time of the folders, in seconds, where SOURCE_DATE_EPOCH gives one. */
+  readonly epoch?: number | undefined;
+}
+
+/** WORKDIR: makes the folder and its parents, owned by the user of the moment. A layer also where there is nothing to make. */
+export function workdirVertex(step: WorkdirStep, services: BuilderServices): Vertex<ChainResult> {
+  const { path, user, epoch } = step;
+  return {
+    id: step.id,
+    name: step.name,
+    inputs: [{ vertex: step.parent }],
+    caching: step.caching,
+    key: () => ({ operation: { kind: 'workdir', version: 1, path, user, ...(epoch === undefined ? {} : { epoch }) } }),
+    run: async ([parent = { layers: [] }], { signal }) => {
+      const view = await services.store.layers.view(await usableChain(parent, signal));
+      const target = new TargetTree(view, epoch ?? Math.floor(services.now() / 1000));
+      const read = parent.layers.length > 0 ? textReader(view) : undefined;
+      const owner = user === '' ? { uid: 0, gid: 0 } : await resolveOwner(user, read);
+      target.makeFolders(target.resolve(treePath(path)), { mode: 0o755, ...owner });
+      const layer = await services.store.layers.write(target.entries(), signal);
+      return { layers: [...parent.layers, storedLayer(layer.diffId)] };
+    },
+  };
+}

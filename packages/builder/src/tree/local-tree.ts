@@ -1,0 +1,254 @@
+import { errnoOf, throwIfAborted, type Digest } from '@strake/core';
+import type { ContentSource, DigestCache, FileStamp } from '@strake/store';
+import { createHash } from 'node:crypto';
+import fs from 'node:fs';
+import { join } from 'node:path';
+
+import { builderError } from '../errors.js';
+import { compareBytes, joinTree, parentPath, resolveInTree } from './paths.js';
+import type { SourceEntry, SourceTree } from './source-tree.js';
+
+/** Says what an ignore file hides. Paths relative to the context. */
+export interface IgnoreRules {
+  excluded(path: string): boolean;
+  /** Whether something below an excluded folder may be visible again. */
+  mayContainIncluded(folder: string): boolean;
+}
+
+export interface LocalTreeOptions {
+  /** Absolute path of the context, free of links. */
+  readonly root: string;
+  readonly ignore?: IgnoreRules | undefined;
+  /** Digests remembered from earlier builds; asked for at the first file that is read. */
+  readonly digestCache: () => Promise<DigestCache>;
+  /** Extended attributes of a path that belong into a layer. */
+  readonly xattrs: (path: string) => Readonly<Record<string, string>> | undefined;
+}
+
+interface LocalEntry extends SourceEntry {
+  readonly stamp: FileStamp;
+}
+
+/**
+ * A folder of this machine as a source of COPY and ADD: files belong to 0:0, what is ignored is not there, sockets are left out.
+ * Only what is asked for is looked at, and each path once.
+ */
+export class LocalTree implements SourceTree {
+  readonly #root: string;
+  readonly #options: LocalTreeOptions;
+  readonly #entries = new Map<string, LocalEntry | null>();
+  readonly #lists = new Map<string, readonly string[]>();
+  #cache: Promise<DigestCache> | undefined;
+
+  constructor(options: LocalTreeOptions) {
+    this.#root = options.root;
+    this.#options = options;
+  }
+
+  lookup(path: string): SourceEntry | undefined {
+    const known = this.#entries.get(path);
+    if (known !== undefined) return known ?? undefined;
+    const entry = this.#read(path);
+    this.#entries.set(path, entry ?? null);
+    return entry;
+  }
+
+  list(path: string): readonly string[] {
+    let names = this.#lists.get(path);
+    if (!names) {
+      names =
+        this.lookup(path)?.type === 'directory'
+          ? this.#readFolder(path).filter((name) => this.lookup(joinTree(path, name)) !== undefined)
+          : [];
+      this.#lists.set(path, names);
+    }
+    return names;
+  }
+
+  resolve(path: string, options?: { readonly nofollow?: boolean }): string {
+    const resolved = resolveInTree(path, (p) => this.lookup(p), options?.nofollow);
+    if (resolved === undefined) {
+      throw builderError('COPY_SOURCE_NOT_FOUND', `"${path}" of the context leads in a circle of links`);
+    }
+    return resolved;
+  }
+
+  async digests(entries: readonly SourceEntry[], signal?: AbortSignal): Promise<ReadonlyMap<string, Digest>> {
+    const digests = new Map<string, Digest>();
+    const files = entries.filter((entry): entry is LocalEntry => entry.type === 'file' && 'stamp' in entry);
+    if (files.length === 0) return digests;
+    this.#cache ??= this.#options.digestCache();
+    const cache = await this.#cache;
+    const buffer = Buffer.allocUnsafe(1 << 18);
+    let sinceYield = 0;
+    for (const file of files) {
+      let digest = cache.get(file.path, file.stamp);
+      if (!digest) {
+        digest = this.#hash(file, buffer);
+        cache.set(file.path, file.stamp, digest);
+        sinceYield += file.size + 4096;
+        if (sinceYield > 16 << 20) {
+          sinceYield = 0;
+          await new Promise((resolve) => setImmediate(resolve));
+          throwIfAborted(signal);
+        }
+      }
+      digests.set(file.path, digest);
+    }
+    return digests;
+  }
+
+  source(entry: SourceEntry, digest?: Digest): ContentSource {
+    return { kind: 'file', root: this.#root, path: entry.path, digest };
+  }
+
+  async *read(entry: SourceEntry): AsyncGenerator<Uint8Array> {
+    const fd = this.#open(entry.path);
+    try {
+      for (;;) {
+        const buffer = Buffer.allocUnsafe(1 << 18);
+        const read = fs.readSync(fd, buffer, 0, buffer.length, null);
+        if (read === 0) return;
+        yield buffer.subarray(0, read);
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+    } finally {
+      fs.closeSync(fd);
+    }
+  }
+
+  /** Writes the digests learned to disk, for the next build. */
+  async save(): Promise<void> {
+    await (await this.#cache)?.save();
+  }
+
+  /** Opens a file without following a link in any component: what was opened must be where it was looked for. */
+  #open(path: string): number {
+    const full = join(this.#root, path);
+    const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = fs.constants;
+    let fd: number;
+    try {
+      fd = fs.openSync(full, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+    } catch (error) {
+      throw this.#unreadable(path, error);
+    }
+    if (fs.readlinkSync(`/proc/self/fd/${fd}`) !== full || !fs.fstatSync(fd).isFile()) {
+      fs.closeSync(fd);
+      throw builderError('CONTEXT_UNREADABLE', `"${path}" of the context was replaced while it was read`, {
+        hint: 'Build again when nothing changes the files.',
+      });
+    }
+    return fd;
+  }
+
+  #hash(entry: LocalEntry, buffer: Buffer): Digest {
+    const fd = this.#open(entry.path);
+    try {
+      const hash = createHash('sha256');
+      for (;;) {
+        const read = fs.readSync(fd, buffer, 0, buffer.length, null);
+        if (read === 0) break;
+        hash.update(buffer.subarray(0, read));
+      }
+      return `sha256:${hash.digest('hex')}`;
+    } finally {
+      fs.closeSync(fd);
+    }
+  }
+
+  #unreadable(path: string, cause: unknown): Error {
+    return builderError('CONTEXT_UNREADABLE', `cannot read "${path}" of the context: ${errnoOf(cause) ?? 'error'}`, {
+      cause,
+      hint: 'Give yourself the right to read it, or name it in .dockerignore.',
+    });
+  }
+
+  #readFolder(path: string): string[] {
+    try {
+      return fs.readdirSync(join(this.#root, path)).sort(compareBytes);
+    } catch (error) {
+      if (errnoOf(error) === 'ENOENT') return [];
+      throw this.#unreadable(path === '' ? '.' : path, error);
+    }
+  }
+
+  #read(path: string): LocalEntry | undefined {
+    if (path !== '' && this.lookup(parentPath(path))?.type !== 'directory') return undefined;
+    const full = join(this.#root, path);
+    let stat: fs.BigIntStats | undefined;
+    try {
+      stat = fs.lstatSync(full, { bigint: true, throwIfNoEntry: false });
+    } catch (error) {
+      if (errnoOf(error) === 'ENOTDIR' || errnoOf(error) === 'ENAMETOOLONG') return undefined;
+      throw this.#unreadable(path, error);
+    }
+    if (!stat) return undefined;
+    const entry = localEntry(path, full, stat, this.#options.xattrs);
+    if (!entry || path === '' || !this.#options.ignore?.excluded(path)) return entry;
+    return entry.type === 'directory' && this.#hasVisible(path) ? entry : undefined;
+  }
+
+  /** Whether an excluded folder holds something that an exception brings back. */
+  #hasVisible(folder: string): boolean {
+    if (!this.#options.ignore?.mayContainIncluded(folder)) return false;
+    for (const name of this.#readFolder(folder)) {
+      const path = joinTree(folder, name);
+      if (!this.#options.ignore.excluded(path)) return true;
+      if (fs.lstatSync(join(this.#root, path), { throwIfNoEntry: false })?.isDirectory() && this.#hasVisible(path)) {
+        return true;
+      }
+    }
+    return false;
+  }
+}
+
+function localEntry(
+  path: string,
+  full: string,
+  stat: fs.BigIntStats,
+  readXattrs: LocalTreeOptions['xattrs'],
+): LocalEntry | undefined {
+  const type = stat.isFile()
+    ? 'file'
+    : stat.isDirectory()
+      ? 'directory'
+      : stat.isSymbolicLink()
+        ? 'symlink'
+        : stat.isCharacterDevice()
+          ? 'char'
+          : stat.isBlockDevice()
+            ? 'block'
+            : stat.isFIFO()
+              ? 'fifo'
+              : undefined;
+  if (type === undefined) return undefined;
+  const xattrs = readXattrs(full);
+  return {
+    path,
+    type,
+    mode: type === 'symlink' ? 0o777 : Number(stat.mode & 0o7777n),
+    uid: 0,
+    gid: 0,
+    size: type === 'file' ? Number(stat.size) : 0,
+    mtime: Number(stat.mtimeNs / 1_000_000_000n),
+    ...(type === 'symlink' ? { link: fs.readlinkSync(full) } : {}),
+    ...(type === 'char' || type === 'block' ? { device: deviceNumbers(stat.rdev) } : {}),
+    ...(type === 'file' && stat.nlink > 1n ? { inode: `${stat.dev}:${stat.ino}` } : {}),
+    ...(xattrs ? { xattrs } : {}),
+    stamp: {
+      size: Number(stat.size),
+      mtime: stat.mtimeNs,
+      ctime: stat.ctimeNs,
+      inode: stat.ino,
+      mode: Number(stat.mode),
+    },
+  };
+}
+
+/** glibc's major(3) and minor(3). */
+function deviceNumbers(device: bigint): { major: number; minor: number } {
+  return {
+    major: Number(((device >> 32n) & 0xfffff000n) | ((device >> 8n) & 0xfffn)),
+    minor: Number(((device >> 12n) & 0xffffff00n) | (device & 0xffn)),
+  };
+}

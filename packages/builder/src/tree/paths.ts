@@ -1,0 +1,67 @@
+import { posix } from 'node:path';
+
+/** A path as trees name it: cleaned, `..` cut off at the root, no leading or trailing slash; '' for the root. */
+export function treePath(path: string): string {
+  return posix.join('/', path).replace(/\/+$/, '').slice(1);
+}
+
+/** A path below a folder of a tree. */
+export function joinTree(folder: string, name: string): string {
+  return folder === '' ? name : `${folder}/${name}`;
+}
+
+/** The folder that a tree path lies in; '' for those in the root and for the root itself. */
+export function parentPath(path: string): string {
+  const slash = path.lastIndexOf('/');
+  return slash < 0 ? '' : path.slice(0, slash);
+}
+
+/** The last component of a tree path; '' for the root. */
+export function baseName(path: string): string {
+  return path.slice(path.lastIndexOf('/') + 1);
+}
+
+const encoder = new TextEncoder();
+
+/** Order of names by their UTF-8 bytes. */
+export function compareBytes(a: string, b: string): number {
+  if (a === b) return 0;
+  // Without surrogates, the order of UTF-16 units is that of the bytes.
+  if (!/[\ud800-\udfff]/.test(a) && !/[\ud800-\udfff]/.test(b)) return a < b ? -1 : 1;
+  return Buffer.compare(encoder.encode(a), encoder.encode(b));
+}
+
+/** Links that a resolution may follow before it counts as a loop; as containerd's RootPath. */
+const MAX_LINKS = 255;
+
+/**
+ * Follows the links of PATH inside a tree's root. LOOKUP gives the type and link of exactly one path. Missing components stay.
+ * Returns undefined after too many links.
+ */
+export function resolveInTree(
+  path: string,
+  lookup: (path: string) => { readonly type: string; readonly link?: string | undefined } | undefined,
+  nofollow = false,
+): string | undefined {
+  let links = 0;
+  const done: string[] = [];
+  const todo = path.split('/').reverse();
+  while (todo.length > 0) {
+    const part = todo.pop();
+    if (part === undefined || part === '' || part === '.') continue;
+    if (part === '..') {
+      done.pop();
+      continue;
+    }
+    const current = [...done, part].join('/');
+    const entry = nofollow && todo.every((rest) => rest === '' || rest === '.') ? undefined : lookup(current);
+    if (entry?.type === 'symlink' && entry.link !== undefined) {
+      if (++links > MAX_LINKS) return undefined;
+      if (entry.link.startsWith('/')) done.length = 0;
+      todo.push(...entry.link.split('/').reverse());
+      continue;
+    }
+    done.push(part);
+  }
+  return done.join('/');
+}

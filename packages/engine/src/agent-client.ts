@@ -1,0 +1,208 @@
+import { cancelled, onAbort, StrakeError, throwIfAborted } from '@strake/core';
+import type { Sandbox } from '@strake/builder';
+import type { RunOptions } from '@strake/runtime';
+import { spawn, type ChildProcess } from 'node:child_process';
+
+import type { AgentMethods, AgentSetup } from './agent-protocol.js';
+import { revivedError, type RpcMessage } from './rpc.js';
+
+export interface AgentOptions {
+  readonly setup: AgentSetup;
+  /** File of the agent's program. */
+  readonly program: string;
+  /** Hand this process's stdin and terminal to the container, for `strake run`. */
+  readonly inheritStdin?: boolean | undefined;
+}
+
+/** A running agent: the one process of an engine that mounts, unpacks and runs steps. */
+export interface Agent extends Sandbox {
+  /** Runs a container whose file system is thrown away afterwards. */
+  runAndForget(args: Omit<AgentMethods['run']['args'], 'keep'>, options: RunOptions): Promise<number>;
+  removeTree(path: string): Promise<void>;
+  probe(): Promise<AgentMethods['probe']['result']>;
+  /** Ends it with everything that it started and mounted. */
+  close(): Promise<void>;
+}
+
+interface Pending {
+  resolve(value: unknown): void;
+  reject(error: Error): void;
+  readonly onOutput?: RunOptions['onOutput'] | undefined;
+}
+
+/** The last part of what an agent prints before it dies, for the error. */
+const STDERR_LIMIT = 4096;
+
+/**
+ * Starts the agent: process 1 of its own process, mount and, for ordinary users, user namespace. When it dies, or when this
+ * process dies, the kernel ends everything that it started and takes its mounts away.
+ */
+export function startAgent(options: AgentOptions): Agent {
+  const { setup, program } = options;
+  const child = spawn(
+    'setpriv',
+    [
+      '--pdeathsig',
+      'KILL',
+      'unshare',
+      ...(setup.userNamespace ? ['--user', '--map-root-user', '--map-auto'] : []),
+      '--mount',
+      '--propagation',
+      'private',
+      '--pid',
+      '--fork',
+      '--kill-child',
+      '--mount-proc',
+      process.execPath,
+      '--enable-source-maps',
+      program,
+      JSON.stringify(setup),
+    ],
+    {
+      stdio: [options.inheritStdin ? 'inherit' : 'ignore', options.inheritStdin ? 'inherit' : 'ignore', 'pipe', 'ipc'],
+      serialization: 'advanced',
+      env: agentEnvironment(),
+      detached: !options.inheritStdin,
+    },
+  );
+  return new AgentClient(child);
+}
+
+/** The agent sees what it needs to find programs and nothing else of the user's environment. */
+function agentEnvironment(): NodeJS.ProcessEnv {
+  const names = ['PATH', 'HOME', 'TMPDIR', 'LANG', 'NODE_COMPILE_CACHE', 'XDG_RUNTIME_DIR', 'TERM'];
+  return Object.fromEntries(names.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])));
+}
+
+class AgentClient implements Agent {
+  readonly #child: ChildProcess;
+  readonly #pending = new Map<number, Pending>();
+  readonly #exited: Promise<void>;
+  #stderr = '';
+  #ids = 0;
+  #ended: Error | undefined;
+
+  constructor(child: ChildProcess) {
+    this.#child = child;
+    child.on('message', (message: RpcMessage) => this.#receive(message));
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      this.#stderr = (this.#stderr + text).slice(-STDERR_LIMIT);
+    });
+    this.#exited = new Promise((resolve) => {
+      const ended = (why: string, cause?: unknown): void => {
+        this.#ended ??= new StrakeError({
+          code: 'AGENT_ENDED',
+          message: `the process that runs steps ended: ${why}`,
+          hint: 'Run strake doctor to see what this machine allows.',
+          cause,
+        });
+        for (const pending of this.#pending.values()) pending.reject(this.#ended);
+        this.#pending.clear();
+        resolve();
+      };
+      child.on('error', (error) => ended(error.message, error));
+      child.on('close', (code, signal) => {
+        const said = this.#stderr.trim();
+        ended(`${signal ?? `exit code ${code}`}${said === '' ? '' : `: ${said}`}`);
+      });
+    });
+    // An idle agent does not keep the process alive.
+    this.#settleReferences();
+  }
+
+  async run(
+    parent: AgentMethods['run']['args']['parent'],
+    spec: AgentMethods['run']['args']['spec'],
+    options: RunOptions,
+  ): Promise<AgentMethods['run']['result']> {
+    return this.#call('run', { parent, spec, keep: true }, options.signal, options.onOutput);
+  }
+
+  async runAndForget(args: Omit<AgentMethods['run']['args'], 'keep'>, options: RunOptions): Promise<number> {
+    const { exit } = await this.#call('run', { ...args, keep: false }, options.signal, options.onOutput);
+    return exit.exitCode;
+  }
+
+  async commit(snapshot: string, signal?: AbortSignal): Promise<AgentMethods['commit']['result']> {
+    return this.#call('commit', { snapshot }, signal);
+  }
+
+  async removeTree(path: string): Promise<void> {
+    await this.#call('removeTree', { path });
+  }
+
+  async probe(): Promise<AgentMethods['probe']['result']> {
+    return this.#call('probe', {});
+  }
+
+  async close(): Promise<void> {
+    if (!this.#ended) {
+      if (this.#child.connected) this.#child.disconnect();
+      const timer = setTimeout(() => this.#child.kill('SIGKILL'), 2000);
+      this.#child.ref();
+      await this.#exited;
+      clearTimeout(timer);
+    }
+  }
+
+  async #call<M extends keyof AgentMethods>(
+    method: M,
+    args: AgentMethods[M]['args'],
+    signal?: AbortSignal,
+    onOutput?: RunOptions['onOutput'],
+  ): Promise<AgentMethods[M]['result']> {
+    throwIfAborted(signal);
+    if (this.#ended) throw this.#ended;
+    const id = ++this.#ids;
+    const off = onAbort(signal, () => this.#send({ kind: 'abort', id }));
+    try {
+      return (await new Promise<unknown>((resolve, reject) => {
+        this.#pending.set(id, { resolve, reject, onOutput });
+        this.#settleReferences();
+        this.#send({ kind: 'call', id, method, args });
+      })) as AgentMethods[M]['result'];
+    } catch (error) {
+      throw signal?.aborted ? cancelled(signal) : error;
+    } finally {
+      off();
+      this.#settleReferences();
+    }
+  }
+
+  #send(message: RpcMessage): void {
+    if (this.#child.connected) this.#child.send(message);
+  }
+
+  #receive(message: RpcMessage): void {
+    const pending = this.#pending.get(message.id);
+    if (!pending) return;
+    switch (message.kind) {
+      case 'output':
+        pending.onOutput?.(message.stream, message.data);
+        return;
+      case 'done':
+        this.#pending.delete(message.id);
+        pending.resolve(message.value);
+        return;
+      case 'failed':
+        this.#pending.delete(message.id);
+        pending.reject(revivedError(message.error));
+        return;
+      default:
+    }
+  }
+
+  #settleReferences(): void {
+    const channel = this.#child.channel as { ref(): void; unref(): void } | null | undefined;
+    const stderr = this.#child.stderr as (NodeJS.ReadableStream & { ref?(): void; unref?(): void }) | null;
+    if (this.#pending.size > 0) {
+      this.#child.ref();
+      channel?.ref();
+      stderr?.ref?.();
+    } else {
+      this.#child.unref();
+      channel?.unref();
+      stderr?.unref?.();
+    }
+  }
+}

@@ -1,0 +1,29 @@
+import type { ParentChain, StepSpec } from '@strake/builder';
+import type { Capability, ExitStatus } from '@strake/runtime';
+import type { LayerInfo } from '@strake/store';
+
+/** How an agent is set up; its one argument, as JSON. */
+export interface AgentSetup {
+  readonly storeRoot: string;
+  readonly snapshotter: 'overlay' | 'copy';
+  readonly isolation: 'auto' | 'oci' | 'native' | 'chroot';
+  /** Whether it runs in a user namespace that was made for it. */
+  readonly userNamespace: boolean;
+  /** `holder` of the builder's store: what this agent holds, it holds for that process. */
+  readonly parent: string;
+  /** Programs beside the bundle; undefined where packages are run as they are built. */
+  readonly worker?: string | undefined;
+  readonly nativeInit?: string | undefined;
+}
+
+/** The calls that an agent answers: arguments and result by name. */
+export interface AgentMethods {
+  run: {
+    args: { readonly parent: ParentChain; readonly spec: StepSpec; readonly keep: boolean };
+    result: { readonly exit: ExitStatus; readonly snapshot: string | undefined };
+  };
+  commit: { args: { readonly snapshot: string }; result: LayerInfo };
+  /** What can run containers here, in the order of preference; the first available one is used. */
+  probe: { args: Record<string, never>; result: { readonly capabilities: readonly Capability[]; readonly reason: string } };
+  removeTree: { args: { readonly path: string }; result: undefined };
+}

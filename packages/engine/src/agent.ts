@@ -1,0 +1,151 @@
+import { StrakeError } from '@strake/core';
+import { chooseExecutor, probeRuntimes, resolveUser, type ContainerMount } from '@strake/runtime';
+import { createSnapshotter, openStore, type Snapshotter, type Store } from '@strake/store';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+
+import type { AgentMethods, AgentSetup } from './agent-protocol.js';
+import { prepareCacheFolder } from './cache-folder.js';
+import { mountedFiles } from './mounted-files.js';
+import { plainError, type RpcMessage } from './rpc.js';
+import type { ParentChain, StepMount } from '@strake/builder';
+
+/**
+ * The agent: process 1 of its own process and mount namespace (see `startAgent`). It alone mounts, unpacks, runs steps and reads
+ * what they wrote. It ends when its channel closes, and the kernel with it everything it started.
+ */
+class AgentServer {
+  readonly #store: Promise<Store>;
+  readonly #running = new Map<number, AbortController>();
+  readonly #snapshotter: Promise<Snapshotter>;
+  readonly #executor: ReturnType<typeof chooseExecutor>;
+  readonly #probing: Parameters<typeof probeRuntimes>[0];
+
+  constructor(setup: AgentSetup) {
+    const { storeRoot: root, parent, worker } = setup;
+    this.#store = openStore({ root, parent, ...(worker === undefined ? {} : { workerUrl: pathToFileURL(worker) }) });
+    this.#snapshotter = this.#store.then((store) =>
+      createSnapshotter({ store, kind: setup.snapshotter, userNamespace: setup.userNamespace }),
+    );
+    this.#probing = {
+      scratch: join(root, 'tmp'),
+      cacheFile: join(root, 'probes.json'),
+      env: process.env,
+      ...(setup.nativeInit === undefined ? {} : { initCommand: [process.execPath, setup.nativeInit] as const }),
+    };
+    this.#executor = chooseExecutor({ ...this.#probing, isolation: executorKind(setup.isolation) });
+    this.#snapshotter.catch(() => undefined);
+    this.#executor.catch(() => undefined);
+  }
+
+  receive(message: RpcMessage): void {
+    if (message.kind === 'abort') this.#running.get(message.id)?.abort(aborted());
+    if (message.kind !== 'call') return;
+    const { id, method, args } = message;
+    const controller = new AbortController();
+    this.#running.set(id, controller);
+    this.#handle(id, method as keyof AgentMethods, args, controller.signal)
+      .then(
+        (value) => send({ kind: 'done', id, value }),
+        (error: unknown) => send({ kind: 'failed', id, error: plainError(error) }),
+      )
+      .finally(() => this.#running.delete(id))
+      .catch(() => undefined);
+  }
+
+  async #handle(id: number, method: keyof AgentMethods, args: unknown, signal: AbortSignal): Promise<unknown> {
+    const snapshotter = await this.#snapshotter;
+    switch (method) {
+      case 'run':
+        return this.#run(id, args as AgentMethods['run']['args'], snapshotter, signal);
+      case 'commit':
+        return snapshotter.commit((args as AgentMethods['commit']['args']).snapshot, signal);
+      case 'probe': {
+        const probed = await probeRuntimes(this.#probing);
+        const chosen = await this.#executor.then(
+          ({ reason }) => reason,
+          (error: unknown) => (error instanceof Error ? error.message : String(error)),
+        );
+        return { capabilities: probed.map(({ capability }) => capability), reason: chosen };
+      }
+      case 'removeTree':
+        return snapshotter.removeTree((args as AgentMethods['removeTree']['args']).path);
+    }
+  }
+
+  async #run(
+    id: number,
+    { parent, spec, keep }: AgentMethods['run']['args'],
+    snapshotter: Snapshotter,
+    signal: AbortSignal,
+  ): Promise<AgentMethods['run']['result']> {
+    const { executor } = await this.#executor;
+    const snapshot = await snapshotter.prepare(parent, signal);
+    let kept = false;
+    try {
+      const mounts: ContainerMount[] = [];
+      for (const mount of spec.mounts) mounts.push(await this.#mount(mount, snapshotter, signal));
+      const { uid, gid, additionalGids, home } = await resolveUser(mountedFiles(snapshot.mount), spec.user);
+      const env = spec.env.some((entry) => entry.startsWith('HOME=')) ? spec.env : [...spec.env, `HOME=${home}`];
+      const exit = await executor.run(
+        { ...spec, env, user: { uid, gid, additionalGids }, root: snapshot.mount, mounts },
+        { signal, onOutput: (stream, data) => send({ kind: 'output', id, stream, data }) },
+      );
+      if (exit.exitCode !== 0 || !keep) return { exit, snapshot: undefined };
+      await snapshotter.freeze(snapshot.id);
+      kept = true;
+      return { exit, snapshot: snapshot.id };
+    } finally {
+      if (!kept) await snapshotter.discard(snapshot.id);
+    }
+  }
+
+  async #mount(mount: StepMount, snapshotter: Snapshotter, signal: AbortSignal): Promise<ContainerMount> {
+    switch (mount.kind) {
+      case 'layers': {
+        const { target, path, readOnly } = mount;
+        return { kind: 'tree', target, path, readOnly, tree: await this.#tree(mount.chain, snapshotter, signal) };
+      }
+      case 'cache': {
+        const { target, folder, readOnly } = mount;
+        await prepareCacheFolder(mount, await this.#store, signal);
+        return { kind: 'host', target, source: folder, readOnly };
+      }
+      default:
+        return mount;
+    }
+  }
+
+  #tree(chain: ParentChain, snapshotter: Snapshotter, signal: AbortSignal): ReturnType<Snapshotter['mountReadOnly']> {
+    return snapshotter.mountReadOnly(chain, signal);
+  }
+}
+
+/** @throws StrakeError where the backend is not there */
+function executorKind(isolation: AgentSetup['isolation']): 'auto' | 'oci' | 'native' {
+  if (isolation !== 'chroot') return isolation;
+  throw new StrakeError({
+    code: 'ISOLATION_UNAVAILABLE',
+    message: 'the chroot isolation is not there yet',
+    hint: 'Use --isolation oci or native.',
+  });
+}
+
+function aborted(): StrakeError {
+  return new StrakeError({ code: 'CANCELLED', message: 'cancelled' });
+}
+
+function send(message: RpcMessage): void {
+  if (process.connected) process.send?.(message);
+}
+
+const setup = JSON.parse(process.argv[2] ?? '{}') as AgentSetup;
+// A step's result must not depend on the umask of the shell that strake was started from.
+process.umask(0o022);
+const server = new AgentServer(setup);
+process.on('message', (message: RpcMessage) => server.receive(message));
+process.on('disconnect', () => process.exit(0));
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  // The builder decides when the agent ends: it closes the channel after aborting what runs.
+  process.on(signal, () => undefined);
+}

@@ -1,0 +1,274 @@
+import {
+  canonicalName,
+  hostPlatform,
+  parsePlatform,
+  parseReference,
+  StrakeError,
+  type Platform,
+  type ProgressSink,
+} from '@strake/core';
+import {
+  buildDockerfile,
+  createSourceResolver,
+  exportResult,
+  openContext,
+  openTree,
+  type BuilderServices,
+  type BuildOutcome,
+  type LowerOptions,
+  type OutputResult,
+} from '@strake/builder';
+import { parseDockerfile } from '@strake/parser';
+import { cpus } from 'node:os';
+
+import { Cleanups } from './cleanups.js';
+import { readXattrs } from './context-xattrs.js';
+import type { Resources } from './resources.js';
+import { createSecrets } from './secrets.js';
+import { createSshSockets } from './ssh-sockets.js';
+import type { BuildOptions, BuildResult, EngineOptions, OutputSpec, StepReport } from './types.js';
+
+/** Builds a Dockerfile and brings the result where its outputs ask. @throws StrakeError */
+export async function runBuild(
+  options: BuildOptions,
+  resources: Resources,
+  engine: EngineOptions,
+  env: NodeJS.ProcessEnv,
+): Promise<BuildResult> {
+  const begun = Date.now();
+  const cleanups = new Cleanups();
+  const signal = options.signal ?? new AbortController().signal;
+  try {
+    const services = await createServices(options, resources, env, cleanups);
+    const outputs = outputsOf(options);
+    const names = namesOf(options, outputs);
+    const platforms = platformsOf(options);
+    const buildArgs = new Map(Object.entries(options.buildArgs ?? {}));
+    const context = await openContext({
+      spec: options.context,
+      file: options.file,
+      stdin: options.stdin,
+      services,
+      signal,
+      buildArgs,
+    });
+    const dockerfile = parseDockerfile(context.dockerfile.text, {
+      file: context.dockerfile.name,
+      check: buildArgs.get('BUILDKIT_DOCKERFILE_CHECK'),
+    });
+    const outcome = await buildDockerfile(
+      {
+        dockerfile,
+        ...lowerOptionsOf(options),
+        platforms,
+        ignorePatterns: await context.ignorePatterns(),
+        maxParallelism: engine.maxParallelism ?? Math.max(2, cpus().length),
+        signal,
+        resolver: () =>
+          createSourceResolver(
+            {
+              context: () => context.tree(),
+              buildContexts: new Map(Object.entries(options.buildContexts ?? {})),
+              openTree: (spec) => openTree(spec, services, signal),
+              pull: options.pull ?? false,
+              signal,
+            },
+            services,
+          ),
+      },
+      services,
+    );
+    const exported = await exportAll(outputs, names, outcome, options, services, resources, signal);
+    return report(outcome, exported, names, begun);
+  } finally {
+    await cleanups.run();
+  }
+}
+
+/** What a build uses, with this engine's resources behind it. */
+export async function createServices(
+  options: BuildOptions,
+  resources: Resources,
+  env: NodeJS.ProcessEnv,
+  cleanups: { add(cleanup: () => Promise<void>): void },
+): Promise<BuilderServices> {
+  const emit: ProgressSink = options.onEvent ?? ((): void => undefined);
+  return {
+    store: await resources.store(),
+    registry: () => resources.registry(),
+    sandbox: () => resources.agent(),
+    xattrs: readXattrs,
+    secret: createSecrets(options.secrets ?? [], env),
+    sshSocket: createSshSockets(options.ssh ?? [], env, cleanups),
+    onCleanup: (cleanup) => cleanups.add(cleanup),
+    emit,
+    now: Date.now,
+  };
+}
+
+/** What the flags of a build say to the frontend. @throws StrakeError `ARGUMENT_INVALID` */
+export function lowerOptionsOf(options: BuildOptions): Omit<LowerOptions, 'dockerfile' | 'platform'> {
+  const buildArgs = new Map(Object.entries(options.buildArgs ?? {}));
+  return {
+    platformGiven: (options.platforms?.length ?? 0) > 0,
+    hostPlatform: hostPlatform(),
+    target: options.target,
+    buildArgs,
+    labels: options.labels ?? {},
+    noCache: options.noCache ?? false,
+    noCacheFilter: options.noCacheFilter ?? [],
+    network: options.network ?? 'default',
+    allow: new Set(options.allow ?? []),
+    extraHosts: (options.addHosts ?? []).map(parseHost),
+    ulimits: options.ulimits ?? [],
+    shmSize: options.shmSize,
+    epoch: epochOf(buildArgs),
+  };
+}
+
+/** The platforms to build for; this machine's where none is named. @throws StrakeError `PLATFORM_INVALID` */
+export function platformsOf(options: BuildOptions): Platform[] {
+  const given = (options.platforms ?? []).flatMap((text) => text.split(',')).filter((text) => text !== '');
+  return given.length === 0 ? [hostPlatform()] : given.map((text) => parsePlatform(text.trim()));
+}
+
+/** Outputs as asked for; without any, the image goes to the local store. */
+function outputsOf(options: BuildOptions): readonly OutputSpec[] {
+  return options.outputs?.length ? options.outputs : [{ type: 'image', attributes: {} }];
+}
+
+/** Canonical names of `-t` and of the outputs' `name=`. @throws StrakeError `REFERENCE_INVALID` */
+function namesOf(options: BuildOptions, outputs: readonly OutputSpec[]): string[] {
+  const given = [...(options.tags ?? []), ...outputs.flatMap(({ attributes }) => attributes['name']?.split(',') ?? [])];
+  const names = given.map((name) => {
+    const reference = parseReference(name);
+    if (reference.digest) {
+      throw new StrakeError({
+        code: 'REFERENCE_INVALID',
+        message: `"${name}" cannot be a tag: it has a digest`,
+        hint: 'Give a name and a tag only.',
+      });
+    }
+    return canonicalName(reference);
+  });
+  return [...new Set(names)];
+}
+
+/** Seconds of SOURCE_DATE_EPOCH. @throws StrakeError `ARGUMENT_INVALID` */
+function epochOf(buildArgs: ReadonlyMap<string, string>): number | undefined {
+  const text = buildArgs.get('SOURCE_DATE_EPOCH');
+  if (text === undefined || text === '') return undefined;
+  if (!/^\d{1,12}$/.test(text)) {
+    throw new StrakeError({
+      code: 'ARGUMENT_INVALID',
+      message: `invalid SOURCE_DATE_EPOCH: "${text}"`,
+      hint: 'It is a number of seconds since 1970.',
+    });
+  }
+  return Number(text);
+}
+
+/** `name:address` or `name=address`; an IPv6 address may be in brackets. @throws StrakeError `ARGUMENT_INVALID` */
+function parseHost(text: string): { name: string; address: string } {
+  const [, name, address] = /^([^:=]+)[:=]\[?([0-9a-fA-F.:]+|host-gateway)\]?$/.exec(text) ?? [];
+  if (name === undefined || address === undefined) {
+    throw new StrakeError({
+      code: 'ARGUMENT_INVALID',
+      message: `invalid host "${text}"`,
+      hint: 'Write --add-host name:address.',
+    });
+  }
+  return { name, address: address === 'host-gateway' ? '127.0.0.1' : address };
+}
+
+async function exportAll(
+  outputs: readonly OutputSpec[],
+  names: readonly string[],
+  outcome: BuildOutcome,
+  options: BuildOptions,
+  services: BuilderServices,
+  resources: Resources,
+  signal: AbortSignal,
+): Promise<OutputResult[]> {
+  const results: OutputResult[] = [];
+  for (const [i, output] of outputs.entries()) {
+    const id = `export ${i}`;
+    services.emit({ type: 'step', id, name: `exporting to ${output.type}`, inputs: [] });
+    services.emit({ type: 'step-started', id, time: Date.now() });
+    try {
+      results.push(
+        await exportResult(output, outcome.results, {
+          store: services.store,
+          registry: () => resources.registry(),
+          signal,
+          emit: services.emit,
+          now: Date.now,
+          stdout: process.stdout,
+          id,
+          names,
+          annotations: annotationsOf(options.annotations ?? []),
+        }),
+      );
+      services.emit({ type: 'step-finished', id, time: Date.now() });
+    } catch (error) {
+      const message = error instanceof Error ? error.message : 'failed';
+      services.emit({ type: 'step-finished', id, time: Date.now(), error: message });
+      throw error;
+    }
+  }
+  return results;
+}
+
+/** `[manifest:]key=value`. @throws StrakeError `ARGUMENT_INVALID` */
+function annotationsOf(given: readonly string[]): Record<string, string> {
+  return Object.fromEntries(
+    given.map((text) => {
+      const [, key, value] = /^(?:manifest:)?([^=]+)=(.*)$/s.exec(text) ?? [];
+      if (key === undefined || value === undefined) {
+        throw new StrakeError({
+          code: 'ARGUMENT_INVALID',
+          message: `invalid annotation "${text}"`,
+          hint: 'Write --annotation key=value.',
+        });
+      }
+      return [key, value];
+    }),
+  );
+}
+
+function report(
+  outcome: BuildOutcome,
+  exported: readonly OutputResult[],
+  names: readonly string[],
+  begun: number,
+): BuildResult {
+  const image = exported.find(({ descriptor }) => descriptor)?.descriptor;
+  const [first] = outcome.results;
+  const configDigest = first?.image.configDescriptor.digest;
+  const steps: StepReport[] = outcome.steps.map((step) => ({
+    id: step.id,
+    name: step.name,
+    cached: step.cached,
+    duration: step.duration,
+    key: step.key,
+    reasons: step.reason === undefined ? [] : [step.reason],
+  }));
+  return {
+    image,
+    configDigest,
+    config: first?.image.config,
+    names: image ? names : [],
+    steps,
+    duration: Date.now() - begun,
+    metadata: {
+      ...(image && configDigest
+        ? {
+            'containerimage.config.digest': configDigest,
+            'containerimage.descriptor': image,
+            'containerimage.digest': image.digest,
+          }
+        : {}),
+      ...(names.length > 0 ? { 'image.name': names.join(',') } : {}),
+    },
+  };
+}

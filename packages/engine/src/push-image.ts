@@ -1,0 +1,73 @@
+import { exportResult, type PlatformResult } from '@strake/builder';
+import { canonicalName, familiarName, isIndexType, MediaType, parseReference, type Descriptor, type Index } from '@strake/core';
+import type { Store } from '@strake/store';
+
+import { findImage } from './image-names.js';
+import { loadStored } from './images.js';
+import type { Resources } from './resources.js';
+import type { TransferImageOptions } from './types.js';
+
+/** Pushes an image of the local store under its name. Layers built here are compressed on the way, once. */
+export async function pushStored(
+  resources: Resources,
+  name: string,
+  { signal, onEvent }: TransferImageOptions = {},
+): Promise<Descriptor> {
+  const store = await resources.store();
+  const reference = parseReference(name);
+  const found = await findImage(store, name);
+  const results = await storedResults(store, found.target, found.name);
+  const emit = onEvent ?? ((): void => undefined);
+  const id = `push ${name}`;
+  emit({ type: 'step', id, name: `push ${familiarName(reference)}`, inputs: [] });
+  emit({ type: 'step-started', id, time: Date.now() });
+  try {
+    const { descriptor } = await exportResult({ type: 'registry', attributes: {} }, results, {
+      store,
+      registry: () => resources.registry(),
+      signal: signal ?? new AbortController().signal,
+      emit,
+      now: Date.now,
+      stdout: process.stdout,
+      id,
+      names: [canonicalName(reference)],
+      annotations: {},
+    });
+    emit({ type: 'step-finished', id, time: Date.now() });
+    return descriptor ?? found.target;
+  } catch (error) {
+    emit({ type: 'step-finished', id, time: Date.now(), error: error instanceof Error ? error.message : 'failed' });
+    throw error;
+  }
+}
+
+/** The images behind a name as a build's results: one, or one a platform that is in the store. */
+async function storedResults(store: Store, target: Descriptor, name: string): Promise<PlatformResult[]> {
+  const targets: Descriptor[] = [];
+  if (isIndexType(target.mediaType)) {
+    const index = JSON.parse((await store.blobs.read(target.digest, 8 << 20)).toString('utf8')) as Index;
+    for (const entry of index.manifests) {
+      if (entry.platform?.os !== 'unknown' && (await store.blobs.size(entry.digest)) !== undefined) targets.push(entry);
+    }
+  } else targets.push(target);
+  const results: PlatformResult[] = [];
+  for (const descriptor of targets) {
+    const image = await loadStored(store, descriptor, name);
+    const configBytes = await store.blobs.read(image.configDescriptor.digest, 8 << 20);
+    results.push({
+      chain: { layers: [] },
+      image: {
+        platform: image.platform,
+        config: image.config,
+        configBytes,
+        configDescriptor: image.configDescriptor,
+        layers: image.layers.map(({ diffId, origin }) => ({
+          diffId,
+          // An uncompressed layer was built here: it is compressed for the registry.
+          origin: origin.descriptor.mediaType === MediaType.ociLayer ? undefined : origin,
+        })),
+      },
+    });
+  }
+  return results;
+}

@@ -1,0 +1,96 @@
+import { createDockerCredentials, createRegistryClient, type RegistryClient } from '@strake/registry';
+import { openStore, type Store } from '@strake/store';
+import { homedir } from 'node:os';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+
+import { startAgent, type Agent } from './agent-client.js';
+import { chooseSnapshotter } from './choose-snapshotter.js';
+import { storeRoot } from './store-root.js';
+import type { EngineOptions } from './types.js';
+
+/** What the builds of one engine share, each made when it is first needed. */
+export interface Resources {
+  readonly root: string;
+  store(): Promise<Store>;
+  registry(): Promise<RegistryClient>;
+  agent(): Promise<Agent>;
+  /** An agent of its own with this process's stdin, for `strake run -i`. */
+  interactiveAgent(): Promise<Agent>;
+  close(): Promise<void>;
+}
+
+/** Programs that run beside this process; undefined where the package that they belong to finds them itself. */
+interface Programs {
+  readonly agent: string;
+  readonly worker: string | undefined;
+  readonly nativeInit: string | undefined;
+}
+
+export function createResources(options: EngineOptions, env: NodeJS.ProcessEnv): Resources {
+  const root = storeRoot(options.root, env);
+  const programs = findPrograms();
+  let store: Promise<Store> | undefined;
+  let registry: Promise<RegistryClient> | undefined;
+  const agents: Promise<Agent>[] = [];
+  let shared: Promise<Agent> | undefined;
+  const openOnce = (): Promise<Store> =>
+    (store ??= openStore({ root, ...(programs.worker ? { workerUrl: pathToFileURL(programs.worker) } : {}) }));
+  const start = (inheritStdin: boolean): Promise<Agent> => {
+    const made = (async () => {
+      const { kind, userNamespace } = chooseSnapshotter(options.snapshotter ?? 'auto');
+      const { holder } = await openOnce();
+      return startAgent({
+        program: programs.agent,
+        inheritStdin,
+        setup: {
+          storeRoot: root,
+          parent: holder,
+          snapshotter: kind,
+          userNamespace,
+          isolation: options.isolation ?? 'auto',
+          worker: programs.worker,
+          nativeInit: programs.nativeInit,
+        },
+      });
+    })();
+    agents.push(made);
+    return made;
+  };
+  return {
+    root,
+    store: openOnce,
+    registry: () =>
+      (registry ??= Promise.resolve(
+        createRegistryClient({
+          credentials: createDockerCredentials({ env, home: env['HOME'] ?? homedir() }),
+          insecure: options.insecureRegistries ?? [],
+        }),
+      )),
+    agent: () => (shared ??= start(false)),
+    interactiveAgent: () => start(true),
+    close: async () => {
+      for (const agent of await Promise.allSettled(agents)) {
+        if (agent.status === 'fulfilled') await agent.value.close();
+      }
+      if (registry) await (await registry).close();
+      if (store) await (await store).close();
+    },
+  };
+}
+
+/** The bundled CLI keeps all programs beside its main file; built packages have them where their source says. */
+function findPrograms(): Programs {
+  const beside = (name: string): string => fileURLToPath(new URL(`./${name}`, import.meta.url));
+  return {
+    agent: beside('agent.js'),
+    worker: isBundle() ? beside('worker.js') : undefined,
+    nativeInit: isBundle() ? beside('native-init-main.js') : undefined,
+  };
+}
+
+function isBundle(): boolean {
+  return typeof STRAKE_BUNDLE !== 'undefined' && STRAKE_BUNDLE;
+}
+
+/** Set by scripts/bundle.mjs. */
+declare const STRAKE_BUNDLE: boolean | undefined;
