@@ -15,6 +15,8 @@ import { mountFailed } from './errors.js';
 
 const FOLDER = '/sys/fs/cgroup';
 const CGROUP2 = 0x63677270;
+/** What the list of mounts names the folder in memory by. */
+const SOURCE = 'strake-cgroups';
 
 /**
  * Makes this process's mount namespace one in which OCI runtimes make no cgroups, as steps need none: nothing is left on the
@@ -23,7 +25,7 @@ const CGROUP2 = 0x63677270;
  * Version 2 is covered by itself, read-only; version 1 by a read-only folder in memory with the same names.
  */
 export function coverCgroups(): void {
-  if (!fs.existsSync(FOLDER)) return;
+  if (!fs.existsSync(FOLDER) || isCovered()) return;
   const { readonly, nosuid, nodev, noexec } = MountAttribute;
   let cover: number | undefined;
   let target: number | undefined;
@@ -34,7 +36,7 @@ export function coverCgroups(): void {
       setMountAttributes(cover, readonly);
     } else {
       const folders = ownCgroups();
-      cover = makeMount('tmpfs', [['mode', '0755']], nosuid | nodev | noexec, 'cgroup');
+      cover = makeMount('tmpfs', [['mode', '0755']], nosuid | nodev | noexec, SOURCE);
       attachMount(cover, target);
       for (const folder of folders) fs.mkdirSync(path.join(FOLDER, folder), { recursive: true });
       setMountAttributes(cover, readonly);
@@ -49,11 +51,24 @@ export function coverCgroups(): void {
   }
 }
 
+function mountLines(): readonly string[] {
+  return fs.readFileSync('/proc/self/mountinfo', 'utf8').split('\n');
+}
+
+/** Whether this was done before in this mount namespace. */
+function isCovered(): boolean {
+  const fields = mountLines()
+    .map((line) => line.split(' '))
+    .filter((words) => words[4] === FOLDER)
+    .at(-1);
+  if (!fields) return false;
+  const [type, source] = fields.slice(fields.indexOf('-') + 1);
+  return source === SOURCE || (type === 'cgroup2' && /(^|,)ro(,|$)/.test(fields[5] ?? ''));
+}
+
 /** The folders of this process's own cgroups of version 1, below /sys/fs/cgroup. */
 function ownCgroups(): string[] {
-  const mounted = fs
-    .readFileSync('/proc/self/mountinfo', 'utf8')
-    .split('\n')
+  const mounted = mountLines()
     .map((line) => line.split(' ')[4] ?? '')
     .filter((point) => point.startsWith(`${FOLDER}/`))
     .map((point) => point.slice(FOLDER.length + 1));

@@ -22,16 +22,13 @@ export function childrenOf(pid: number): number[] {
 }
 
 /**
- * Sends SIGNAL to all processes of the container whose first process is INIT. For SIGKILL the first alone is enough: the kernel
- * ends a process namespace with its first process, and before that one counts as ended.
+ * Sends SIGNAL to all processes of the container whose first process is INIT, parents first: a shell is to know that it shall end
+ * before the command that it waits for does. For SIGKILL the first alone is enough: the kernel ends a process namespace with it.
  */
 export function signalContainer(init: number, signal: 'SIGTERM' | 'SIGKILL'): void {
+  const all = [init];
   if (signal === 'SIGTERM') {
-    const waiting = childrenOf(init);
-    for (let pid = waiting.pop(); pid !== undefined; pid = waiting.pop()) {
-      waiting.push(...childrenOf(pid));
-      signalProcess(pid, signal);
-    }
+    for (let i = 0; i < all.length; i++) all.push(...childrenOf(all[i] ?? 0));
   }
-  signalProcess(init, signal);
+  for (const pid of all) signalProcess(pid, signal);
 }

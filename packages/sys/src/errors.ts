@@ -1,6 +1,11 @@
 import os from 'node:os';
 
-const NAMES = new Map(Object.entries(os.constants.errno).map(([name, number]) => [number, name]));
+/** Of two names for a number the first in the alphabet, as Node has it: EAGAIN, ENOTSUP. */
+const NAMES = new Map(
+  Object.entries(os.constants.errno)
+    .sort(([a], [b]) => (a < b ? 1 : -1))
+    .map(([name, number]) => [number, name]),
+);
 
 /** A system call that failed. Shaped like Node's own system errors: `code` is the errno's name. */
 export class SystemCallError extends Error {

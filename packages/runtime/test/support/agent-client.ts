@@ -4,7 +4,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-import type { RunReply, RunRequest } from './agent.js';
+import type { ProbeReply, ProbeRequest, RunReply, RunRequest } from './agent.js';
 
 const UNSHARE = ['--mount', '--propagation', 'private', '--pid', '--fork', '--kill-child', '--mount-proc'];
 
@@ -32,7 +32,7 @@ export function obstacle(identity: Identity): string | undefined {
 export class AgentClient {
   readonly #child: ChildProcess;
   readonly #folder: string;
-  readonly #waiting = new Map<number, { resolve: (reply: RunReply) => void; reject: (error: Error) => void }>();
+  readonly #waiting = new Map<number, { resolve: (reply: never) => void; reject: (error: Error) => void }>();
   readonly #ready: Promise<void>;
   #next = 0;
 
@@ -67,7 +67,7 @@ export class AgentClient {
     };
     this.#child = spawn(file, args, { env, stdio: ['ignore', 'inherit', 'inherit', 'ipc'], serialization: 'advanced' });
     this.#ready = new Promise((resolve, reject) => {
-      this.#child.on('message', (message: { ready?: true; id?: number; reply?: RunReply; failure?: string }) => {
+      this.#child.on('message', (message: { ready?: true; id?: number; reply?: never; failure?: string }) => {
         if (message.ready) resolve();
         if (message.id === undefined) return;
         const waiting = this.#waiting.get(message.id);
@@ -94,11 +94,19 @@ export class AgentClient {
   }
 
   async run(request: RunRequest): Promise<RunReply> {
+    return this.#ask({ request });
+  }
+
+  async probe(probe: ProbeRequest): Promise<ProbeReply> {
+    return this.#ask({ probe });
+  }
+
+  async #ask<T>(message: object): Promise<T> {
     await this.#ready;
     const id = this.#next++;
-    return new Promise((resolve, reject) => {
+    return new Promise<T>((resolve, reject) => {
       this.#waiting.set(id, { resolve, reject });
-      this.#child.send({ id, request });
+      this.#child.send({ id, ...message });
     });
   }
 

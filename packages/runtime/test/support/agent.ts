@@ -5,8 +5,11 @@ import path from 'node:path';
 import { StrakeError } from '@strake/core';
 
 import {
+  chooseExecutor,
   createNativeExecutor,
   createOciExecutor,
+  probeRuntimes,
+  type Capability,
   type ContainerSpec,
   type Executor,
   type ExitStatus,
@@ -216,6 +219,39 @@ async function run(executor: Executor, request: RunRequest): Promise<RunReply> {
   return reply;
 }
 
+/** Asks for what works here; PATH_HERE replaces PATH. */
+export interface ProbeRequest {
+  readonly pathHere?: string;
+  readonly isolation: 'auto' | 'oci' | 'native';
+  readonly remember?: boolean;
+}
+
+export interface ProbeReply {
+  readonly probed: readonly Capability[];
+  readonly runtime?: string;
+  readonly reason?: string;
+  readonly error?: { readonly code: string; readonly message: string };
+  readonly leftovers: readonly string[];
+}
+
+async function probe(request: ProbeRequest): Promise<ProbeReply> {
+  const before = new Set(inventory());
+  const options = {
+    env: { PATH: request.pathHere ?? process.env['PATH'] },
+    scratch,
+    ...(request.remember ? { cacheFile: path.join(folder, 'cache/probes.json') } : {}),
+  };
+  const probed = (await probeRuntimes(options)).map((p) => p.capability);
+  const leftovers = inventory().filter((item) => !before.has(item) && !item.startsWith('mount /sys/fs/cgroup'));
+  try {
+    const { runtime, reason } = await chooseExecutor({ ...options, isolation: request.isolation });
+    return { probed, runtime, reason, leftovers };
+  } catch (error) {
+    if (!(error instanceof StrakeError)) throw error;
+    return { probed, error: { code: error.code, message: error.message }, leftovers };
+  }
+}
+
 const binaries: Record<string, string> = { runc: '/usr/sbin/runc', crun: '/usr/bin/crun' };
 const executors = new Map<string, Executor>();
 for (const name of executorNames) {
@@ -226,11 +262,16 @@ for (const name of executorNames) {
 }
 
 makeBase();
-process.on('message', (message: { id: number; request: RunRequest }) => {
-  const executor = executors.get(message.request.executor);
-  if (!executor) throw new Error(`no executor ${message.request.executor}`);
-  void run(executor, message.request).then(
-    (reply) => process.send?.({ id: message.id, reply }),
+async function answer(message: { request?: RunRequest; probe?: ProbeRequest }): Promise<object> {
+  if (message.probe) return { reply: await probe(message.probe) };
+  const executor = executors.get(message.request?.executor ?? '');
+  if (!executor || !message.request) throw new Error(`no executor ${message.request?.executor}`);
+  return { reply: await run(executor, message.request) };
+}
+
+process.on('message', (message: { id: number; request?: RunRequest; probe?: ProbeRequest }) => {
+  void answer(message).then(
+    (reply) => process.send?.({ id: message.id, ...reply }),
     (error: unknown) =>
       process.send?.({ id: message.id, failure: String(error instanceof Error ? error.stack : error) }),
   );

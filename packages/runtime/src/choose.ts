@@ -1,0 +1,44 @@
+import { runtimeUnavailable } from './errors.js';
+import { createExecutor, probeRuntime, RUNTIMES, type ProbeOptions, type RuntimeName } from './probe.js';
+import type { Capability, Executor } from './types.js';
+
+export interface ChooseOptions extends ProbeOptions {
+  /** `auto`: the first that works of crun, runc and the native executor. */
+  readonly isolation: 'auto' | 'oci' | 'native';
+}
+
+export interface ChosenExecutor {
+  readonly executor: Executor;
+  readonly runtime: RuntimeName;
+  /** Why this one, in one line. */
+  readonly reason: string;
+  /** What was tried on the way, the chosen one last. */
+  readonly tried: readonly Capability[];
+}
+
+/**
+ * The executor to run steps with. Must be called where containers are to be run: see {@link createOciExecutor}.
+ * @throws StrakeError `RUNTIME_UNAVAILABLE` where none of those asked for works, with what came of each
+ */
+export async function chooseExecutor(options: ChooseOptions): Promise<ChosenExecutor> {
+  const { isolation } = options;
+  const candidates = RUNTIMES.filter(
+    (name) => isolation === 'auto' || (name === 'native') === (isolation === 'native'),
+  );
+  const tried: Capability[] = [];
+  for (const name of candidates) {
+    const { binary, capability } = await probeRuntime(name, options);
+    tried.push(capability);
+    if (!capability.available || binary === undefined) continue;
+    const passed = tried.slice(0, -1).map((c) => `; not ${c.name}: ${c.detail}`);
+    return {
+      executor: createExecutor(name, binary, options),
+      runtime: name,
+      reason: `${capability.detail}${passed.join('')}`,
+      tried,
+    };
+  }
+  const details = tried.map((c) => `${c.name}: ${c.detail}`).join('; ');
+  const hint = 'Install crun, or run strake where user namespaces are allowed; strake doctor tells more.';
+  throw runtimeUnavailable(`steps cannot be run here: ${details}`, hint);
+}

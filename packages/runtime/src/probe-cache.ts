@@ -1,0 +1,72 @@
+import fs from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+
+import { errnoOf } from '@strake/core';
+
+import { inUserNamespace } from './user-namespace.js';
+
+interface CacheFile {
+  readonly version: 1;
+  /** Details of probes that went well. */
+  readonly found: Readonly<Record<string, string>>;
+}
+
+/**
+ * Answers of earlier probes. Only good ones are kept: what did not work is tried again, for it costs little and may have been
+ * repaired. An answer holds for the same program, kernel and kind of user.
+ */
+export class ProbeCache {
+  readonly #file: string | undefined;
+  #found: Record<string, string> | undefined;
+
+  constructor(file: string | undefined) {
+    this.#file = file;
+  }
+
+  async get(binary: string): Promise<string | undefined> {
+    const [found, key] = [await this.#load(), await cacheKey(binary)];
+    return key !== undefined && Object.hasOwn(found, key) ? found[key] : undefined;
+  }
+
+  /** Remembers DETAIL for BINARY. A cache that cannot be written is no failure: the next process probes again. */
+  async set(binary: string, detail: string): Promise<void> {
+    const [found, key] = [await this.#load(), await cacheKey(binary)];
+    if (this.#file === undefined || key === undefined) return;
+    found[key] = detail;
+    const temporary = `${this.#file}.${process.pid}.tmp`;
+    try {
+      await fs.mkdir(path.dirname(this.#file), { recursive: true });
+      await fs.writeFile(temporary, JSON.stringify({ version: 1, found } satisfies CacheFile));
+      await fs.rename(temporary, this.#file);
+    } catch (error) {
+      if (errnoOf(error) === undefined) throw error;
+    }
+  }
+
+  async #load(): Promise<Record<string, string>> {
+    this.#found ??= this.#file === undefined ? {} : await readCache(this.#file);
+    return this.#found;
+  }
+}
+
+async function readCache(file: string): Promise<Record<string, string>> {
+  try {
+    const content = JSON.parse(await fs.readFile(file, 'utf8')) as Partial<CacheFile> | null;
+    if (content?.version !== 1 || typeof content.found !== 'object') return {};
+    return Object.fromEntries(Object.entries(content.found).filter(([, detail]) => typeof detail === 'string'));
+  } catch (error) {
+    if (error instanceof SyntaxError || errnoOf(error) !== undefined) return {};
+    throw error;
+  }
+}
+
+async function cacheKey(binary: string): Promise<string | undefined> {
+  try {
+    const { mtimeMs, size } = await fs.stat(binary);
+    return [binary, mtimeMs, size, os.release(), inUserNamespace() ? 'user namespace' : 'root'].join('|');
+  } catch (error) {
+    if (errnoOf(error) !== undefined) return undefined;
+    throw error;
+  }
+}

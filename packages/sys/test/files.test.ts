@@ -1,0 +1,85 @@
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+
+import fc from 'fast-check';
+
+import {
+  FileType,
+  getXattr,
+  listXattrs,
+  lockFile,
+  makeDevice,
+  makeNode,
+  removeXattr,
+  setXattr,
+  splitDevice,
+  SystemCallError,
+} from '../src/index.js';
+
+describe('files', () => {
+  let folder: string;
+  let file: string;
+
+  before(() => {
+    folder = fs.mkdtempSync(path.join(os.tmpdir(), 'sys-files-'));
+    file = path.join(folder, 'f');
+    fs.writeFileSync(file, '');
+  });
+  after(() => fs.rmSync(folder, { recursive: true }));
+
+  it('keep extended attributes, bytes and all', function () {
+    try {
+      setXattr(file, 'user.a', Buffer.from([0, 255, 10]));
+    } catch (error) {
+      if (error instanceof SystemCallError && error.code === 'ENOTSUP') this.skip();
+      throw error;
+    }
+    setXattr(file, 'user.long', Buffer.alloc(3000, 'x'));
+    setXattr(file, 'user.empty', Buffer.alloc(0));
+    assert.deepEqual(
+      listXattrs(file)
+        .filter((name) => name.startsWith('user.'))
+        .sort(),
+      ['user.a', 'user.empty', 'user.long'],
+    );
+    assert.deepEqual(getXattr(file, 'user.a'), Buffer.from([0, 255, 10]));
+    assert.equal(getXattr(file, 'user.long')?.length, 3000);
+    assert.equal(getXattr(file, 'user.empty')?.length, 0);
+    removeXattr(file, 'user.a');
+    assert.equal(getXattr(file, 'user.a'), undefined);
+    assert.throws(
+      () => listXattrs(path.join(folder, 'missing')),
+      (error) => error instanceof SystemCallError && error.code === 'ENOENT',
+    );
+  });
+
+  it('can be fifos and devices', function () {
+    makeNode(path.join(folder, 'fifo'), FileType.fifo | 0o600);
+    assert.ok(fs.lstatSync(path.join(folder, 'fifo')).isFIFO());
+    if (process.getuid?.() !== 0) this.skip();
+    makeNode(path.join(folder, 'zero'), FileType.char | 0o600, 1, 5);
+    assert.deepEqual(splitDevice(fs.lstatSync(path.join(folder, 'zero')).rdev), { major: 1, minor: 5 });
+  });
+
+  it('can be locked by one at a time', () => {
+    const [first, second] = [fs.openSync(file, 'r'), fs.openSync(file, 'r')];
+    lockFile(first, 2 | 4);
+    assert.throws(
+      () => lockFile(second, 2 | 4),
+      (error) => error instanceof SystemCallError && error.code === 'EAGAIN',
+    );
+    fs.closeSync(first);
+    lockFile(second, 2 | 4);
+    fs.closeSync(second);
+  });
+
+  it('have device numbers that can be taken apart', () => {
+    fc.assert(
+      fc.property(fc.nat(0xffffffff), fc.nat(0xffffffff), (major, minor) => {
+        assert.deepEqual(splitDevice(makeDevice(major, minor)), { major, minor });
+      }),
+    );
+  });
+});
