@@ -26,6 +26,11 @@ export function isTransient(error: unknown): boolean {
   );
 }
 
+/** Whether a connection failed over the peer's certificate. */
+export function isCertificateProblem(error: unknown): boolean {
+  return CERTIFICATE.test(codeOf(error));
+}
+
 function explain(error: unknown, proxied: boolean): readonly [why: string, hint: string] {
   const code = codeOf(error);
   const text = error instanceof Error ? redact(error.message) : 'unknown error';
@@ -47,14 +52,18 @@ function explain(error: unknown, proxied: boolean): readonly [why: string, hint:
       'A registry without https must be declared with --insecure-registry (loopback addresses need no declaration).',
     ];
   }
-  if (CERTIFICATE.test(code)) {
+  if (isCertificateProblem(error)) {
     return [
       `its certificate is not trusted (${code})`,
       'Name the file of its certificate authority in NODE_EXTRA_CA_CERTS, or declare the registry with --insecure-registry.',
     ];
   }
   if (RESET.has(code)) return ['the connection broke', network];
-  if (code.startsWith('HPE_') || code.startsWith('UND_ERR_HEADERS_OVERFLOW')) {
+  if (
+    code.startsWith('HPE_') ||
+    (error instanceof Error && error.name === 'HTTPParserError') ||
+    code.startsWith('UND_ERR_HEADERS_OVERFLOW')
+  ) {
     return ['what it sends is not HTTP', 'Check the host and the port.'];
   }
   return [code === '' ? text : `${text} (${code})`, network];

@@ -3,7 +3,7 @@ import { failureOf } from './answers.js';
 import { Authorizer, type Need } from './authorizer.js';
 import { repositoryAt, type Endpoint, type Scheme } from './endpoint.js';
 import { registryError } from './errors.js';
-import { networkFailure } from './network-failure.js';
+import { isCertificateProblem, networkFailure } from './network-failure.js';
 import { followRedirect } from './redirect.js';
 import { withRetries, type RetryPolicy } from './retry.js';
 import { repositoryScope, type Scopes } from './scope.js';
@@ -11,8 +11,11 @@ import { discard, type Headers, type HttpRequest, type HttpResponse, type Transp
 import type { Credentials } from './types.js';
 
 const MAX_REDIRECTS = 5;
-/** How long the preferred scheme is waited for before the other one is tried beside it. Milliseconds. */
-const HEAD_START = 300;
+/**
+ * How long the preferred scheme is waited for before the other one is tried beside it. Milliseconds. A slow network must not
+ * make a registry that speaks https appear as one that does not.
+ */
+const HEAD_START = { http: 300, https: 5000 } as const;
 
 export interface SessionRequest {
   readonly method: HttpRequest['method'];
@@ -215,7 +218,7 @@ export class Session {
     const failures: unknown[] = [];
     let startSecond: () => void = () => undefined;
     const mayStart = new Promise<void>((resolve) => (startSecond = resolve));
-    const timer = setTimeout(startSecond, HEAD_START);
+    const timer = setTimeout(startSecond, HEAD_START[first]);
     const guarded = async (scheme: Scheme, at: number): Promise<Link> => {
       try {
         return await this.#ping(scheme, loser.signal);
@@ -228,7 +231,8 @@ export class Session {
     try {
       return await Promise.any([guarded(first, 0), mayStart.then(() => guarded(second, 1))]);
     } catch {
-      throw failures[0] instanceof WantsTls ? failures[1] : failures[0];
+      const [one, two] = failures;
+      throw one instanceof WantsTls || isCertificateProblem(two) ? two : one;
     } finally {
       clearTimeout(timer);
       loser.abort();
@@ -239,7 +243,9 @@ export class Session {
     const { transport, policy, endpoint, lookUp } = this.#options;
     const base = new URL(`${scheme}://${endpoint.host}`);
     // Only broken connections are retried here: an unhappy status tells enough, and the request proper will see it again.
-    const response = await withRetries({ ...policy, longestWait: 0 }, signal, discard, () =>
+    // With a second scheme to try, not even these.
+    const attempts = endpoint.schemes.length > 1 ? 1 : policy.attempts;
+    const response = await withRetries({ ...policy, attempts, longestWait: 0 }, signal, discard, () =>
       transport.request({ method: 'GET', url: new URL('/v2/', base), signal, insecure: endpoint.insecure }),
     );
     await discard(response);

@@ -1,6 +1,6 @@
 import { rootCertificates } from 'node:tls';
 import { cancelled, throwIfAborted } from '@strake/core';
-import type { Agent, Dispatcher, ProxyAgent } from 'undici';
+import type { Agent, Dispatcher, Pool, ProxyAgent } from 'undici';
 import type { ProxyChooser } from './proxy.js';
 
 /** How long to wait, in milliseconds, before a silent peer counts as gone. */
@@ -51,6 +51,8 @@ export interface TransportOptions {
 interface Parts {
   readonly Agent: typeof Agent;
   readonly ProxyAgent: typeof ProxyAgent;
+  readonly Pool: typeof Pool;
+  readonly connect: Dispatcher['connect'];
   readonly request: (this: Dispatcher, options: Dispatcher.RequestOptions) => Promise<Dispatcher.ResponseData>;
 }
 
@@ -142,6 +144,9 @@ export class Transport {
           proxyTls: { timeout: timeouts.connect },
           // Many proxies tunnel to port 443 only: plain http is asked for in the old way.
           proxyTunnel: url.protocol === 'https:',
+          // ProxyAgent calls the method that only the whole of undici puts on its classes.
+          clientFactory: (origin, settings) =>
+            Object.assign(new parts.Pool(origin, settings), { connect: parts.connect }),
         })
       : new parts.Agent({ ...common, connect: tls });
     this.#dispatchers.set(key, dispatcher);
@@ -150,12 +155,20 @@ export class Transport {
 }
 
 async function loadParts(): Promise<Parts> {
-  const [agent, proxyAgent, request] = await Promise.all([
+  const [agent, proxyAgent, pool, connect, request] = await Promise.all([
     import('undici/lib/dispatcher/agent.js'),
     import('undici/lib/dispatcher/proxy-agent.js'),
+    import('undici/lib/dispatcher/pool.js'),
+    import('undici/lib/api/api-connect.js'),
     import('undici/lib/api/api-request.js'),
   ]);
-  return { Agent: agent.default, ProxyAgent: proxyAgent.default, request: request.default };
+  return {
+    Agent: agent.default,
+    ProxyAgent: proxyAgent.default,
+    Pool: pool.default,
+    connect: connect.default,
+    request: request.default,
+  };
 }
 
 /** Reads the rest of a small body and forgets it, so that the connection can be used again; a large one is cut off. */
