@@ -1,4 +1,3 @@
-import { spawn } from 'node:child_process';
 import { errnoOf } from '@strake/core';
 import { toCredentials } from './credential-file.js';
 import { credentialHelperFailed } from './errors.js';
@@ -101,6 +100,7 @@ async function run(
   registry: string,
   options: HelperOptions,
 ): Promise<Outcome | undefined> {
+  const { spawn } = await import('node:child_process');
   return new Promise((resolve, reject) => {
     const child = spawn(program, [command], { env: options.env, stdio: ['pipe', 'pipe', 'ignore'], shell: false });
     const chunks: Buffer[] = [];

@@ -1,4 +1,3 @@
-import { rootCertificates } from 'node:tls';
 import { cancelled, throwIfAborted } from '@strake/core';
 import type { Agent, Dispatcher, Pool, ProxyAgent } from 'undici';
 import type { ProxyChooser } from './proxy.js';
@@ -52,6 +51,7 @@ interface Parts {
   readonly Agent: typeof Agent;
   readonly ProxyAgent: typeof ProxyAgent;
   readonly Pool: typeof Pool;
+  readonly rootCertificates: readonly string[];
   readonly connect: Dispatcher['connect'];
   readonly request: (this: Dispatcher, options: Dispatcher.RequestOptions) => Promise<Dispatcher.ResponseData>;
 }
@@ -132,7 +132,7 @@ export class Transport {
     const tls = {
       timeout: timeouts.connect,
       rejectUnauthorized: !insecure,
-      ...(certificateAuthorities?.length ? { ca: [...rootCertificates, ...certificateAuthorities] } : {}),
+      ...(certificateAuthorities?.length ? { ca: [...parts.rootCertificates, ...certificateAuthorities] } : {}),
     };
     // A parked connection is kept for less time than servers and balancers usually keep it.
     const common = { connections, pipelining: 1, keepAliveTimeout: 4000, maxHeaderSize: 64 * 1024 };
@@ -155,7 +155,8 @@ export class Transport {
 }
 
 async function loadParts(): Promise<Parts> {
-  const [agent, proxyAgent, pool, connect, request] = await Promise.all([
+  const [tls, agent, proxyAgent, pool, connect, request] = await Promise.all([
+    import('node:tls'),
     import('undici/lib/dispatcher/agent.js'),
     import('undici/lib/dispatcher/proxy-agent.js'),
     import('undici/lib/dispatcher/pool.js'),
@@ -168,6 +169,7 @@ async function loadParts(): Promise<Parts> {
     Pool: pool.default,
     connect: connect.default,
     request: request.default,
+    rootCertificates: tls.rootCertificates,
   };
 }
 
