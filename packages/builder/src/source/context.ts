@@ -1,53 +1,206 @@
-// Placeholder for local folders, so that the rest can run: to be replaced by the owner of source/.
-import { createPatternMatcher, parseIgnoreFile } from '@strake/parser';
+import { errnoOf } from '@strake/core';
+import { parseIgnoreFile } from '@strake/parser';
 import fs from 'node:fs';
-import path from 'node:path';
+import { basename, isAbsolute, join } from 'node:path';
+
 import { builderError } from '../errors.js';
 import type { BuilderServices } from '../services.js';
 import { LocalTree } from '../tree/local-tree.js';
+import {
+  dockerfileFromStream,
+  dockerfileInTree,
+  ignoreFileInTree,
+  localDockerfile,
+  type DockerfileInput,
+  type IgnoreFile,
+} from './dockerfile-input.js';
+import { checkoutGit } from './git.js';
+import { parseGitReference } from './git-reference.js';
+import { download } from './http.js';
+import { ignoreRules } from './ignore-rules.js';
+import { fileNameOf, parseUrl } from './remote.js';
+import { readStreamContext, stdinBytes, temporaryFolder } from './stdin-context.js';
+import { temporaryTree } from './temporary-tree.js';
 
 export interface OpenContextOptions {
+  /** A folder, `-` for stdin, an http(s) address, or a Git repository. */
   readonly spec: string;
+  /** `-f`: a path (absolute for a file of this machine; else relative to a remote context), an http(s) address, or `-`. */
   readonly file?: string | undefined;
   readonly stdin?: NodeJS.ReadableStream | undefined;
   readonly services: BuilderServices;
   readonly signal: AbortSignal;
+  /** SOURCE_DATE_EPOCH and BUILDKIT_CONTEXT_KEEP_GIT_DIR are looked at. */
   readonly buildArgs: ReadonlyMap<string, string>;
 }
+
+/** The main context of a build. */
 export interface OpenedContext {
+  readonly kind: 'folder' | 'stdin' | 'git' | 'http';
+  /** The folder that it is in: the user's, or one that is removed when the build ends. Absolute, free of links. */
+  readonly root: string;
   readonly dockerfile: { readonly text: string; readonly name: string };
+  /** What SOURCE_DATE_EPOCH=context stands for, in seconds since 1970: a commit's time, Last-Modified, the newest file of a tar. */
+  readonly epoch: number | undefined;
+  /** Patterns of the ignore file; none where it does not apply: only folders of this machine have one. */
   ignorePatterns(): Promise<readonly string[]>;
+  /** Its files; made once. @throws StrakeError `PATTERN_INVALID`, `CONTEXT_UNREADABLE` */
   tree(): Promise<LocalTree>;
 }
-function patternsOf(root: string, file: string | undefined): string[] {
-  for (const f of [file === undefined ? undefined : `${file}.dockerignore`, path.join(root, '.dockerignore')])
-    if (f !== undefined && fs.existsSync(f)) return parseIgnoreFile(fs.readFileSync(f, 'utf8'));
-  return [];
+
+/**
+ * Opens the main context and reads the Dockerfile.
+ * @throws StrakeError `CONTEXT_NOT_FOUND`, `CONTEXT_UNREADABLE`, `DOCKERFILE_NOT_FOUND`, `DOCKERFILE_INVALID`,
+ * `DOWNLOAD_FAILED`, `GIT_FAILED`, `ARGUMENT_INVALID`, `CANCELLED`
+ */
+export async function openContext(options: OpenContextOptions): Promise<OpenedContext> {
+  const { spec, services, signal } = options;
+  if (spec === '-') return stdinContext(options);
+  const place = await locate(spec, services, signal, options.buildArgs);
+  if (place.kind === 'folder') return folderContext(place.root, options);
+  const { kind, root, epoch } = place;
+  const tree = temporaryTree(root);
+  const local = await dockerfileElsewhere(options, isAbsolute(options.file ?? ''));
+  const dockerfile = local ?? (await dockerfileInTree(tree, place.dockerfile ?? (options.file || undefined)));
+  return {
+    kind,
+    root,
+    epoch,
+    dockerfile,
+    ignorePatterns: () => Promise.resolve([]),
+    tree: () => Promise.resolve(tree),
+  };
 }
-function treeOf(root: string, patterns: readonly string[], services: BuilderServices): LocalTree {
-  const m = createPatternMatcher(patterns);
+
+/** Opens a named context (`--build-context name=…`), for its files only. @throws StrakeError as {@link openContext} */
+export async function openTree(spec: string, services: BuilderServices, signal: AbortSignal): Promise<LocalTree> {
+  const place = await locate(spec, services, signal, new Map());
+  if (place.kind !== 'folder') return temporaryTree(place.root);
+  return folderTree(place.root, await ignoreFileInTree(temporaryTree(place.root), '.dockerignore'), services);
+}
+
+interface Place {
+  readonly kind: 'folder' | 'git' | 'http';
+  readonly root: string;
+  readonly epoch?: number | undefined;
+  /** The one file that an address without an archive stands for. */
+  readonly dockerfile?: string | undefined;
+}
+
+async function locate(
+  spec: string,
+  services: BuilderServices,
+  signal: AbortSignal,
+  buildArgs: ReadonlyMap<string, string>,
+): Promise<Place> {
+  const folder = localFolder(spec);
+  if (folder !== undefined) return { kind: 'folder', root: folder };
+  const git = parseGitReference(spec);
+  if (git) {
+    const kept = /^(?:1|t|true)$/i.test(buildArgs.get('BUILDKIT_CONTEXT_KEEP_GIT_DIR') ?? '');
+    const mtime = buildArgs.get('SOURCE_DATE_EPOCH') ? 'commit' : git.mtime;
+    const { root, committed } = await checkoutGit(
+      { ...git, mtime, keepGitDir: kept || git.keepGitDir },
+      services,
+      signal,
+    );
+    return { kind: 'git', root, epoch: committed };
+  }
+  if (/^https?:\/\//i.test(spec)) return httpPlace(spec, services, signal);
+  throw builderError('CONTEXT_NOT_FOUND', `the build context "${spec}" does not exist`, {
+    hint: 'Name a folder, a URL, a Git repository, or - for stdin.',
+  });
+}
+
+/** The real path of a folder; undefined where there is nothing of that name. */
+function localFolder(spec: string): string | undefined {
+  try {
+    if (!fs.statSync(spec).isDirectory()) {
+      throw builderError('CONTEXT_NOT_FOUND', `the build context "${spec}" is not a folder`, {
+        hint: 'An archive is read from stdin: strake build - < FILE. A Dockerfile is named with -f.',
+      });
+    }
+    return fs.realpathSync(spec);
+  } catch (error) {
+    const errno = errnoOf(error);
+    if (errno === 'ENOENT' || errno === 'ENOTDIR' || errno === 'ENAMETOOLONG') return undefined;
+    if (errno === undefined) throw error;
+    throw builderError('CONTEXT_UNREADABLE', `the build context "${spec}" cannot be read: ${errno}`, { cause: error });
+  }
+}
+
+async function httpPlace(spec: string, services: BuilderServices, signal: AbortSignal): Promise<Place> {
+  const file = await download(parseUrl(spec), services, { signal });
+  const content = await readStreamContext(services.store.blobs.open(file.blob), services, signal);
+  if (content.kind === 'archive') return { kind: 'http', root: content.root, epoch: file.modified ?? content.newest };
+  // As with BuildKit, the context holds the file, under this name.
+  const name = 'context';
+  const root = await temporaryFolder(services);
+  await fs.promises.writeFile(join(root, name), content.stream, { mode: 0o600, signal });
+  fs.utimesSync(join(root, name), file.modified ?? 0, file.modified ?? 0);
+  return { kind: 'http', root, epoch: file.modified, dockerfile: name };
+}
+
+async function stdinContext({ file, stdin, services, signal }: OpenContextOptions): Promise<OpenedContext> {
+  const ambiguous = (why: string): Error =>
+    builderError('ARGUMENT_INVALID', why, { hint: 'Give a folder as the context, or the Dockerfile in the archive.' });
+  if (!stdin) throw builderError('ARGUMENT_INVALID', 'the context is to come from stdin, but there is none');
+  if (file === '-') throw ambiguous('stdin cannot be both the context and the Dockerfile');
+  const content = await readStreamContext(stdinBytes(stdin, signal), services, signal);
+  const ignorePatterns = (): Promise<readonly string[]> => Promise.resolve([]);
+  if (content.kind === 'archive') {
+    const { root, newest } = content;
+    const tree = temporaryTree(root);
+    const dockerfile = await dockerfileInTree(tree, file || undefined);
+    return { kind: 'stdin', root, epoch: newest, dockerfile, ignorePatterns, tree: () => Promise.resolve(tree) };
+  }
+  if (file) throw ambiguous(`stdin is no archive, but a Dockerfile, and -f names another one: ${file}`);
+  const dockerfile = await dockerfileFromStream(content.stream, 'Dockerfile');
+  const root = await temporaryFolder(services);
+  const tree = temporaryTree(root);
+  return { kind: 'stdin', root, epoch: undefined, dockerfile, ignorePatterns, tree: () => Promise.resolve(tree) };
+}
+
+async function folderContext(root: string, options: OpenContextOptions): Promise<OpenedContext> {
+  const { file, services } = options;
+  const unfiltered = temporaryTree(root);
+  const elsewhere = await dockerfileElsewhere(options, file !== undefined && file !== '');
+  const dockerfile = elsewhere ?? (await dockerfileInTree(unfiltered));
+  const ignore = dockerfile.ignore ?? (await ignoreFileInTree(unfiltered, '.dockerignore'));
+  let tree: LocalTree | undefined;
+  return {
+    kind: 'folder',
+    root,
+    epoch: undefined,
+    dockerfile,
+    ignorePatterns: async () => Promise.resolve(ignore ? parseIgnoreFile(ignore.text) : []),
+    tree: async () => Promise.resolve((tree ??= folderTree(root, ignore, services))),
+  };
+}
+
+/** The Dockerfile that `-f` names, where it does not lie in a remote context. ON THIS MACHINE: `file` is a path here. */
+async function dockerfileElsewhere(
+  { spec, file, stdin, services, signal }: OpenContextOptions,
+  onThisMachine: boolean,
+): Promise<DockerfileInput | undefined> {
+  if (file === '-') {
+    if (!stdin) throw builderError('ARGUMENT_INVALID', 'the Dockerfile is to come from stdin, but there is none');
+    return dockerfileFromStream(stdinBytes(stdin, signal), 'Dockerfile');
+  }
+  if (file !== undefined && /^https?:\/\//i.test(file)) {
+    const url = parseUrl(file);
+    const { blob } = await download(url, services, { signal });
+    return dockerfileFromStream(services.store.blobs.open(blob), fileNameOf(url));
+  }
+  if (file === undefined || !onThisMachine) return undefined;
+  return localDockerfile(localFolder(spec), file);
+}
+
+function folderTree(root: string, ignore: IgnoreFile | undefined, services: BuilderServices): LocalTree {
   return new LocalTree({
     root,
-    ignore: { excluded: (p) => m.matches(p), mayContainIncluded: (p) => m.hasExceptions && m.mayContainIncluded(p) },
+    ignore: ignore && ignoreRules(ignore.text, basename(ignore.name)),
     digestCache: () => services.store.digestCache(root),
     xattrs: services.xattrs,
   });
-}
-export function openContext({ spec, file, services }: OpenContextOptions): Promise<OpenedContext> {
-  if (!fs.existsSync(spec)) throw builderError('CONTEXT_NOT_FOUND', `path "${spec}" not found`);
-  const root = fs.realpathSync(spec);
-  const dockerfile = file ?? path.join(root, 'Dockerfile');
-  if (!fs.existsSync(dockerfile)) throw builderError('DOCKERFILE_NOT_FOUND', `failed to read dockerfile: open ${dockerfile}: no such file or directory`);
-  const patterns = patternsOf(root, dockerfile);
-  let tree: LocalTree | undefined;
-  return Promise.resolve({
-    dockerfile: { text: fs.readFileSync(dockerfile, 'utf8'), name: path.basename(dockerfile) },
-    ignorePatterns: () => Promise.resolve(patterns),
-    tree: () => Promise.resolve((tree ??= treeOf(root, patterns, services))),
-  });
-}
-export function openTree(spec: string, services: BuilderServices, _signal: AbortSignal): Promise<LocalTree> {
-  if (!fs.existsSync(spec)) throw builderError('CONTEXT_NOT_FOUND', `path "${spec}" not found`);
-  const root = fs.realpathSync(spec);
-  return Promise.resolve(treeOf(root, patternsOf(root, undefined), services));
 }

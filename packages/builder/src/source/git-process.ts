@@ -72,10 +72,14 @@ export function runGit(args: readonly string[], { cwd, env, signal, secrets }: G
     child.on('error', (error: NodeJS.ErrnoException) => {
       settle();
       reject(
-        builderError('GIT_FAILED', error.code === 'ENOENT' ? 'git is not installed' : `git cannot be started: ${error.message}`, {
-          hint: 'Install git (apt-get install git, apk add git, dnf install git): repositories are fetched with it.',
-          cause: error,
-        }),
+        builderError(
+          'GIT_FAILED',
+          error.code === 'ENOENT' ? 'git is not installed' : `git cannot be started: ${error.message}`,
+          {
+            hint: 'Install git (apt-get install git, apk add git, dnf install git): repositories are fetched with it.',
+            cause: error,
+          },
+        ),
       );
     });
     child.on('close', (code, by) => {
@@ -85,7 +89,10 @@ export function runGit(args: readonly string[], { cwd, env, signal, secrets }: G
       if (signal.aborted) reject(cancelled(signal));
       else if (tooMuch) reject(new GitFailure(`git printed more than ${OUTPUT_LIMIT} bytes`, ''));
       else if (code === 0) resolve(Buffer.concat(out).toString('utf8'));
-      else reject(new GitFailure(presentable(said.toString('utf8'), secrets), `git ended with ${by ?? `exit code ${code}`}`));
+      else
+        reject(
+          new GitFailure(presentable(said.toString('utf8'), secrets), `git ended with ${by ?? `exit code ${code}`}`),
+        );
     });
   });
 }

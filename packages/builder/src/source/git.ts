@@ -125,7 +125,11 @@ async function fetchCommit(git: Git, reference: GitReference, { id, ref }: Wante
       await git('update-ref', name, id);
     }
   } catch (error) {
-    if (!(error instanceof GitFailure) || reference.fetchByCommit || !/not our ref|unadvertised|not allow/.test(error.said)) {
+    if (
+      !(error instanceof GitFailure) ||
+      reference.fetchByCommit ||
+      !/not our ref|unadvertised|not allow/.test(error.said)
+    ) {
       throw error;
     }
     // The server gives out only what its refs name: the commit must be among their history.

@@ -95,9 +95,7 @@ function strongPart(etag: string | undefined): string | undefined {
 
 /** Whether an answer speaks of what is remembered: not modified, or of the same ETag (some servers ignore the question). */
 function isUnchanged(answer: IncomingMessage, known: Remembered): boolean {
-  return (
-    answer.statusCode === 304 || (known.etag !== undefined && strongPart(answer.headers.etag) === known.etag)
-  );
+  return answer.statusCode === 304 || (known.etag !== undefined && strongPart(answer.headers.etag) === known.etag);
 }
 
 /** Asks, and follows redirects. The answer is 200, or 304 where KNOWN was asked about. */
@@ -163,7 +161,11 @@ async function authorizationFor(url: URL, { secret }: BuilderServices): Promise<
   const token = header ? undefined : await secret(`HTTP_AUTH_TOKEN_${url.hostname}`);
   const value = header ? text(header) : token ? `Bearer ${text(token)}` : undefined;
   if (value !== undefined && /[^\t\x20-\x7e]/.test(value)) {
-    throw downloadFailed(url, 'the secret for its host holds characters that no HTTP header can have', 'Check the secret.');
+    throw downloadFailed(
+      url,
+      'the secret for its host holds characters that no HTTP header can have',
+      'Check the secret.',
+    );
   }
   return value;
 }

@@ -4,11 +4,11 @@ import { selectSource } from '../copy/select.js';
 import type { SelectedSource } from '../copy/selection.js';
 import { builderError } from '../errors.js';
 import type { BuilderServices } from '../services.js';
-import { LocalTree } from '../tree/local-tree.js';
 import { singleFile } from '../tree/single-file.js';
 import { checkoutGit } from './git.js';
 import { displayRemote, parseGitReference, type GitReference } from './git-reference.js';
 import { download } from './http.js';
+import { temporaryTree } from './temporary-tree.js';
 
 /** The flags of an ADD that matter for what is remote. */
 export interface RemoteOptions {
@@ -122,15 +122,8 @@ async function gitSource(
     keepGitDir: keepGitDir ?? reference.keepGitDir,
   };
   const { root } = await checkoutGit(wanted, services, signal);
-  const tree = new LocalTree({ root, digestCache: () => Promise.resolve(NOTHING_REMEMBERED), xattrs: () => undefined });
+  const tree = temporaryTree(root);
   const [selected] = selectSource(tree, '', { exclude: [], parents: false, unpack: false, where: shown });
   if (!selected) throw builderError('GIT_FAILED', `${shown} was checked out to nothing`);
   return { ...selected, name: '', contentsOnly: false };
 }
-
-/** For trees that are gone after the build: no digest of them is worth remembering. */
-export const NOTHING_REMEMBERED = {
-  get: () => undefined,
-  set: () => undefined,
-  save: () => Promise.resolve(),
-} as const;

@@ -1,0 +1,242 @@
+import {
+  bytesOfText,
+  errnoOf,
+  hasEscapedBytes,
+  isStrakeError,
+  textOfBytes,
+  throwIfAborted,
+  type ByteStream,
+} from '@strake/core';
+import fs from 'node:fs';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import type { Extract, Header } from 'tar-stream';
+
+import { decompress, detectCompression, prepend } from '../copy/decompress.js';
+import { builderError } from '../errors.js';
+import { parentPath, treePath } from '../tree/paths.js';
+
+/** PATH_MAX of Linux. */
+const LONGEST_PATH = 4096;
+
+/** Whether the first bytes of a file are those of a tar, plain or compressed (BuildKit's isArchive, and zstd). */
+export function looksLikeArchive(head: Uint8Array): boolean {
+  if (detectCompression(head) !== 'none') return true;
+  const block = Buffer.from(head.subarray(0, 512));
+  if (block.length < 512) return false;
+  const stated = /^\s*([0-7]+)[\0 ]*$/.exec(block.toString('latin1', 148, 156))?.[1];
+  let sum = 8 * 32;
+  for (let i = 0; i < 512; i++) if (i < 148 || i >= 156) sum += block[i] ?? 0;
+  return stated !== undefined && parseInt(stated, 8) === sum;
+}
+
+/**
+ * Unpacks a context's archive (any compression) into an empty folder that nobody else writes to: no name leads out of it, no link
+ * is followed, device nodes and pipes are left out, owners dropped; modes and times are kept.
+ * @returns the newest time of a file in it, in seconds since 1970, and a function that makes all of it removable
+ * @throws StrakeError `CONTEXT_UNREADABLE`
+ */
+export async function unpackContext(
+  archive: ByteStream,
+  folder: string,
+  signal: AbortSignal,
+): Promise<{ readonly newest: number | undefined; restoreModes(): void }> {
+  const iterator = archive[Symbol.asyncIterator]();
+  const first = await iterator.next();
+  const head = first.done ? new Uint8Array(0) : first.value;
+  const tar = await decompress(prepend(head, iterator), detectCompression(head));
+  const { extract } = await import('tar-stream');
+  // Names that are no UTF-8 come through byte by byte. (The package's types do not know of the option.)
+  const extractor = (extract as (options: { filenameEncoding: string }) => Extract)({ filenameEncoding: 'latin1' });
+  const feed = Readable.from(tar, { objectMode: false });
+  feed.on('error', (error) => extractor.destroy(error));
+  feed.pipe(extractor);
+  const unpacking = new Unpacking(folder);
+  let name = '';
+  try {
+    for await (const entry of extractor) {
+      throwIfAborted(signal);
+      name = nameOf(entry.header);
+      await unpacking.add(name, entry.header, entry as AsyncIterable<Uint8Array>, signal);
+    }
+    unpacking.finish();
+  } catch (error) {
+    throwIfAborted(signal);
+    unpacking.restoreModes();
+    throw isStrakeError(error) ? error : unreadable(name, error);
+  } finally {
+    feed.destroy();
+    extractor.destroy();
+  }
+  return { newest: unpacking.newest, restoreModes: () => unpacking.restoreModes() };
+}
+
+/** A PAX record of an entry. */
+function paxOf({ pax }: Header, key: string): string | undefined {
+  return (pax as Readonly<Record<string, string>> | null | undefined)?.[key];
+}
+
+function nameOf(header: Header): string {
+  return paxOf(header, 'path') === undefined ? textOfBytes(Buffer.from(header.name, 'latin1')) : header.name;
+}
+
+function linkOf(header: Header): string {
+  // Of what is no link it is null.
+  const link = (header.linkname as string | null) ?? '';
+  return paxOf(header, 'linkpath') === undefined ? textOfBytes(Buffer.from(link, 'latin1')) : link;
+}
+
+function unreadable(name: string, error: unknown): Error {
+  const errno = errnoOf(error);
+  if (errno === 'ENOSPC' || errno === 'EDQUOT') {
+    return builderError('CONTEXT_UNREADABLE', 'there is no space left for the files of the context', { cause: error });
+  }
+  const why = errno ?? (error instanceof Error ? error.message : 'damaged');
+  const where = name === '' ? '' : ` at "${shown(name)}"`;
+  return builderError('CONTEXT_UNREADABLE', `the archive of the context cannot be unpacked${where}: ${why}`, {
+    cause: error,
+    hint: 'Make it anew, for example with tar -C FOLDER -c . | strake build -',
+  });
+}
+
+function shown(name: string): string {
+  return name.replace(/[\p{Cc}\ud800-\udfff]/gu, '?').slice(0, 200);
+}
+
+class Unpacking {
+  readonly #root: string;
+  /** Folders as they are to be in the end: while files are put into them they are open to us. */
+  readonly #folders = new Map<string, { mode: number; time: number | undefined }>();
+  newest: number | undefined;
+
+  constructor(root: string) {
+    this.#root = root;
+    this.#folders.set('', { mode: 0o755, time: undefined });
+  }
+
+  async add(name: string, header: Header, content: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void> {
+    const path = treePath(name);
+    const time = Math.floor(header.mtime.getTime() / 1000);
+    const mode = header.mode & 0o7777;
+    if (name.includes('\0') || linkOf(header).includes('\0')) throw refused(name, 'its name holds a NUL byte');
+    if (path.length > LONGEST_PATH) throw refused(name, 'its name is too long');
+    if (['GNU.sparse.major', 'GNU.sparse.size', 'GNU.sparse.map'].some((key) => paxOf(header, key) !== undefined)) {
+      throw refused(name, 'it is stored as a sparse file');
+    }
+    switch (header.type) {
+      case 'directory':
+        this.#makeFolder(path);
+        this.#folders.set(path, { mode, time });
+        break;
+      case 'file':
+      case 'contiguous-file':
+        this.#clear(path, name);
+        await this.#write(path, content, mode, signal);
+        fs.utimesSync(this.#at(path), time, time);
+        this.newest = Math.max(this.newest ?? time, time);
+        break;
+      case 'symlink':
+        this.#clear(path, name);
+        fs.symlinkSync(hasEscapedBytes(linkOf(header)) ? bytesOfText(linkOf(header)) : linkOf(header), this.#at(path));
+        fs.lutimesSync(this.#at(path), time, time);
+        break;
+      case 'link':
+        this.#link(path, name, treePath(linkOf(header)));
+        break;
+      case 'character-device':
+      case 'block-device':
+      case 'fifo':
+        break;
+      default:
+        throw refused(name, 'it is of a type that is not known');
+    }
+    for await (const chunk of content) void chunk;
+  }
+
+  /** Gives folders their modes and times. */
+  finish(): void {
+    for (const [path, { mode, time }] of [...this.#folders].reverse()) {
+      if (!this.#stat(path)?.isDirectory()) continue;
+      if (time !== undefined) fs.utimesSync(this.#at(path), time, time);
+      fs.chmodSync(this.#at(path), mode);
+    }
+  }
+
+  /** Makes folders removable for users that are not root. */
+  restoreModes(): void {
+    for (const [path, { mode }] of this.#folders) {
+      if ((mode & 0o700) !== 0o700 && this.#stat(path)?.isDirectory()) fs.chmodSync(this.#at(path), 0o700);
+    }
+  }
+
+  #at(path: string): string | Buffer {
+    const full = join(this.#root, path);
+    return hasEscapedBytes(full) ? bytesOfText(full) : full;
+  }
+
+  #stat(path: string): fs.Stats | undefined {
+    return fs.lstatSync(this.#at(path), { throwIfNoEntry: false });
+  }
+
+  /** Makes a folder and those above it. What is no folder in its place goes; above it, it is refused. */
+  #makeFolder(path: string): void {
+    if (this.#folders.has(path) || path === '') return;
+    this.#openFolder(parentPath(path), path);
+    const there = this.#stat(path);
+    if (there && !there.isDirectory()) fs.unlinkSync(this.#at(path));
+    if (!there?.isDirectory()) fs.mkdirSync(this.#at(path), { mode: 0o755 });
+    this.#folders.set(path, { mode: 0o755, time: undefined });
+  }
+
+  /** Makes sure that a folder is one, and that all above it are: no link, no file. */
+  #openFolder(folder: string, name: string): void {
+    if (this.#folders.has(folder)) return;
+    this.#openFolder(parentPath(folder), name);
+    const there = this.#stat(folder);
+    if (there && !there.isDirectory()) throw refused(name, `"${shown(folder)}" in its path is no folder`);
+    if (!there) this.#makeFolder(folder);
+  }
+
+  /** Makes room for something that is no folder. */
+  #clear(path: string, name: string): void {
+    if (path === '') throw refused(name, 'only a folder can have this name');
+    this.#openFolder(parentPath(path), name);
+    const there = this.#stat(path);
+    if (!there) return;
+    if (!there.isDirectory()) return fs.unlinkSync(this.#at(path));
+    fs.rmSync(this.#at(path), { recursive: true });
+    for (const folder of this.#folders.keys()) {
+      if (folder === path || folder.startsWith(`${path}/`)) this.#folders.delete(folder);
+    }
+  }
+
+  async #write(path: string, content: AsyncIterable<Uint8Array>, mode: number, signal: AbortSignal): Promise<void> {
+    const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW } = fs.constants;
+    const fd = fs.openSync(this.#at(path), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
+    try {
+      for await (const chunk of content) {
+        throwIfAborted(signal);
+        for (let at = 0; at < chunk.length;) at += fs.writeSync(fd, chunk, at);
+      }
+      fs.fchmodSync(fd, mode);
+    } finally {
+      fs.closeSync(fd);
+    }
+  }
+
+  #link(path: string, name: string, target: string): void {
+    if (path === target) return;
+    this.#openFolder(parentPath(target), name);
+    if (!this.#stat(target)?.isFile())
+      throw refused(name, `it is a link to "${shown(target)}", which is no file of it`);
+    this.#clear(path, name);
+    fs.linkSync(this.#at(target), this.#at(path));
+  }
+}
+
+function refused(name: string, why: string): Error {
+  return builderError(
+    'CONTEXT_UNREADABLE',
+    `the archive of the context holds "${shown(name)}", which is refused: ${why}`,
+  );
+}

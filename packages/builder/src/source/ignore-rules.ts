@@ -1,0 +1,35 @@
+import { isStrakeError } from '@strake/core';
+import { createPatternMatcher, parseIgnoreFile, type DirectoryMatch } from '@strake/parser';
+
+import type { IgnoreRules } from '../tree/local-tree.js';
+import { parentPath } from '../tree/paths.js';
+
+/**
+ * What an ignore file (its text, and its name for messages) hides. Undefined where it holds no pattern.
+ * @throws StrakeError `PATTERN_INVALID`, also on use
+ */
+export function ignoreRules(text: string, file: string): IgnoreRules | undefined {
+  const named = <T>(task: () => T): T => {
+    try {
+      return task();
+    } catch (error) {
+      throw isStrakeError(error) ? error.with({ message: `${file}: ${error.message}` }) : error;
+    }
+  };
+  const matcher = named(() => createPatternMatcher(parseIgnoreFile(text)));
+  if (matcher.patterns.length === 0) return undefined;
+  const folders = new Map<string, DirectoryMatch>();
+  const folderMatch = (folder: string): DirectoryMatch | undefined => {
+    if (folder === '') return undefined;
+    let match = folders.get(folder);
+    if (!match) {
+      match = matcher.matchDirectory(folder, folderMatch(parentPath(folder)));
+      folders.set(folder, match);
+    }
+    return match;
+  };
+  return {
+    excluded: (path) => named(() => matcher.matchesIn(path, folderMatch(parentPath(path)))),
+    mayContainIncluded: (folder) => matcher.mayContainIncluded(folder),
+  };
+}
