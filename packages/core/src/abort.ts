@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { StrakeError } from './errors.js';
 
 /** The error that a cancelled call rejects with. */
@@ -19,6 +20,8 @@ export function onAbort(signal: AbortSignal | undefined, listener: () => void): 
     listener();
     return () => undefined;
   }
+  // One signal ends a whole build: Node would warn of a leak from the eleventh listener on.
+  setMaxListeners(0, signal);
   signal.addEventListener('abort', listener, { once: true });
   return () => signal.removeEventListener('abort', listener);
 }
