@@ -36,6 +36,9 @@ export interface RegistryClientOptions {
   readonly onWarning?: ((registry: string, message: string) => void) | undefined;
 }
 
+/** A mirror that could not be reached is left out for this many milliseconds: each attempt may cost a timeout. */
+const MIRROR_PAUSE = 60_000;
+
 /** Creates a client for any number of registries. Nothing is loaded or connected before the first request. */
 export function createRegistryClient(options: RegistryClientOptions): DistributionClient {
   const transport = new Transport({
@@ -76,10 +79,11 @@ export function createRegistryClient(options: RegistryClientOptions): Distributi
     return session;
   };
   const upstream = (reference: ImageReference): Session => sessionAt(endpointOf(reference.registry, options.insecure));
+  const pausedUntil = new Map<Session, number>();
   const mirrors = (reference: ImageReference): Session[] =>
-    (options.mirrors?.[reference.registry] ?? []).map((mirror) =>
-      sessionAt(mirrorEndpoint(mirror, reference.registry, options.insecure)),
-    );
+    (options.mirrors?.[reference.registry] ?? [])
+      .map((mirror) => sessionAt(mirrorEndpoint(mirror, reference.registry, options.insecure)))
+      .filter((mirror) => (pausedUntil.get(mirror) ?? 0) <= Date.now());
 
   /** What the first mirror has, else the registry itself. Whatever a mirror fails with, the registry is asked next. */
   const first = async <T>(
@@ -94,6 +98,7 @@ export function createRegistryClient(options: RegistryClientOptions): Distributi
       } catch (error) {
         throwIfAborted(signal);
         if (!(error instanceof StrakeError)) throw error;
+        if (error.code === 'REGISTRY_UNREACHABLE') pausedUntil.set(mirror, Date.now() + MIRROR_PAUSE);
       }
     }
     return ask(upstream(reference));

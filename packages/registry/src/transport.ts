@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { cancelled, throwIfAborted } from '@strake/core';
 import type { Agent, Dispatcher, Pool, ProxyAgent } from 'undici';
 import type { ProxyChooser } from './proxy.js';
@@ -86,6 +87,8 @@ export class Transport {
     const parts = await (this.#parts ??= loadParts());
     const dispatcher = this.#dispatcher(parts, url, request.insecure ?? false);
     const { timeouts, userAgent } = this.#options;
+    // undici listens to the signal once a request: Node would warn of a leak from the eleventh on.
+    if (signal) setMaxListeners(0, signal);
     try {
       const { statusCode, headers, body } = await parts.request.call(dispatcher, {
         origin: url.origin,

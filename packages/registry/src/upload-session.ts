@@ -110,7 +110,7 @@ export class UploadSession {
       const response = await this.#target.session.send({ ...this.#request('GET', this.#location), once: true });
       await discard(response);
       const range = /^(?:bytes=)?0-(\d{1,15})$/.exec(response.header('range') ?? '');
-      if (response.status !== 204 || !range) return undefined;
+      if (!isSuccess(response) || !range) return undefined;
       this.#move(response);
       // Docker's registry says "0-0" of nothing as well as of one byte.
       return range[1] === '0' ? undefined : Number(range[1]) + 1;

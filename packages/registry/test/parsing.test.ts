@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
+import { isStrakeError, MediaType } from '@strake/core';
 import { chooseChallenge, parseChallenges } from '../src/challenge.js';
 import { endpointOf, mirrorEndpoint, repositoryAt } from '../src/endpoint.js';
 import { hostnameOf, isLocalOnly, isLoopback, isPrivateAddress } from '../src/hosts.js';
+import { checkManifest } from '../src/manifest-check.js';
 import { proxyFromEnvironment } from '../src/proxy.js';
 import { redact } from '../src/redact.js';
 import { backoff, retryAfter } from '../src/retry.js';
@@ -225,5 +227,26 @@ describe('retries', () => {
     const policy = { attempts: 3, delay: 1000, longestWait: 1 };
     assert.ok(Math.abs(backoff(policy, 1) - 1000) <= 50);
     assert.ok(Math.abs(backoff(policy, 2) - 3000) <= 150);
+  });
+});
+
+describe('manifests from hostile registries', () => {
+  it('are taken or refused, whatever they are', () => {
+    const reference = { registry: 'localhost:1', repository: 'a', tag: 'v1' };
+    const keys = fc.constantFrom('schemaVersion', 'mediaType', 'config', 'layers', 'manifests', 'subject');
+    const values = fc.oneof(fc.jsonValue(), fc.constantFrom(2, MediaType.ociManifest, MediaType.ociIndex));
+    fc.assert(
+      fc.property(
+        fc.dictionary(keys, values),
+        fc.constantFrom(...Object.values(MediaType), 'x', undefined),
+        (body, type) => {
+          try {
+            checkManifest(reference, Buffer.from(JSON.stringify(body)), type);
+          } catch (error) {
+            assert.ok(isStrakeError(error, 'MANIFEST_INVALID'));
+          }
+        },
+      ),
+    );
   });
 });
