@@ -38,6 +38,9 @@ function explain(error: unknown, proxied: boolean): readonly [why: string, hint:
     ? 'Check the proxy in HTTPS_PROXY and HTTP_PROXY; NO_PROXY lists the hosts that need none.'
     : 'Check the network and, where one is needed, the proxy in HTTPS_PROXY.';
   if (/Proxy (?:response|Auth)/i.test(text)) return [`the proxy refused: ${text}`, network];
+  if (proxied && ['ECONNREFUSED', 'ENOTFOUND', 'UND_ERR_CONNECT_TIMEOUT'].includes(code)) {
+    return [`the proxy cannot be reached (${code})`, network];
+  }
   if (code === 'ECONNREFUSED')
     return ['connection refused', 'Check the host and its port, and whether the registry is running.'];
   if (code === 'ENOTFOUND') return ['its host name is not known', `Check the spelling. ${network}`];

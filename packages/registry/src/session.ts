@@ -82,7 +82,7 @@ export class Session {
       return response;
     } catch (error) {
       if (signal?.aborted) throw cancelled(signal);
-      throw networkFailure(this.endpoint.registry, error, url !== undefined && this.transport.proxied(url));
+      throw networkFailure(this.endpoint.registry, error, this.transport.proxied(url ?? this.#home));
     }
   }
 
@@ -194,6 +194,11 @@ export class Session {
     const { mirrorOf } = this.endpoint;
     const ns = mirrorOf === undefined ? '' : `${path.includes('?') ? '&' : '?'}ns=${encodeURIComponent(mirrorOf)}`;
     return new URL(`/v2/${repository === '' ? '' : `${repository}/`}${path}${ns}`, link.base);
+  }
+
+  /** The address to be used before it is known which scheme it is. */
+  get #home(): URL {
+    return new URL(`${this.endpoint.schemes[0] ?? 'https'}://${this.endpoint.host}`);
   }
 
   async #connect(signal: AbortSignal | undefined): Promise<Link> {

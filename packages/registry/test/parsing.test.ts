@@ -137,17 +137,17 @@ describe('endpoints', () => {
   it('allows plain http on loopback and where declared only', () => {
     assert.deepEqual(endpointOf('localhost:5000').schemes, ['http', 'https']);
     assert.deepEqual(endpointOf('[::1]:5000').schemes, ['http', 'https']);
-    assert.deepEqual(endpointOf('reg.corp:5000').schemes, ['https']);
-    assert.deepEqual(endpointOf('reg.corp:5000', ['reg.corp:5000']).schemes, ['https', 'http']);
-    assert.deepEqual(endpointOf('reg.corp:5000', ['reg.corp']).insecure, true);
+    assert.deepEqual(endpointOf('reg.example:5000').schemes, ['https']);
+    assert.deepEqual(endpointOf('reg.example:5000', ['reg.example:5000']).schemes, ['https', 'http']);
+    assert.deepEqual(endpointOf('reg.example:5000', ['reg.example']).insecure, true);
     assert.deepEqual(endpointOf('localhost:5000').insecure, false);
   });
 
   it('reads mirrors', () => {
-    const mirror = mirrorEndpoint('harbor.corp/proxy.docker.io/', 'docker.io');
-    assert.deepEqual([mirror.host, mirror.prefix, mirror.schemes], ['harbor.corp', 'proxy.docker.io/', ['https']]);
-    assert.deepEqual(mirrorEndpoint('http://m.corp:5000', 'docker.io').schemes, ['http']);
-    assert.equal(mirrorEndpoint('https://m.corp/v2/x', 'docker.io').prefix, 'x/');
+    const mirror = mirrorEndpoint('mirror.example/proxy.docker.io/', 'docker.io');
+    assert.deepEqual([mirror.host, mirror.prefix, mirror.schemes], ['mirror.example', 'proxy.docker.io/', ['https']]);
+    assert.deepEqual(mirrorEndpoint('http://m.example:5000', 'docker.io').schemes, ['http']);
+    assert.equal(mirrorEndpoint('https://m.example/v2/x', 'docker.io').prefix, 'x/');
     for (const bad of ['', 'https://', 'https://u:p@h', 'a b'])
       assert.throws(() => mirrorEndpoint(bad, 'docker.io'), bad);
   });
