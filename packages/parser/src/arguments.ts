@@ -105,6 +105,7 @@ export const INSTRUCTIONS: readonly string[] = [...PARSERS.keys()].map((name) =>
 export function argumentsOf(line: string, escape: string): Node {
   const { keyword, flags, rest } = splitCommand(line, escape);
   const parse = PARSERS.get(keyword.toLowerCase());
-  const parsed = parse ? parse(rest, escape) : { args: [''] };
-  return { keyword, flags, args: [], json: false, sub: undefined, original: line, ...parsed };
+  const parsed: ReturnType<ArgumentParser> = parse ? parse(rest, escape) : { args: [''] };
+  const { args = [], json = false, sub } = parsed;
+  return { keyword, flags, args, json, sub, original: line };
 }

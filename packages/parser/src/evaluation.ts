@@ -38,6 +38,8 @@ export interface StageState {
   readonly env: Map<string, string>;
   /** What the image config keeps. */
   readonly config: Map<string, string>;
+  /** Names of ENVs that an ARG behind them hides. */
+  readonly hidden: Set<string>;
   /** Names of ARGs, with a value or not, inherited ones too. */
   readonly declared: Set<string>;
   shellSet: boolean;
@@ -69,15 +71,22 @@ function initialState(
   isWindows: boolean,
 ): StageState {
   const config = new Map(base?.config);
+  const env = new Map(base?.env);
+  // An ENV that an ARG of the stage below had hidden is back.
+  for (const name of base?.hidden ?? []) env.set(name, config.get(name) ?? '');
+  const add = (name: string, value: string): void => {
+    config.set(name, value);
+    env.set(name, value);
+  };
   for (const entry of image?.env ?? []) {
     const [name, value = ''] = cut(entry, '=');
-    config.set(name, value);
+    add(name, value);
   }
-  if (!config.has('PATH') && !isWindows) config.set('PATH', DEFAULT_PATH);
+  if (!config.has('PATH') && !isWindows) add('PATH', DEFAULT_PATH);
   return {
-    // ENVs come last: one that an ARG of the stage below had hidden is back.
-    env: new Map([...(base?.env ?? []), ...config]),
+    env,
     config,
+    hidden: new Set(),
     declared: new Set(base?.declared),
     shellSet: base?.shellSet ?? (image?.shell ?? []).length > 0,
     workdirSet: base?.workdirSet ?? false,
@@ -186,7 +195,7 @@ export function evaluateDockerfile(
     if (!chosen.has(stage.index)) continue;
     const below = graph.bases[stage.index];
     const base = below === undefined ? undefined : states[below];
-    const outline = options.outline ? new OutlineCapture(base?.outline, globals) : undefined;
+    const outline = options.outline ? new OutlineCapture(globals) : undefined;
     for (const name of froms[stage.index]?.used ?? []) outline?.usedArgs.add(name);
     const image = below === undefined ? options.bases?.[stage.index] : undefined;
     const { os } = image?.platform ?? froms[stage.index]?.platform ?? targetPlatform(options);

@@ -29,7 +29,7 @@ export function createExpander(escape: '\\' | '`'): Expander {
   return {
     expandWord: (word, env) => expansionOf(lex(word, env, { escape })),
     expandWords: (text, env) => {
-      const result = lex(text, env, { escape });
+      const result = lex(text, env, { escape, split: true });
       return { words: result.words, unmatched: [...result.unmatched] };
     },
     expandForDisplay: (text, env, options) => {

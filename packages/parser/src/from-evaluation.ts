@@ -3,7 +3,7 @@ import { located, parserError } from './errors.js';
 import { createExpander, mapEnvironment, type Expander } from './expand.js';
 import { evaluateGlobalArgs, type GlobalOptions, type GlobalScope } from './global-args.js';
 import { LINT_RULES } from './lint-rules.js';
-import { suggestion, type Linter } from './linter.js';
+import type { Linter } from './linter.js';
 import type { Dockerfile, Expansion, Stage } from './types.js';
 
 /** A FROM with its variables replaced. */
@@ -54,7 +54,7 @@ function reportUndeclared(result: Expansion, scope: GlobalScope, stage: Stage, l
   const known = new Set([...scope.args.keys(), ...scope.env.keys()]);
   for (const name of result.unmatched) {
     if (known.has(name)) continue;
-    const message = `FROM argument '${name}' is not declared${suggestion(name, known)}`;
+    const message = `FROM argument '${name}' is not declared${linter.suggest(name, known)}`;
     linter.warn(LINT_RULES.undefinedArgInFrom, stage.from.location, message);
   }
 }

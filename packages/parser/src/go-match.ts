@@ -1,4 +1,5 @@
 import { badPattern } from './errors.js';
+import { codePoints } from './text.js';
 
 /** One character of a pattern that is no star. */
 type Single =
@@ -7,12 +8,6 @@ type Single =
   | { readonly kind: 'class'; readonly negated: boolean; readonly ranges: readonly (readonly [number, number])[] };
 
 const SLASH = 0x2f;
-
-function codePoints(text: string): number[] {
-  const out: number[] = [];
-  for (const char of text) out.push(char.codePointAt(0) ?? 0);
-  return out;
-}
 
 /** One end of a range within a class. */
 function classChar(points: readonly number[], at: number, pattern: string): readonly [number, number] {

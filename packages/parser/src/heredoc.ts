@@ -29,9 +29,9 @@ export function parseHeredocWord(word: string): HeredocWord | undefined {
   const match = HEREDOC.exec(word);
   const rest = match ? word.slice(match[0].length).replace(/^[\t\n\f\r ]+/, '') : '';
   if (!match || rest === '' || rest.includes('<')) return undefined;
-  const { words } = lex(rest, NO_VARIABLES, { escape: '\\', keepUnset: true });
+  const { words } = lex(rest, NO_VARIABLES, { escape: '\\', keepUnset: true, split: true });
   if (words.length !== 1) return undefined;
-  const raw = lex(rest, NO_VARIABLES, { escape: '\\', keepUnset: true, rawQuotes: true }).words;
+  const raw = lex(rest, NO_VARIABLES, { escape: '\\', keepUnset: true, rawQuotes: true, split: true }).words;
   const name = words[0] ?? '';
   return {
     name,
@@ -55,7 +55,13 @@ export function asHeredocWord(word: string): HeredocWord | undefined {
 export function heredocsOfLine(line: string): HeredocWord[] {
   let words: readonly string[];
   try {
-    ({ words } = lex(line, NO_VARIABLES, { escape: '\\', keepUnset: true, rawQuotes: true, rawEscapes: true }));
+    ({ words } = lex(line, NO_VARIABLES, {
+      escape: '\\',
+      keepUnset: true,
+      rawQuotes: true,
+      rawEscapes: true,
+      split: true,
+    }));
   } catch {
     return []; // As in BuildKit: the shell will complain, if it is one.
   }

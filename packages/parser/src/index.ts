@@ -30,7 +30,7 @@ export type { PortSpec } from './ports.js';
 export { runScript } from './run-script.js';
 export type { RunScript } from './run-script.js';
 export { isSignal } from './signals.js';
-export { createStageGraph, createStageLookup } from './stages.js';
+export { createStageGraph, createStageLookup, stageOrderError } from './stages.js';
 export type { StageDependency, StageGraph, StageLookup } from './stages.js';
 export { cleanPath } from './text.js';
 export type * from './types.js';

@@ -3,7 +3,7 @@ import { parserError } from './errors.js';
 import { expandHeredoc, mapEnvironment } from './expand.js';
 import type { EvaluationScope, StageState } from './evaluation.js';
 import { LINT_RULES } from './lint-rules.js';
-import { suggestion, type Linter } from './linter.js';
+import type { Linter } from './linter.js';
 import { parseMount } from './mount.js';
 import { parsePort } from './ports.js';
 import { isSignal } from './signals.js';
@@ -45,7 +45,7 @@ class Step {
   #report({ text, unmatched }: Expansion): string {
     for (const name of unmatched) {
       if (this.#state.declared.has(name) || NO_VARIABLES.has(name)) continue;
-      const guess = suggestion(name, this.#state.env.keys(), '$');
+      const guess = this.#linter.suggest(name, this.#state.env.keys(), '$');
       this.#warn('undefinedVar', `Usage of undefined variable '$${name}'${guess}`);
     }
     return text;
@@ -82,6 +82,7 @@ class Step {
       this.#checkPair(pair);
       this.#checkSecret('ENV', pair.key);
       this.#state.env.set(pair.key, pair.value);
+      this.#state.hidden.delete(pair.key);
       this.#state.config.set(pair.key, pair.value);
     }
   }
@@ -92,14 +93,17 @@ class Step {
 
   arg(instruction: ArgInstruction): void {
     const { options, globals } = this.#scope;
-    const { declared, env, outline } = this.#state;
+    const { config, declared, env, hidden, outline } = this.#state;
     for (const declaration of instruction.args) {
       const { name } = declaration;
       this.#checkSecret('ARG', name);
       const given = options.buildArgs?.get(name);
       const inherited = given === undefined && declaration.value === undefined ? globals.env.get(name) : undefined;
       const value = given ?? (declaration.value === undefined ? inherited : this.#expand(declaration.value));
-      if (value !== undefined && !NO_VARIABLES.has(name)) env.set(name, value);
+      if (value !== undefined && !NO_VARIABLES.has(name)) {
+        env.set(name, value);
+        if (config.has(name)) hidden.add(name);
+      }
       if (inherited === undefined) outline?.declare({ declaration, instruction, value, uses: new Set() });
       outline?.usedArgs.add(name);
       declared.add(name);

@@ -15,6 +15,8 @@ export interface LexerMode {
   readonly ignoreQuotes?: boolean;
   /** Variables that are not set stay as written. */
   readonly keepUnset?: boolean;
+  /** The words are wanted, not only the text. */
+  readonly split?: boolean;
 }
 
 /** What one run of the lexer found. */
@@ -28,8 +30,8 @@ export interface LexerResult {
 
 /** `${` within `${` deeper than this is an error. */
 const MAX_DEPTH = 100;
-/** Characters that an expansion may come to: a variable that doubles itself line by line fills the memory otherwise. */
-const MAX_LENGTH = 16 * 1024 * 1024;
+/** Characters that an expansion may add: a variable that doubles itself line by line fills the memory otherwise. */
+const MAX_LENGTH = 4 * 1024 * 1024;
 const SPECIAL_PARAMETERS = '@*#?-$!0';
 const LETTER = /^[\p{L}\p{Nd}_]$/u;
 const DIGIT = /^\p{Nd}$/u;
@@ -45,6 +47,7 @@ class Lexer {
   readonly #source: string;
   readonly #env: Environment;
   readonly #mode: LexerMode;
+  readonly #limit: number;
   #position = 0;
   #rawEscapes: boolean;
   #depth = 0;
@@ -55,13 +58,14 @@ class Lexer {
     this.#source = source;
     this.#env = env;
     this.#mode = mode;
+    this.#limit = source.length + MAX_LENGTH;
     this.#rawEscapes = mode.rawEscapes ?? false;
     if (source.startsWith('\uFEFF')) this.#position = 1;
   }
 
   /** Reads up to STOP (which is skipped), or to the end where there is none. */
   read(stop: string | undefined, rawEscapes: boolean): string {
-    const { escape, ignoreQuotes } = this.#mode;
+    const { escape, ignoreQuotes, split } = this.#mode;
     const outerRaw = this.#rawEscapes;
     this.#rawEscapes = rawEscapes;
     this.#word = '';
@@ -73,10 +77,12 @@ class Lexer {
       this.#word = '';
     };
     const addRaw = (text: string): void => {
+      if (!split) return;
       this.#word += text;
       inWord = true;
     };
     const add = (text: string): void => {
+      if (!split) return;
       for (let i = 0; i < text.length; i++) {
         const char = text.charAt(i);
         if (!isSpace(text.charCodeAt(i))) addRaw(char);
@@ -127,11 +133,15 @@ class Lexer {
           addRaw(escaped);
         }
       }
-      if (out.length > MAX_LENGTH) throw expansionTooLarge(`an expansion has more than ${MAX_LENGTH} characters`);
+      this.#checkLength(out);
     }
     if (stop !== undefined) throw this.#bad(`unexpected end of statement while looking for matching ${stop}`);
     endWord();
     return out;
+  }
+
+  #checkLength(out: string): void {
+    if (out.length > this.#limit) throw expansionTooLarge(`an expansion has more than ${this.#limit} characters`);
   }
 
   #bad(why: string): Error {
@@ -160,6 +170,7 @@ class Lexer {
       const char = this.#source.charAt(this.#position);
       if (char === '$') {
         out += this.#dollar();
+        this.#checkLength(out);
         continue;
       }
       this.#position++;

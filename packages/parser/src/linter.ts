@@ -5,14 +5,23 @@ import type { LintRule } from './lint-rules.js';
 import { cut } from './text.js';
 import type { CheckDirective, LintWarning } from './types.js';
 
+/** Names that all suggestions of a run may be compared with. */
+const MAX_COMPARISONS = 100_000;
+
 /** Collects warnings, minus those of rules that are skipped. */
 export class Linter {
   readonly #check: CheckDirective;
   readonly #warnings: LintWarning[];
+  readonly #comparisons: { left: number };
 
-  constructor(check: CheckDirective | undefined, warnings: LintWarning[]) {
+  constructor(
+    check: CheckDirective | undefined,
+    warnings: LintWarning[],
+    comparisons: { left: number } = { left: MAX_COMPARISONS },
+  ) {
     this.#check = check ?? parseCheck('');
     this.#warnings = warnings;
+    this.#comparisons = comparisons;
   }
 
   /** A linter for an instruction below COMMENTS: the first `check=` among them adds its `skip` and `experimental`. */
@@ -36,6 +45,7 @@ export class Linter {
           error,
         },
         this.#warnings,
+        this.#comparisons,
       );
     }
     return this;
@@ -48,24 +58,20 @@ export class Linter {
       : check.skipAll || check.skip.includes(name);
     if (!silent) this.#warnings.push({ rule: name, description, url, message, location });
   }
-}
 
-/** Where there are more, none is suggested: the time is better spent. */
-const MAX_CHOICES = 2000;
-
-/** `(did you mean X?)` as the linter of BuildKit adds it: the nearest of CHOICES within two edits, letter case counting. */
-export function suggestion(word: string, choices: Iterable<string>, prefix = ''): string {
-  if (word.length > 200) return '';
-  let tried = 0;
-  let best: string | undefined;
-  let bestDistance = 3;
-  for (const choice of choices) {
-    if (choice === word || ++tried > MAX_CHOICES) return '';
-    if (Math.abs(choice.length - word.length) >= bestDistance) continue;
-    const distance = editDistance(word, choice);
-    if (distance >= bestDistance) continue;
-    best = choice;
-    bestDistance = distance;
+  /** ` (did you mean X?)` as BuildKit's linter adds it: the nearest of CHOICES within two edits, letter case counting; or nothing. */
+  suggest(word: string, choices: Iterable<string>, prefix = ''): string {
+    if (word.length > 200) return '';
+    let best: string | undefined;
+    let bestDistance = 3;
+    for (const choice of choices) {
+      if (choice === word || this.#comparisons.left-- <= 0) return '';
+      if (Math.abs(choice.length - word.length) >= bestDistance) continue;
+      const distance = editDistance(word, choice);
+      if (distance >= bestDistance) continue;
+      best = choice;
+      bestDistance = distance;
+    }
+    return best === undefined ? '' : ` (did you mean ${prefix}${best}?)`;
   }
-  return best === undefined ? '' : ` (did you mean ${prefix}${best}?)`;
 }

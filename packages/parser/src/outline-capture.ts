@@ -7,22 +7,25 @@ export interface MountUse {
   readonly instruction: RunInstruction;
 }
 
-/** What of a stage is of interest to `--call=outline`. A stage begins with what the stage below it knows. */
+/** What of a stage alone, not of the one below it, is of interest to `--call=outline`. */
 export class OutlineCapture {
-  readonly args: Map<string, GlobalArg>;
-  readonly usedArgs: Set<string>;
-  readonly secrets: Map<string, MountUse>;
-  readonly ssh: Map<string, MountUse>;
+  readonly usedArgs: Set<string> = new Set();
+  readonly secrets: Map<string, MountUse> = new Map();
+  readonly ssh: Map<string, MountUse> = new Map();
+  readonly #declared = new Map<string, GlobalArg>();
+  readonly #globals: GlobalScope;
 
-  constructor(base: OutlineCapture | undefined, globals: GlobalScope) {
-    this.args = new Map(base?.args ?? globals.args);
-    this.usedArgs = new Set(base?.usedArgs);
-    this.secrets = new Map(base?.secrets);
-    this.ssh = new Map(base?.ssh);
+  constructor(globals: GlobalScope) {
+    this.#globals = globals;
+  }
+
+  /** The ARG of this name, of the stage or else global. */
+  arg(name: string): GlobalArg | undefined {
+    return this.#declared.get(name) ?? this.#globals.args.get(name);
   }
 
   declare(arg: GlobalArg): void {
-    this.args.set(arg.declaration.name, arg);
+    this.#declared.set(arg.declaration.name, arg);
   }
 
   /** The first step that asks for a secret counts. */
@@ -35,7 +38,7 @@ export class OutlineCapture {
   /** The ARGs in use, with those that their defaults use. */
   allUsed(): Set<string> {
     const used = new Set(this.usedArgs);
-    for (const name of used) for (const more of this.args.get(name)?.uses ?? []) used.add(more);
+    for (const name of used) for (const more of this.arg(name)?.uses ?? []) used.add(more);
     return used;
   }
 }

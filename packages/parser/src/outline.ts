@@ -69,7 +69,7 @@ export function outline(dockerfile: Dockerfile, options: EvaluationOptions = {})
     const capture = states[index]?.outline;
     if (!capture) continue;
     for (const name of capture.allUsed()) {
-      const arg = capture.args.get(name);
+      const arg = capture.arg(name);
       if (!arg || args.has(name)) continue;
       const { declaration, instruction, value } = arg;
       const location = jsonLocation(instruction.location);

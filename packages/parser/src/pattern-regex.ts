@@ -1,4 +1,5 @@
 import { badPattern } from './errors.js';
+import { codePoints } from './text.js';
 
 /** What one state of the automaton takes. */
 type Accepts = (point: number) => boolean;
@@ -71,7 +72,7 @@ class RegexReader {
   #at = 0;
 
   constructor(regex: string, pattern: string) {
-    this.#chars = [...regex];
+    this.#chars = Array.from(regex);
     this.#pattern = pattern;
   }
 
@@ -210,42 +211,61 @@ export function readRegex(regex: string, pattern: string): readonly Piece[] {
   return new RegexReader(regex, pattern).read();
 }
 
+/** States that are reached, each once. */
+class StateSet {
+  readonly list: number[] = [];
+  readonly #marks: Uint8Array;
+
+  constructor(size: number) {
+    this.#marks = new Uint8Array(size);
+  }
+
+  add(state: number): void {
+    if (this.#marks[state]) return;
+    this.#marks[state] = 1;
+    this.list.push(state);
+  }
+
+  clear(): void {
+    for (const state of this.list) this.#marks[state] = 0;
+    this.list.length = 0;
+  }
+}
+
 /**
- * A matcher that takes at most `pieces x length` steps, however many wildcards there are: it follows all possibilities at once.
+ * Whether PIECES match the whole of NAME. It follows all possibilities at once, so that it takes at most `pieces x length` steps,
+ * however many wildcards there are.
  */
 export function matchPieces(pieces: readonly Piece[], name: string): boolean {
-  const text: number[] = [];
-  for (const char of name) text.push(char.codePointAt(0) ?? 0);
-  // State i: pieces before i are matched. `inside` states are within a (.*/)? that has taken something.
-  let states = new Uint8Array(pieces.length + 1);
-  let inside = new Uint8Array(pieces.length + 1);
-  const spread = (target: Uint8Array, at: number): void => {
-    for (let i = 0; i < pieces.length; i++) {
-      if (!target[i]) continue;
-      const piece = pieces[i];
-      if (!piece) continue;
-      if (piece.kind === 'folders' || (piece.kind === 'one' && piece.repeat)) target[i + 1] = 1;
-      else if (piece.kind === 'assert' && piece.holds(text, at)) target[i + 1] = 1;
+  const text = codePoints(name);
+  const { length } = pieces;
+  // State i: the pieces before i are matched. State length + 1 + i: within the folders of piece i.
+  let current = new StateSet(2 * length + 2);
+  let next = new StateSet(2 * length + 2);
+  const reach = (set: StateSet, from: number, at: number): void => {
+    for (let state = from; ; state++) {
+      set.add(state);
+      const piece = pieces[state];
+      if (!piece || (piece.kind === 'one' && !piece.repeat)) return;
+      if (piece.kind === 'assert' && !piece.holds(text, at)) return;
     }
   };
-  states[0] = 1;
-  spread(states, 0);
+  reach(current, 0, 0);
   for (let at = 0; at < text.length; at++) {
     const point = text[at] ?? 0;
-    const next = new Uint8Array(pieces.length + 1);
-    const nextInside = new Uint8Array(pieces.length + 1);
-    for (let i = 0; i < pieces.length; i++) {
-      const piece = pieces[i];
-      if (!piece) continue;
-      if (piece.kind === 'one' && states[i] && piece.accepts(point)) next[piece.repeat ? i : i + 1] = 1;
-      if (piece.kind === 'folders' && (states[i] || inside[i])) {
-        if (point === SLASH) next[i + 1] = 1;
-        if (point !== NEWLINE) nextInside[i] = 1;
+    for (const state of current.list) {
+      const index = state > length ? state - length - 1 : state;
+      const piece = pieces[index];
+      if (piece?.kind === 'folders') {
+        if (point !== NEWLINE) next.add(length + 1 + index);
+        if (point === SLASH) reach(next, index + 1, at + 1);
+      } else if (piece?.kind === 'one' && piece.accepts(point)) {
+        reach(next, piece.repeat ? index : index + 1, at + 1);
       }
     }
-    spread(next, at + 1);
-    states = next;
-    inside = nextInside;
+    [current, next] = [next, current];
+    next.clear();
+    if (current.list.length === 0) return false;
   }
-  return states[pieces.length] === 1;
+  return current.list.includes(length);
 }

@@ -1,3 +1,4 @@
+import { badPattern } from './errors.js';
 import { goMatch } from './go-match.js';
 import { matchPieces, readRegex } from './pattern-regex.js';
 
@@ -15,6 +16,8 @@ type Test = (path: string) => boolean;
 
 /** RegExp is fast, but its time grows with the path's length to the power of the wildcards: it is trusted within these bounds. */
 const MAX_REGEXP_WILDCARDS = 3;
+/** Wildcards that a pattern may have at all. */
+const MAX_WILDCARDS = 100;
 const MAX_REGEXP_PATH = 300;
 const ESCAPED = '.+()|{}$';
 /** A class that JavaScript reads as Go does. */
@@ -30,7 +33,7 @@ interface Compiled {
 }
 
 function compile(pattern: string): Compiled {
-  const chars = [...pattern];
+  const chars = Array.from(pattern);
   let type: Compiled['type'] = 'exact';
   let regex = '^';
   let script = '^';
@@ -86,6 +89,7 @@ function regexTest(pattern: string, { regex, script, wildcards }: Compiled): Tes
 
 function testOf(pattern: string): Test {
   const compiled = compile(pattern);
+  if (compiled.wildcards > MAX_WILDCARDS) throw badPattern(pattern, `it has more than ${MAX_WILDCARDS} wildcards`);
   switch (compiled.type) {
     case 'exact':
       return (path) => path === pattern;

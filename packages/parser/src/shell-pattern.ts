@@ -1,4 +1,5 @@
 import { expansionTooLarge, parserError } from './errors.js';
+import { codePoints } from './text.js';
 
 /** A pattern of `${v#pattern}`, `${v%pattern}` and `${v/pattern/text}` as a list: code points, or one of the two wildcards. */
 type Token = number;
@@ -8,13 +9,6 @@ const NEWLINE = 10;
 
 /** Steps that one substitution may take. Only patterns made to take long come near it. */
 const BUDGET = 20_000_000;
-
-/** The code points of TEXT. */
-function codePoints(text: string): number[] {
-  const out: number[] = [];
-  for (const char of text) out.push(char.codePointAt(0) ?? 0);
-  return out;
-}
 
 function fromCodePoints(points: readonly number[]): string {
   let out = '';

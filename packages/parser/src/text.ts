@@ -64,6 +64,13 @@ export function byteLength(text: string): number {
   return size;
 }
 
+/** The code points of TEXT. */
+export function codePoints(text: string): number[] {
+  const out: number[] = [];
+  for (const char of text) out.push(char.codePointAt(0) ?? 0);
+  return out;
+}
+
 /** TEXT for a message: cut off where it is long. */
 export function clip(text: string, length = 200): string {
   return text.length <= length ? text : `${text.slice(0, length)}...`;

@@ -44,7 +44,7 @@ describe('shared corpora', function () {
       env: Record<string, string>;
       cases: { word: string; result: string | null }[];
     }
-    const { env, cases } = readJson<Words>(join(corpora, 'shell-words.json'));
+    const { env, cases } = readJson(join(corpora, 'shell-words.json')) as Words;
     const expander = createExpander('\\');
     for (const { word, result } of cases) {
       const run = (): string => expander.expandWord(word, mapEnvironment(new Map(Object.entries(env)))).text;
@@ -58,7 +58,7 @@ describe('shared corpora', function () {
       cases: { env: Record<string, string>; text: string; words: string[] | null }[];
     }
     const expander = createExpander('\\');
-    for (const { env, text, words } of readJson<Split>(join(corpora, 'shell-split.json')).cases) {
+    for (const { env, text, words } of (readJson(join(corpora, 'shell-split.json')) as Split).cases) {
       const run = (): readonly string[] =>
         expander.expandWords(text, mapEnvironment(new Map(Object.entries(env)))).words;
       if (words === null) assert.throws(run, StrakeError, text);
@@ -70,7 +70,7 @@ describe('shared corpora', function () {
     interface Patterns {
       cases: { patterns: string[]; path: string; match: boolean; badPattern?: boolean }[];
     }
-    for (const { patterns, path, match, badPattern } of readJson<Patterns>(join(corpora, 'ignore-patterns.json'))
+    for (const { patterns, path, match, badPattern } of (readJson(join(corpora, 'ignore-patterns.json')) as Patterns)
       .cases) {
       const what = JSON.stringify([patterns, path]);
       const run = (): boolean => createPatternMatcher(patterns).matches(path);
