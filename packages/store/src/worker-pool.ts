@@ -75,7 +75,7 @@ export class WorkerPool {
     const send = (request: Request): void => worker.postMessage(request);
     let taken = 0;
     let wake: () => void = () => undefined;
-    let over = false;
+    const state = { over: false };
     const listeners: (() => void)[] = [];
     const on = (event: 'message' | 'error' | 'exit', listener: (value: never) => void): void => {
       worker.on(event, listener as (value: unknown) => void);
@@ -85,14 +85,14 @@ export class WorkerPool {
       on('message', (response: Response) => {
         if (response.type === 'taken') taken++;
         else {
-          over = true;
+          state.over = true;
           if (response.type === 'done') resolve(response.result);
           else reject(revive(response.error));
         }
         wake();
       });
       const die = (error: unknown): void => {
-        over = true;
+        state.over = true;
         reject(error instanceof Error ? error : new Error('a worker thread ended before its job'));
         wake();
       };
@@ -111,18 +111,18 @@ export class WorkerPool {
         let sent = 0;
         try {
           for await (const batch of batches) {
-            while (!over && !signal?.aborted && sent - taken >= AHEAD) {
+            while (!state.over && !signal?.aborted && sent - taken >= AHEAD) {
               await new Promise<void>((resolve) => (wake = resolve));
             }
-            if (over || signal?.aborted) break;
+            if (state.over || signal?.aborted) break;
             send({ type: 'batch', batch });
             sent++;
           }
-          if (!over) send({ type: 'end' });
+          if (!state.over) send({ type: 'end' });
         } catch (error) {
           // The source of entries has failed: the worker must stop before its files are removed.
           Atomics.store(cancel, 0, 1);
-          if (!over) send({ type: 'end' });
+          if (!state.over) send({ type: 'end' });
           await ended.catch(() => undefined);
           throw error;
         }

@@ -12,7 +12,7 @@ import {
   RECORD_SIZE,
   TypeCode,
 } from './index-format.js';
-import { RawEntries } from './raw-entries.js';
+import type { RawEntries } from './raw-entries.js';
 
 /** A path of the finished index. */
 interface Merged {
@@ -95,7 +95,8 @@ export class IndexBuilder {
       ? group
       : group.filter((entry) => this.#survives(entry, ancestors));
     if (alive[0] === undefined) return;
-    this.#imply(ancestors, alive[0], key);
+    const real = alive.some((entry) => raw.type(entry) !== TypeCode.whiteout);
+    if (!this.#imply(ancestors, alive[0], key, real)) return;
     let winner = -1;
     let opaque = false;
     let whiteout = false;
@@ -138,30 +139,31 @@ export class IndexBuilder {
     return survives;
   }
 
-  /** Makes sure that all folders above KEY are there. */
-  #imply(ancestors: Ancestor[], entry: number, key: Buffer): void {
+  /**
+   * Makes sure that all folders above KEY are there; REAL: for more than a whiteout. False where there is no sense in it: a
+   * whiteout below what another whiteout removes.
+   */
+  #imply(ancestors: Ancestor[], entry: number, key: Buffer, real: boolean): boolean {
     for (const { merged } of ancestors) {
       const above = this.#merged[merged];
-      if (above?.type === TypeCode.whiteout) {
+      if (!above) continue;
+      if (above.type === TypeCode.whiteout) {
+        if (!real) return false;
         above.type = TypeCode.directory;
         above.flags = Flag.implied | Flag.opaque;
         this.#flags |= IndexFlag.implied;
-      }
+      } else if (real) above.flags &= ~Flag.ghost;
     }
     const top = ancestors[ancestors.length - 1];
-    if (!top) return;
+    if (!top) return true;
     const address = this.#raw.keyAddress(entry);
     for (let end = key.indexOf(0, top.key.length + 1); end >= 0; end = key.indexOf(0, end + 1)) {
-      const merged = this.#push({
-        entry: -1,
-        key: address,
-        keyLength: end,
-        type: TypeCode.directory,
-        flags: Flag.implied,
-      });
+      const flags = Flag.implied | (real ? 0 : Flag.ghost);
+      const merged = this.#push({ entry: -1, key: address, keyLength: end, type: TypeCode.directory, flags });
       ancestors.push({ merged, key: key.subarray(0, end), entries: [], plain: true });
       this.#flags |= IndexFlag.implied;
     }
+    return true;
   }
 
   /** The number of entries in order whose key is less than KEY. */

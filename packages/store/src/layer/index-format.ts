@@ -56,6 +56,8 @@ export const Flag = {
   implied: 1,
   /** Hides what the layers below have in this folder. */
   opaque: 2,
+  /** An implied folder that holds nothing but whiteouts: it is there only where a layer below has it. */
+  ghost: 4,
 } as const;
 
 export const IndexFlag = {

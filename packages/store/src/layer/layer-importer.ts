@@ -1,11 +1,10 @@
-import { createReadStream } from 'node:fs';
-import { statfs } from 'node:fs/promises';
+import { createReadStream, statfsSync } from 'node:fs';
 import { dirname } from 'node:path';
 
 import { errnoOf, isStrakeError, type Digest } from '@strake/core';
 
 import { diskFull, digestMismatch, layerInvalid, shown } from '../errors.js';
-import { decompressed } from '../tar/decompress.js';
+import { decompress } from '../tar/decompress.js';
 import { TarParser, type TarEntry } from '../tar/parser.js';
 import { TarSink } from '../tar/sink.js';
 import { baseName, checkedKey, OPAQUE_MARK, WHITEOUT_PREFIX, withName } from './entry-key.js';
@@ -119,17 +118,17 @@ export async function importLayer(
   let check = 0;
   try {
     const file = createReadStream(job.blobPath, { highWaterMark: 1 << 18 });
-    for await (const chunk of decompressed(file, job.mediaType)) {
+    await decompress(file, job.mediaType, (chunk) => {
       if (aborted()) throw new Error('aborted');
       if (sink && size >= check) {
-        const { bavail, bsize } = await statfs(dirname(job.blobPath));
+        const { bavail, bsize } = statfsSync(dirname(job.blobPath));
         if (bavail * bsize < RESERVE) throw diskFull(job.blobPath);
         check = size + CHECK_EVERY;
       }
       size += chunk.length;
       sink?.write(chunk);
       parser.push(chunk);
-    }
+    });
     parser.end();
     finished = true;
     if (sink) {

@@ -86,6 +86,10 @@ export class LayerIndex {
     return ((this.#bytes[this.#at(record) + Field.flags] ?? 0) & Flag.implied) !== 0;
   }
 
+  isGhost(record: number): boolean {
+    return ((this.#bytes[this.#at(record) + Field.flags] ?? 0) & Flag.ghost) !== 0;
+  }
+
   isOpaque(record: number): boolean {
     return ((this.#bytes[this.#at(record) + Field.flags] ?? 0) & Flag.opaque) !== 0;
   }

@@ -1,6 +1,6 @@
 import { closeSync, openSync } from 'node:fs';
 
-import type { Digest } from '@strake/core';
+import { errnoOf, type Digest } from '@strake/core';
 
 import { nameUnrepresentable, sourceChanged } from '../errors.js';
 import { TarType, type TarHeader } from '../tar/header.js';
@@ -151,6 +151,12 @@ export class LayerWriter {
       const fd = this.#opener.open(content.root, content.path);
       try {
         return this.#checked(content.path, size, readerOf(fd), content.digest);
+      } catch (error) {
+        // What a folder, or a fifo that someone holds open, answers.
+        const errno = errnoOf(error) ?? '';
+        throw ['EISDIR', 'EAGAIN'].includes(errno)
+          ? sourceChanged(content.path, 'it is no longer a file', error)
+          : error;
       } finally {
         closeSync(fd);
       }
@@ -188,7 +194,7 @@ export class LayerWriter {
    * GNU tar read it. Returns where the pieces start.
    */
   #writeSparse(header: TarHeader, size: number, { segments, readAt }: SparseFile): number {
-    const map = encodeSparseMap(segments);
+    const map = encodeSparseMap(segments, size);
     const stored = segments.reduce((sum, [, length]) => sum + length, 0);
     this.#sink.header({
       ...header,

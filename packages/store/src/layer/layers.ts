@@ -186,7 +186,8 @@ export class FileLayers implements LayerStore {
       const made = await this.#pool.run({ kind: 'import', job, indexPath }, { signal });
       await this.#install(diffId, made?.size ?? 0, { tarPath, indexPath });
     } catch (error) {
-      await Promise.all([tarPath, indexPath].map((path) => path && rm(path, { force: true })));
+      await rm(indexPath, { force: true });
+      if (tarPath !== undefined) await rm(tarPath, { force: true });
       throw writeFailure(error, this.#layout.root);
     }
     if (!plain) await this.addCompressed(diffId, blob);

@@ -1,6 +1,6 @@
 import { closeSync, constants, existsSync, openSync } from 'node:fs';
 
-import { bytesOfText, errnoOf } from '@strake/core';
+import { bytesOfText, errnoOf, hasEscapedBytes } from '@strake/core';
 
 import { sourceChanged, sourceDenied } from '../errors.js';
 
@@ -40,7 +40,7 @@ export class SourceOpener {
 
   #openAt(folder: number, name: string, flags: number): number {
     const path = `/proc/self/fd/${folder}/${name}`;
-    return openSync(Buffer.from(bytesOfText(path)), flags);
+    return openSync(hasEscapedBytes(path) ? bytesOfText(path) : path, flags);
   }
 
   #enter(root: string, folder: string): number {

@@ -21,7 +21,8 @@ interface Child {
   /** Of a folder: all layers' parts of it, topmost first. */
   readonly folders: Place[];
   closed: boolean;
-  readonly gone: boolean;
+  /** Whether there is nothing to be seen: removed, or (as yet) only folders that imply that. */
+  gone: boolean;
 }
 
 /** The view of a chain from the indexes of its layers. */
@@ -93,14 +94,19 @@ export class MergedView implements TreeView {
         if (index.isOpaque(record)) hides = true;
         record = index.find(key.subarray(0, ends[i]), record + 1);
         if (record < 0 || index.isFolder(record)) continue;
-        const last = i === ends.length - 1;
-        if (last && found.length === 0 && index.type(record) !== TypeCode.whiteout) found.push({ layer, record });
-        return found;
+        const other = i === ends.length - 1 && index.type(record) !== TypeCode.whiteout;
+        const folders = this.#withoutGhosts(found);
+        return folders.length === 0 && other ? [{ layer, record }] : folders;
       }
       if (record >= 0) found.push({ layer, record });
       if (hides) break;
     }
-    return found;
+    return this.#withoutGhosts(found);
+  }
+
+  /** Nothing, where there are only folders that stand for the removal of what was never there. */
+  #withoutGhosts(places: Place[]): Place[] {
+    return places.every((place) => this.#index(place).isGhost(place.record)) ? [] : places;
   }
 
   /** The record with the facts of a path, searched from layer FROM on downwards. */
@@ -170,10 +176,15 @@ export class MergedView implements TreeView {
         const closed = !isFolder || index.isOpaque(record);
         const known = children.get(name);
         if (!known) {
-          const gone = index.type(record) === TypeCode.whiteout;
+          const gone = index.type(record) === TypeCode.whiteout || index.isGhost(record);
           children.set(name, { place, folders: isFolder ? [place] : [], closed, gone });
         } else if (!known.closed) {
-          if (isFolder) known.folders.push(place);
+          if (isFolder) {
+            known.folders.push(place);
+            if (!index.isGhost(record)) known.gone = false;
+          } else if (known.gone && index.type(record) !== TypeCode.whiteout) {
+            children.set(name, { place, folders: [], closed, gone: false });
+          }
           known.closed = closed;
         }
       }
@@ -232,6 +243,10 @@ export class MergedView implements TreeView {
     if (!index) return;
     for (let record = 0; record < index.count; record++) {
       const opaque = index.isOpaque(record);
+      if (index.isGhost(record) && this.lookup(index.path(record))?.type !== 'directory') {
+        record = index.subtreeEnd(record) - 1;
+        continue;
+      }
       if (index.type(record) === TypeCode.whiteout) yield { whiteout: index.path(record), opaque };
       else if (!index.isImplied(record)) yield { entry: this.#entry({ layer: 0, record }), opaque };
       else {

@@ -19,7 +19,7 @@ interface Upper {
   readonly parent: readonly Parent[];
   frozen: boolean;
   readonly committed: Promise<Digest>;
-  settle: (result: Digest | Promise<never>) => void;
+  settle: (result: Digest | Promise<Digest>) => void;
 }
 
 /** Snapshots as upper folders of overlay mounts, layers as lower ones. */
@@ -46,7 +46,7 @@ export class OverlaySnapshotter implements Snapshotter {
 
   /** The diff IDs of a chain: waits for snapshots that are still being committed. */
   #digests(chain: readonly Parent[]): Promise<Digest[]> {
-    return Promise.all(chain.map((one) => (typeof one === 'string' ? one : this.#upper(one.snapshot).committed)));
+    return Promise.all(chain.map(async (one) => (typeof one === 'string' ? one : this.#upper(one.snapshot).committed)));
   }
 
   /** The folders of a chain, topmost first. */
@@ -68,7 +68,8 @@ export class OverlaySnapshotter implements Snapshotter {
         return this.#trees.layer([...below, one], signal);
       }),
     );
-    return [...lower, ...trees].reverse();
+    // A layer twice in a chain: overlayfs refuses it, and the upper one says all that the lower one could.
+    return [...new Set([...lower, ...trees].reverse())];
   }
 
   #options(writable: boolean): string[] {
@@ -134,12 +135,7 @@ export class OverlaySnapshotter implements Snapshotter {
     const upper = this.#upper(id);
     if (!upper.frozen) throw new Error(`snapshot ${id} is not frozen`);
     const task = this.#commit(id, upper, signal);
-    upper.settle(
-      task.then(
-        ({ diffId }) => diffId,
-        (error: unknown) => Promise.reject(error instanceof Error ? error : new Error(String(error))),
-      ) as Promise<never>,
-    );
+    upper.settle(task.then(({ diffId }) => diffId));
     return task;
   }
 
@@ -162,7 +158,7 @@ export class OverlaySnapshotter implements Snapshotter {
     const upper = this.#uppers.get(id);
     if (!upper) return;
     this.#uppers.delete(id);
-    upper.settle(Promise.reject(snapshotNotFound(id)) as Promise<never>);
+    upper.settle(Promise.reject<Digest>(snapshotNotFound(id)));
     await this.#trees.remove(id);
   }
 

@@ -81,7 +81,7 @@ export class Trees {
 
   /** All layers of CHAIN merged into one tree. */
   merged(chain: readonly Digest[], signal?: AbortSignal): Promise<string> {
-    return this.#tree(chain.at(-1) as Digest, ['sha256:merged' as Digest, ...chain], chain, 'merged', signal);
+    return this.#tree(chain.at(-1) as Digest, ['sha256:merged', ...chain], chain, 'merged', signal);
   }
 
   async #tree(

@@ -26,63 +26,69 @@ export function zstdWindow(head: Uint8Array): number {
   return base + (base / 8) * (window & 7);
 }
 
-async function* unzstd(file: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+/** For Node without zstd of its own. TAKE gets its bytes at once: what was made of one piece need not be kept. */
+async function unzstd(file: AsyncIterable<Buffer>, take: (chunk: Buffer) => void): Promise<void> {
   const { Decompress } = await import('fzstd');
-  const out: Buffer[] = [];
+  let refusal: unknown;
   const stream = new Decompress((chunk) => {
-    // The decoder uses its buffer again.
-    out.push(Buffer.from(chunk));
+    try {
+      take(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length));
+    } catch (error) {
+      refusal = error;
+      throw error;
+    }
   });
   const feed = (chunk: Uint8Array, last: boolean): void => {
     try {
       stream.push(chunk, last);
     } catch (error) {
+      if (refusal !== undefined) throw refusal;
       throw layerInvalid(`its zstd compression is broken: ${error instanceof Error ? error.message : ''}`, error);
     }
   };
-  for await (const chunk of file) {
-    // A run-length block makes 128 KiB of four bytes: little goes in at once, so that little comes out.
-    for (let at = 0; at < chunk.length; at += 4096) {
-      feed(chunk.subarray(at, at + 4096), false);
-      yield* out.splice(0);
-    }
-  }
+  for await (const chunk of file) feed(chunk, false);
   feed(new Uint8Array(0), true);
-  yield* out;
 }
 
 type ZstdFactory = (options?: { readonly chunkSize?: number }) => NodeJS.ReadWriteStream;
 
-/** The bytes of FILE without their compression, as they come. Errors are zlib's (`Z_…`) or StrakeError `LAYER_INVALID`. */
-export async function* decompressed(file: Readable, mediaType: string): AsyncGenerator<Buffer> {
+async function* withFirst(first: Buffer | undefined, rest: AsyncIterator<Buffer>): AsyncGenerator<Buffer> {
+  if (first) yield first;
+  for (let next = await rest.next(); !next.done; next = await rest.next()) yield next.value;
+}
+
+/**
+ * Gives the bytes of FILE without their compression to TAKE, which may use each piece only until it returns.
+ * Errors are TAKE's, zlib's (`Z_…`) or StrakeError `LAYER_INVALID`.
+ */
+export async function decompress(file: Readable, mediaType: string, take: (chunk: Buffer) => void): Promise<void> {
   const input = file[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
   try {
-    const first = await input.next();
-    const head: Buffer = first.done ? Buffer.alloc(0) : first.value;
+    const next = await input.next();
+    const first = next.done ? undefined : next.value;
+    const head = first ?? Buffer.alloc(0);
     const compression = compressionOf(head);
     if (compression === 'none' && /\+(gzip|zstd)$|\.gzip$/.test(mediaType) && head.length > 0) {
       throw layerInvalid(`its bytes are not compressed as its media type ${mediaType} says`);
     }
-    const all = (async function* (): AsyncGenerator<Buffer> {
-      if (!first.done) yield head;
-      for (;;) {
-        const next = await input.next();
-        if (next.done) return;
-        yield next.value;
-      }
-    })();
-    if (compression === 'none') return yield* all;
+    const all = withFirst(first, input);
     if (compression === 'zstd' && zstdWindow(head) > 2 ** MAX_ZSTD_WINDOW_LOG) {
       throw layerInvalid('its zstd window is too large');
     }
     const native = (zlib as { readonly createZstdDecompress?: ZstdFactory }).createZstdDecompress;
-    if (compression === 'zstd' && !native) return yield* unzstd(all);
-    const decoder = compression === 'gzip' ? zlib.createGunzip({ chunkSize: CHUNK }) : native?.({ chunkSize: CHUNK });
-    if (!decoder) return;
-    const output = new PassThrough({ highWaterMark: CHUNK });
-    // The error arrives through OUTPUT, which pipeline destroys with it.
-    pipeline(all, decoder, output, () => undefined);
-    yield* output as AsyncIterable<Buffer>;
+    if (compression === 'zstd' && !native) {
+      await unzstd(all, take);
+      return;
+    }
+    let bytes: AsyncIterable<Buffer> = all;
+    if (compression !== 'none') {
+      const decoder = compression === 'gzip' ? zlib.createGunzip({ chunkSize: CHUNK }) : native?.({ chunkSize: CHUNK });
+      const output = new PassThrough({ highWaterMark: CHUNK });
+      // The error arrives through OUTPUT, which pipeline destroys with it.
+      if (decoder) pipeline(all, decoder, output, () => undefined);
+      bytes = output;
+    }
+    for await (const chunk of bytes) take(chunk);
   } finally {
     file.destroy();
   }

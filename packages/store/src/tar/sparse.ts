@@ -7,8 +7,11 @@ import { BLOCK, paddingOf } from './header.js';
 const MAX_SEGMENTS = 200_000;
 
 /** The map of GNU's PAX sparse format 1.0: decimal numbers, a line each, padded to a block. */
-export function encodeSparseMap(segments: Segments): Buffer {
-  const text = [segments.length, ...segments.flat()].map((number) => `${number}\n`).join('');
+export function encodeSparseMap(segments: Segments, size: number): Buffer {
+  const last = segments.at(-1);
+  // A hole at the end is closed by an empty piece, as GNU tar writes it: some readers take the last piece's end for the file's.
+  const all: Segments = last && last[0] + last[1] === size ? segments : [...segments, [size, 0]];
+  const text = [all.length, ...all.flat()].map((number) => `${number}\n`).join('');
   return Buffer.concat([Buffer.from(text, 'latin1'), Buffer.alloc(paddingOf(text.length))]);
 }
 

@@ -1,0 +1,305 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { lstatSync, mkdirSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+
+import type { Digest } from '@strake/core';
+import { mount, unmount } from '@strake/sys';
+import fc from 'fast-check';
+
+import type { LayerEntry, MountSpec, TreeView } from '../src/index.js';
+import { createSnapshotter } from '../src/index.js';
+import { failsWith, file, folder, hardlink, link, whiteout, withFolder, withStore } from './support.js';
+
+/** What a tree shows of a path: enough to tell all entries of the tests apart. */
+type Shown = string;
+
+/** The reference: layers applied one after the other to a map, as the OCI specification tells it. */
+function applyAll(layers: readonly (readonly LayerEntry[])[]): Map<string, Shown> {
+  const tree = new Map<string, Shown>();
+  const removeBelow = (path: string): void => {
+    for (const other of [...tree.keys()]) if (other.startsWith(`${path}/`)) tree.delete(other);
+  };
+  for (const layer of layers) {
+    // Whiteouts and opaque marks concern what lies below, wherever they stand.
+    for (const entry of layer) {
+      if (entry.type === 'whiteout') {
+        removeBelow(entry.path);
+        tree.delete(entry.path);
+      } else if (entry.opaque) removeBelow(entry.path);
+    }
+    for (const entry of layer) {
+      if (entry.type === 'whiteout') continue;
+      const parts = entry.path.split('/');
+      for (let i = 1; i < parts.length; i++) {
+        const parent = parts.slice(0, i).join('/');
+        if (tree.get(parent)?.startsWith('directory') !== true) tree.set(parent, 'directory 755');
+      }
+      if (entry.type !== 'directory') removeBelow(entry.path);
+      const before = entry.type === 'hardlink' ? tree.get(entry.link ?? '') : undefined;
+      tree.set(entry.path, before ?? show(entry));
+    }
+  }
+  return tree;
+}
+
+function show(entry: Exclude<LayerEntry, { type: 'whiteout' }>): Shown {
+  const text = entry.content?.kind === 'bytes' ? Buffer.from(entry.content.bytes).toString() : (entry.link ?? '');
+  return entry.type === 'directory' ? `directory ${entry.mode.toString(8)}` : `${entry.type} ${text}`;
+}
+
+async function showView(view: TreeView): Promise<Map<string, Shown>> {
+  const tree = new Map<string, Shown>();
+  for (const entry of view.walk('')) {
+    if (entry.path === '') continue;
+    const content = entry.type === 'file' ? (await view.read(entry, 1e6)).toString() : (entry.link ?? '');
+    tree.set(
+      entry.path,
+      entry.type === 'directory' ? `directory ${entry.mode.toString(8)}` : `${entry.type} ${content}`,
+    );
+  }
+  return tree;
+}
+
+function showFolder(root: string, below = '', tree = new Map<string, Shown>()): Map<string, Shown> {
+  for (const name of readdirSync(below === '' ? root : `${root}/${below}`)) {
+    const path = below === '' ? name : `${below}/${name}`;
+    const stats = lstatSync(`${root}/${path}`);
+    if (stats.isDirectory()) {
+      tree.set(path, `directory ${(stats.mode & 0o7777).toString(8)}`);
+      showFolder(root, path, tree);
+    } else if (stats.isSymbolicLink()) tree.set(path, `symlink ${readlinkSync(`${root}/${path}`)}`);
+    else tree.set(path, `file ${readFileSync(`${root}/${path}`, 'utf8')}`);
+  }
+  return tree;
+}
+
+function sorted(tree: Map<string, Shown>): [string, Shown][] {
+  return [...tree].sort(([a], [b]) => (a < b ? -1 : 1));
+}
+
+function withMount<T>(spec: MountSpec, target: string, use: () => T): T {
+  assert.equal(spec.kind, 'overlay');
+  if (spec.kind !== 'overlay') throw new Error('not an overlay');
+  const lower = `lowerdir=${spec.lower.join(':')}`;
+  const upper = spec.upper === undefined ? [] : [`upperdir=${spec.upper}`, `workdir=${spec.work ?? ''}`];
+  mkdirSync(target, { recursive: true });
+  mount('overlay', target, 'overlay', 0, [lower, ...upper, ...spec.options].join(','));
+  try {
+    return use();
+  } finally {
+    unmount(target);
+  }
+}
+
+const isRoot = process.getuid?.() === 0;
+let counter = 0;
+const component = fc.constantFrom('a', 'b', 'c', 'a.b');
+const path = fc.array(component, { minLength: 1, maxLength: 3 }).map((parts) => parts.join('/'));
+const draft = fc.record({
+  path,
+  kind: fc.constantFrom('file', 'file', 'directory', 'opaque', 'whiteout', 'symlink', 'hardlink'),
+  mode: fc.constantFrom(0o755, 0o700),
+});
+
+/** A layer whose entries fit each other: parents are folders, each path comes once (a whiteout beside it may). */
+const layer = fc.array(draft, { maxLength: 6 }).map((drafts) => {
+  const made = new Map<string, LayerEntry>();
+  const whiteouts: LayerEntry[] = [];
+  for (const { path: at, kind, mode } of drafts) {
+    const parents = at
+      .split('/')
+      .slice(1)
+      .map((_, i) =>
+        at
+          .split('/')
+          .slice(0, i + 1)
+          .join('/'),
+      );
+    const below = [...made.keys()].some((other) => other.startsWith(`${at}/`));
+    if (made.has(at) || parents.some((parent) => made.has(parent) && made.get(parent)?.type !== 'directory')) continue;
+    if (kind === 'whiteout') whiteouts.push(whiteout(at));
+    else if (kind === 'directory' || kind === 'opaque') made.set(at, folder(at, { mode, opaque: kind === 'opaque' }));
+    else if (below) continue;
+    else if (kind === 'symlink') made.set(at, link(at, 'a/b'));
+    else if (kind === 'hardlink') {
+      const target = [...made.values()].find(({ type }) => type === 'file')?.path;
+      if (target !== undefined) made.set(at, hardlink(at, target));
+    } else made.set(at, file(at, `content ${counter++}`));
+  }
+  // Implied folders that a whiteout of the same layer removes have no facts of their own; either order of events is right.
+  const unclear = whiteouts.filter(({ path: at }) =>
+    [...made.keys()].every((other) => !other.startsWith(`${at}/`) || made.has(at)),
+  );
+  return [...made.values(), ...unclear];
+});
+const chain = fc.array(layer, { minLength: 1, maxLength: 4 });
+
+describe('views', () => {
+  it('equal layers applied one after the other', async function () {
+    this.timeout(60_000);
+    await withStore((store) =>
+      fc.assert(
+        fc.asyncProperty(chain, async (layers) => {
+          const ids: Digest[] = [];
+          for (const entries of layers) ids.push((await store.layers.write(entries)).diffId);
+          const view = await store.layers.view(ids);
+          const seen = await showView(view);
+          assert.deepEqual(sorted(seen), sorted(applyAll(layers)));
+          for (const [at, shown] of seen) {
+            const entry = view.lookup(at);
+            assert.ok(entry);
+            assert.equal(entry.path, at);
+            assert.ok(shown.startsWith(entry.type));
+            const parent = at.split('/').slice(0, -1).join('/');
+            assert.ok(view.list(parent).includes(at.slice(parent === '' ? 0 : parent.length + 1)));
+          }
+          assert.equal(view.lookup('a/b/c/d/e'), undefined);
+        }),
+        { numRuns: 150 },
+      ),
+    );
+  });
+
+  it('equal what overlayfs shows of the unpacked layers, and commits give back what was changed', async function () {
+    if (!isRoot) this.skip();
+    this.timeout(120_000);
+    await withFolder((scratch) =>
+      withStore((store) =>
+        fc.assert(
+          fc.asyncProperty(chain, chain, async (layers, changes) => {
+            const snapshotter = createSnapshotter({ store, kind: 'overlay', userNamespace: false });
+            const ids: Digest[] = [];
+            for (const entries of layers) ids.push((await store.layers.write(entries)).diffId);
+            const view = await store.layers.view(ids);
+            const spec = await snapshotter.mountReadOnly(ids);
+            const seen = withMount(spec, `${scratch}/ro`, () => showFolder(`${scratch}/ro`));
+            assert.deepEqual(sorted(seen), sorted(await showView(view)));
+            const { id, mount: writable } = await snapshotter.prepare(ids);
+            // Any changes: those that fit what is there by now.
+            const after = withMount(writable, `${scratch}/rw`, () => {
+              const script = changes.flat().map((entry) => {
+                const at = `'${scratch}/rw/${entry.path}'`;
+                if (entry.type === 'whiteout') return `rm -rf ${at}`;
+                if (entry.type === 'directory') return `mkdir ${at}; chmod ${entry.mode.toString(8)} ${at}`;
+                if (entry.type === 'file') return `echo ${counter++} > ${at}`;
+                if (entry.type === 'symlink') return `ln -sfn a/b ${at}`;
+                return `ln '${scratch}/rw/${entry.link ?? ''}' ${at}`;
+              });
+              execFileSync('sh', ['-c', `(${script.join('\n')}\ntrue) 2>/dev/null`]);
+              return showFolder(`${scratch}/rw`);
+            });
+            await snapshotter.freeze(id);
+            const { diffId } = await snapshotter.commit(id);
+            const changed = await store.layers.view([...ids, diffId]);
+            assert.deepEqual(sorted(await showView(changed)), sorted(after));
+            const again = await snapshotter.mountReadOnly([...ids, diffId]);
+            assert.deepEqual(
+              sorted(withMount(again, `${scratch}/ro`, () => showFolder(`${scratch}/ro`))),
+              sorted(after),
+            );
+            await snapshotter.close?.();
+          }),
+          { numRuns: 40 },
+        ),
+      ),
+    );
+  });
+
+  it('follow links inside the root only', () =>
+    withStore(async (store) => {
+      const { diffId } = await store.layers.write([
+        folder('d'),
+        folder('d/e'),
+        link('abs', '/d/e'),
+        link('up', '../../../../d'),
+        link('d/rel', './e/../../d'),
+        link('dangling', 'no/such'),
+        link('loop', 'loop'),
+        link('x', 'y'),
+        link('y', 'x'),
+        file('d/e/f', 'x'),
+      ]);
+      const view = await store.layers.view([diffId]);
+      const wanted: Readonly<Record<string, string>> = {
+        'abs/f': 'd/e/f',
+        'up/e': 'd/e',
+        'd/rel/rel/e': 'd/e',
+        dangling: 'no/such',
+        'dangling/more': 'no/such/more',
+        'd/../../../abs/.': 'd/e',
+        '': '',
+        'nothing/../d': 'd',
+      };
+      for (const [from, to] of Object.entries(wanted)) assert.equal(view.resolve(from), to, from);
+      assert.equal(view.resolve('abs', { nofollow: true }), 'abs');
+      assert.equal(view.resolve('up/rel', { nofollow: true }), 'd/rel');
+      for (const loop of ['loop', 'x', 'loop/y']) assert.throws(() => view.resolve(loop), failsWith('LINK_LOOP'));
+      assert.equal(view.lookup('abs/f'), undefined);
+    }));
+
+  it('hide everything below an opaque root, as its mount does', () =>
+    withStore(async (store) => {
+      const lower = await store.layers.write([file('lower', 'x')]);
+      const upper = await store.layers.write([folder('', { opaque: true, mode: 0o711 }), file('mine', 'x')]);
+      const view = await store.layers.view([lower.diffId, upper.diffId]);
+      assert.deepEqual(view.list(''), ['mine']);
+      assert.equal(view.lookup('lower'), undefined);
+      assert.equal(view.lookup('')?.mode, 0o711);
+      if (!isRoot) return;
+      const snapshotter = createSnapshotter({ store, kind: 'overlay', userNamespace: false });
+      const { id, mount: spec } = await snapshotter.prepare([lower.diffId, upper.diffId]);
+      assert.equal(spec.kind === 'overlay' && spec.lower.length, 1);
+      await snapshotter.discard(id);
+    }));
+
+  it('resolve hard links to layers below, for mounts too', async function () {
+    await withFolder((scratch) =>
+      withStore(async (store) => {
+        const lower = await store.layers.write([folder('d', { mode: 0o711 }), file('d/f', 'text', { uid: 7 })]);
+        const upper = await store.layers.write([hardlink('d/h', 'd/f')]);
+        const view = await store.layers.view([lower.diffId, upper.diffId]);
+        const entry = view.lookup('d/h');
+        assert.ok(entry);
+        assert.equal((await view.read(entry, 10)).toString(), 'text');
+        assert.equal(entry.inode, view.lookup('d/f')?.inode);
+        assert.equal(view.lookup('d')?.mode, 0o711);
+        await assert.rejects(store.layers.view([upper.diffId]), failsWith('LAYER_INVALID', /hard link/));
+        if (!isRoot) return;
+        const snapshotter = createSnapshotter({ store, kind: 'overlay', userNamespace: false });
+        const spec = await snapshotter.mountReadOnly([lower.diffId, upper.diffId]);
+        withMount(spec, `${scratch}/m`, () => {
+          assert.equal(readFileSync(`${scratch}/m/d/h`, 'utf8'), 'text');
+          assert.equal(lstatSync(`${scratch}/m/d/h`).uid, 7);
+          assert.equal(lstatSync(`${scratch}/m/d`).mode & 0o7777, 0o711);
+        });
+      }),
+    );
+  });
+
+  it('mount chains of 300 layers', async function () {
+    if (!isRoot) this.skip();
+    this.timeout(60_000);
+    await withFolder((scratch) =>
+      withStore(async (store) => {
+        const ids: Digest[] = [];
+        for (let i = 0; i < 300; i++)
+          ids.push((await store.layers.write([folder('l'), file(`l/${i}`, `${i}`)])).diffId);
+        const snapshotter = createSnapshotter({ store, kind: 'overlay', userNamespace: false });
+        const { id, mount: spec } = await snapshotter.prepare(ids);
+        assert.ok(spec.kind === 'overlay' && spec.lower.length <= 130);
+        const short = spec.lower.map((path) => path.replace(`${store.root}/snapshots/`, ''));
+        assert.ok(short.join(':').length < 2000);
+        const cwd = process.cwd();
+        process.chdir(`${store.root}/snapshots`);
+        try {
+          withMount({ ...spec, lower: short }, `${scratch}/m`, () => {
+            assert.equal(readdirSync(`${scratch}/m/l`).length, 300);
+          });
+        } finally {
+          process.chdir(cwd);
+        }
+        await snapshotter.discard(id);
+      }),
+    );
+  });
+});
