@@ -27,6 +27,8 @@ export type StepMount =
       readonly uid: number;
       readonly gid: number;
       readonly readOnly: boolean;
+      /** Throw away what earlier builds left in it: `--no-cache`. */
+      readonly renew: boolean;
     };
 
 /** One RUN. `user` as in the image config: resolved in the step's own root file system. */

@@ -80,6 +80,7 @@ class AgentClient implements Agent {
   readonly #exited: Promise<void>;
   #stderr = '';
   #ids = 0;
+  #closing = false;
   #ended: Error | undefined;
 
   constructor(child: ChildProcess) {
@@ -101,9 +102,12 @@ class AgentClient implements Agent {
         resolve();
       };
       child.on('error', (error) => ended(error.message, error));
-      child.on('close', (code, signal) => {
-        const said = this.#stderr.trim();
-        ended(`${signal ?? `exit code ${code}`}${said === '' ? '' : `: ${said}`}`);
+      // Not 'close': Node 20 never tells it once the channel was disconnected from this side.
+      child.on('exit', (code, signal) => {
+        setImmediate(() => {
+          const said = this.#stderr.trim();
+          ended(`${signal ?? `exit code ${code}`}${said === '' ? '' : `: ${said}`}`);
+        });
       });
     });
     // An idle agent does not keep the process alive.
@@ -136,13 +140,13 @@ class AgentClient implements Agent {
   }
 
   async close(): Promise<void> {
-    if (!this.#ended) {
-      if (this.#child.connected) this.#child.disconnect();
-      const timer = setTimeout(() => this.#child.kill('SIGKILL'), 2000);
-      this.#child.ref();
-      await this.#exited;
-      clearTimeout(timer);
-    }
+    if (this.#ended) return;
+    this.#closing = true;
+    this.#settleReferences();
+    if (this.#child.connected) this.#child.disconnect();
+    const timer = setTimeout(() => this.#child.kill('SIGKILL'), 2000);
+    await this.#exited;
+    clearTimeout(timer);
   }
 
   async #call<M extends keyof AgentMethods>(
@@ -195,7 +199,7 @@ class AgentClient implements Agent {
   #settleReferences(): void {
     const channel = this.#child.channel as { ref(): void; unref(): void } | null | undefined;
     const stderr = this.#child.stderr as (NodeJS.ReadableStream & { ref?(): void; unref?(): void }) | null;
-    if (this.#pending.size > 0) {
+    if (this.#pending.size > 0 || this.#closing) {
       this.#child.ref();
       channel?.ref();
       stderr?.ref?.();

@@ -2,26 +2,30 @@ import { writeFiles } from '@strake/builder';
 import { isDigest } from '@strake/core';
 import type { StepMount } from '@strake/builder';
 import type { Store } from '@strake/store';
-import { chmod, chown, stat, writeFile } from 'node:fs/promises';
+import { chmod, chown, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 
 /**
  * Makes a cache mount's folder ready: a new one gets its mode and owner, and the content of `from=` where that was asked for.
- * One that was used before stays as it is. Runs in the agent: files may belong to anyone.
+ * One that was used before stays as it is, unless it is to be renewed. Runs in the agent: files may belong to anyone.
  */
 export async function prepareCacheFolder(
   mount: Extract<StepMount, { readonly kind: 'cache' }>,
   store: Store,
   signal: AbortSignal,
 ): Promise<void> {
-  const { folder, base, mode, uid, gid } = mount;
+  const { folder, base, mode, uid, gid, renew } = mount;
   const marker = `${folder}.ready`;
-  if (await stat(marker).catch(() => undefined)) return;
+  const isReady = async (): Promise<boolean> => (await stat(marker).catch(() => undefined)) !== undefined;
+  if (!renew && (await isReady())) return;
   const lock = await store.lock(`fill ${folder}`, signal);
   try {
-    if (await stat(marker).catch(() => undefined)) return;
+    if (!renew && (await isReady())) return;
+    await rm(marker, { force: true });
+    for (const name of await readdir(folder)) await rm(join(folder, name), { recursive: true, force: true });
     if (base) {
       const view = await store.layers.view(base.chain.filter(isDigest));
-      await writeFiles(view, folder, { from: base.path.replace(/^\/+/, ''), clean: true, signal });
+      await writeFiles(view, folder, { from: base.path.replace(/^\/+/, ''), signal });
     }
     await chown(folder, uid, gid);
     await chmod(folder, mode);

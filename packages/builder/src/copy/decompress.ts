@@ -1,5 +1,6 @@
 import type { ByteStream } from '@strake/core';
 import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import zlib from 'node:zlib';
 
 /** Compressions that ADD unpacks, told by the first bytes. */
@@ -37,10 +38,14 @@ export async function decompress(stream: ByteStream, compression: ArchiveCompres
     case 'none':
       return stream;
     case 'gzip':
-      return Readable.from(stream, { objectMode: false }).compose(zlib.createGunzip()) as ByteStream;
+      return gunzip(stream);
     case 'bzip2': {
       const { default: unbzip2 } = await import('unbzip2-stream');
-      return Readable.from(stream, { objectMode: false }).compose(unbzip2()) as ByteStream;
+      const source = Readable.from(stream, { objectMode: false });
+      const through = unbzip2();
+      source.on('error', (error) => through.emit('error', error));
+      // An old-style stream: no async iteration of its own.
+      return new Readable({ objectMode: false }).wrap(source.pipe(through)) as ByteStream;
     }
     case 'xz': {
       const { XzReadableStream } = await import('xz-decompress');
@@ -50,6 +55,50 @@ export async function decompress(stream: ByteStream, compression: ArchiveCompres
     case 'zstd':
       return zstd(stream);
   }
+}
+
+/** The plain bytes of a gzip stream. A failure of STREAM comes out as it is; damage is an error of zlib (`Z_…`). */
+export async function* gunzip(stream: ByteStream): AsyncGenerator<Uint8Array> {
+  const unzip = zlib.createGunzip();
+  // A failure of the stream destroys `unzip` with it, so that it comes out below.
+  const fed = pipeline(stream, unzip).catch(() => undefined);
+  try {
+    yield* unzip as ByteStream;
+  } finally {
+    unzip.destroy();
+    await fed;
+  }
+}
+
+/** Bytes that the decoder, which cannot be slowed down, may make of one piece of input. */
+const BZIP2_LIMIT = 256 << 20;
+
+async function* bunzip2(stream: ByteStream): AsyncGenerator<Uint8Array> {
+  const { default: createDecoder } = await import('unbzip2-stream');
+  const decoder = createDecoder();
+  const ready: Uint8Array[] = [];
+  let size = 0;
+  let failure: Error | undefined;
+  decoder.on('data', (chunk: Uint8Array) => {
+    ready.push(chunk);
+    size += chunk.length;
+    // The decoder catches it, stops, and tells it as its error.
+    if (size > BZIP2_LIMIT) throw new Error('what is packed in it is out of proportion');
+  });
+  decoder.on('error', (error: Error) => {
+    failure ??= error;
+  });
+  const take = (): Uint8Array[] => {
+    if (failure) throw failure;
+    size = 0;
+    return ready.splice(0);
+  };
+  for await (const chunk of stream) {
+    decoder.write(chunk);
+    yield* take();
+  }
+  decoder.end();
+  yield* take();
 }
 
 /** Node 20 has no zstd of its own. */

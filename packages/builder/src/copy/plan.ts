@@ -85,7 +85,8 @@ export function planCopy(
     // The destination folder keeps what it is, but takes the source's time.
     target.put(to, { facts: { ...root, type: 'directory', size: 0, mtime: source.entry.mtime } });
   }
-  for (const { relative, entry } of source.below) {
+  for (const { relative, entry: found, implied } of source.below) {
+    const entry = implied ? { ...found, mtime: target.now } : found;
     const path = joinTree(to, relative);
     if (entry.type === 'directory') {
       const there = target.lookup(path);

@@ -103,7 +103,7 @@ function walk(tree: SourceTree, root: SourceEntry, rules: WalkRules): SelectedEn
       out.push(...waiting.splice(0), { relative, entry });
     } else if (entry.type !== 'directory') return;
     if (entry.type !== 'directory') return;
-    if (!included) waiting.push({ relative, entry });
+    if (!included) waiting.push({ relative, entry, implied: true });
     for (const name of candidates(tree, path, depth + 1, included, rules)) {
       visit(joinTree(path, name), joinTree(relative, name), depth + 1);
     }

@@ -8,6 +8,8 @@ export interface SelectedEntry {
   /** Relative to the source; '' for the source itself. */
   readonly relative: string;
   readonly entry: SourceEntry;
+  /** A folder that only leads to what was selected: its time is not copied. */
+  readonly implied?: boolean | undefined;
 }
 
 /** One source of a COPY or ADD, found and walked. */

@@ -28,19 +28,20 @@ export interface FolderFacts {
 export class TargetTree {
   readonly #base: TreeView | undefined;
   readonly #nodes = new Map<string, TargetNode>();
-  readonly #now: number;
+  /** Time of folders that are made, in seconds. */
+  readonly now: number;
 
-  /** BASE: the tree below; none for `scratch` and for `--link`. NOW: time of folders that are made, in seconds. */
+  /** BASE: the tree below; none for `scratch` and for `--link`. */
   constructor(base: TreeView | undefined, now: number) {
     this.#base = base;
-    this.#now = now;
+    this.now = now;
   }
 
   lookup(path: string): TargetFacts | undefined {
     const node = this.#nodes.get(path);
     if (node) return node.facts;
     if (path === '') {
-      return this.#base?.lookup('') ?? { type: 'directory', mode: 0o755, uid: 0, gid: 0, mtime: this.#now };
+      return this.#base?.lookup('') ?? { type: 'directory', mode: 0o755, uid: 0, gid: 0, mtime: this.now };
     }
     return this.#hidden(path) ? undefined : this.#base?.lookup(path);
   }
@@ -62,7 +63,7 @@ export class TargetTree {
     if (existing?.type === 'directory' || path === '') return;
     if (existing) throw builderError('COPY_CONFLICT', `cannot make the folder "/${path}": a file is in its place`);
     this.makeFolders(parentPath(path), facts);
-    this.put(path, { facts: { ...facts, type: 'directory', size: 0, mtime: this.#now } });
+    this.put(path, { facts: { ...facts, type: 'directory', size: 0, mtime: this.now } });
   }
 
   /** Sets an entry. What was at its place, in plan or base, is replaced; a folder over a folder keeps what is below. */

@@ -14,6 +14,7 @@ export interface ResolvedImage {
   readonly vertex: Vertex<ChainResult>;
   /** Undefined for a folder used as an image. */
   readonly config: ImageConfig | undefined;
+  readonly layerCount: number;
   readonly platform: Platform;
 }
 

@@ -2,6 +2,7 @@ import type { ContainerConfig, HistoryEntry, ImageConfig, Platform } from '@stra
 import type { Vertex } from '@strake/solver';
 
 import type { ChainResult } from '../result.js';
+import type { ResolvedImage } from './context.js';
 import type { HistoryItem } from './history.js';
 import { splitVariable, Variables } from './variables.js';
 
@@ -46,15 +47,15 @@ function platformFields(platform: Platform): Pick<ImageConfig, 'architecture' | 
   };
 }
 
-/** The state of a stage that starts from an image. */
-export function startFromImage(vertex: Vertex<ChainResult>, image: ImageConfig, platform: Platform): StageState {
-  const { rootfs, history, config, created: _created, ...rest } = image;
+/** The state of a stage that starts from an image, or from `scratch`. */
+export function startFromImage({ vertex, config: given, platform, layerCount }: ResolvedImage): StageState {
+  const { rootfs: _rootfs, history, config, created: _created, ...rest } = given ?? emptyImage(platform);
   const state: StageState = {
     vertex,
     platform,
     image: rest,
     config: soundConfig(config ?? {}),
-    baseHistory: soundHistory(history ?? [], rootfs.diff_ids.length),
+    baseHistory: soundHistory(history ?? [], layerCount),
     history: [],
     env: new Variables(),
     args: new Map(),

@@ -178,7 +178,7 @@ export class StageLowering {
       stage.from.name === undefined ? undefined : await this.#named(stage.from.name, prepared.platform);
     if (replaced) {
       const image = replaced.kind === 'tree' ? this.#treeImage(replaced, prepared.platform) : replaced.image;
-      return startFromImage(image.vertex, image.config ?? emptyImage(image.platform), image.platform);
+      return startFromImage(image);
     }
     const stageName =
       this.#dockerfile.stages.length === 1 ? '' : (stage.from.name ?? `stage-${index}`);
@@ -194,7 +194,7 @@ export class StageLowering {
       names = count(triggers.length, false);
     } else if (prepared.baseName === 'scratch') {
       const { platform } = this.#options;
-      state = startFromImage(scratchVertex(this.#nextId()), emptyImage(platform), platform);
+      state = startFromImage({ vertex: scratchVertex(this.#nextId()), config: undefined, layerCount: 0, platform });
       triggers = [];
       names = count(0, false);
     } else {
@@ -265,7 +265,7 @@ export class StageLowering {
     const image = await this.#resolveBase(prepared, stageName);
     const { from, index } = prepared.stage;
     this.#steps.push({ vertex: image.vertex, location: from.location, stage: from.name ?? `stage-${index}` });
-    return startFromImage(image.vertex, image.config ?? emptyImage(image.platform), image.platform);
+    return startFromImage(image);
   }
 
   async #resolveBase(prepared: PreparedStage, stageName: string): Promise<ResolvedImage> {

@@ -28,5 +28,5 @@ export function treeImage(
     },
     services,
   );
-  return { vertex, config: undefined, platform };
+  return { vertex, config: undefined, layerCount: 1, platform };
 }

@@ -137,14 +137,18 @@ function limitSilence(request: http.ClientRequest, timeouts: HttpTimeouts): void
     request.destroy(new HttpTimeout(`no connection within ${timeouts.connect / 1000} s`));
   }, timeouts.connect);
   const stop = (): void => clearTimeout(connecting);
+  let answer: IncomingMessage | undefined;
   request.on('socket', (socket) => {
     if (!socket.connecting && !('encrypted' in socket)) stop();
     socket.once('encrypted' in socket ? 'secureConnect' : 'connect', stop);
     socket.setTimeout(timeouts.stall, () => {
-      socket.destroy(new HttpTimeout(`nothing came for ${timeouts.stall / 1000} s`));
+      (answer ?? request).destroy(new HttpTimeout(`nothing came for ${timeouts.stall / 1000} s`));
     });
   });
-  request.on('response', stop);
+  request.on('response', (message) => {
+    answer = message;
+    stop();
+  });
   request.on('connect', stop);
   request.on('close', stop);
 }

@@ -1,8 +1,7 @@
 import { canonicalJson, cancelled, digestOf, Hasher, throwIfAborted, type ByteStream, type Digest } from '@strake/core';
 import type { IncomingMessage } from 'node:http';
-import { pipeline } from 'node:stream/promises';
-import zlib from 'node:zlib';
 
+import { gunzip } from '../copy/decompress.js';
 import { builderError } from '../errors.js';
 import type { BuilderServices } from '../services.js';
 import { downloadFailed, networkFailure } from './http-failure.js';
@@ -190,7 +189,7 @@ async function* content(url: URL, answer: IncomingMessage, checksum: Digest | un
   const hasher = checksum === undefined ? undefined : new Hasher();
   // Go's client, which BuildKit uses, undoes this one encoding.
   const encoded = answer.headers['content-encoding']?.toLowerCase() === 'gzip';
-  for await (const chunk of encoded ? gunzip(url, counted()) : counted()) {
+  for await (const chunk of encoded ? decoded(url, counted()) : counted()) {
     hasher?.update(chunk);
     yield chunk;
   }
@@ -204,17 +203,11 @@ async function* content(url: URL, answer: IncomingMessage, checksum: Digest | un
   }
 }
 
-async function* gunzip(url: URL, stream: AsyncGenerator<Uint8Array>): AsyncGenerator<Uint8Array> {
-  const unzip = zlib.createGunzip();
-  // A failure of the stream destroys `unzip` with it, so that it comes out below.
-  const fed = pipeline(stream, unzip).catch(() => undefined);
+async function* decoded(url: URL, stream: ByteStream): AsyncGenerator<Uint8Array> {
   try {
-    yield* unzip as ByteStream;
+    yield* gunzip(stream);
   } catch (error) {
     if (!(error instanceof Error && 'code' in error && String(error.code).startsWith('Z_'))) throw error;
     throw downloadFailed(url, 'its gzip encoding is damaged', 'Nothing of it was used.', error);
-  } finally {
-    unzip.destroy();
-    await fed;
   }
 }

@@ -57,7 +57,7 @@ export function createSourceResolver(options: ResolverOptions, services: Builder
       })),
     });
     const vertexId = vertex.id;
-    return { vertex, config: image.config, platform: image.platform };
+    return { vertex, config: image.config, layerCount: image.layers.length, platform: image.platform };
   };
 
   const once = (key: string, make: () => Promise<ResolvedImage>): Promise<ResolvedImage> => {

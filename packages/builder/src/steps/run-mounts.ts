@@ -124,11 +124,12 @@ interface PreparedMounts {
   release(): Promise<void>;
 }
 
-/** Makes everything ready that a step mounts. @throws StrakeError `SECRET_MISSING`, `COPY_SOURCE_NOT_FOUND` */
+/** Makes everything ready that a step mounts; RENEW: cache mounts start empty. @throws StrakeError `SECRET_MISSING`, `COPY_SOURCE_NOT_FOUND` */
 export async function prepareMounts(
   plans: readonly RunMountPlan[],
   results: readonly ChainResult[],
   services: BuilderServices,
+  renew: boolean,
   signal: AbortSignal,
 ): Promise<PreparedMounts> {
   const mounts: StepMount[] = [];
@@ -162,7 +163,7 @@ export async function prepareMounts(
         const base = plan.from && (await tree(plan, plan.from, plan.source));
         const held = await holdCache(plan.id, plan.sharing, services, signal);
         releases.push(held.release);
-        mounts.push({ kind: 'cache', target, folder: held.folder, base, mode, uid, gid, readOnly });
+        mounts.push({ kind: 'cache', target, folder: held.folder, base, mode, uid, gid, readOnly, renew });
         return;
       }
       case 'tmpfs':

@@ -71,7 +71,7 @@ export function runVertex(step: RunStep, services: BuilderServices): Vertex<Chai
       const tail = new OutputTail();
       const onOutput = outputSink(services.emit, step.id, services.now, tail);
       const [sandbox, chain] = await Promise.all([services.sandbox(), parentOf(parent, signal)]);
-      const prepared = await prepareMounts(step.mounts, mounted, services, signal);
+      const prepared = await prepareMounts(step.mounts, mounted, services, step.caching === 'renew', signal);
       try {
         const { exit, snapshot } = await sandbox.run(
           chain,

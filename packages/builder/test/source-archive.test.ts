@@ -1,0 +1,182 @@
+import { isStrakeError } from '@strake/core';
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import { spawnSync } from 'node:child_process';
+import fs from 'node:fs';
+import os from 'node:os';
+import { join } from 'node:path';
+import { pack, type Header } from 'tar-stream';
+
+import { looksLikeArchive, unpackContext } from '../src/source/archive-folder.js';
+
+type Entry = Partial<Header> & { name: string; content?: string };
+
+async function tarOf(entries: readonly Entry[]): Promise<Buffer> {
+  const packed = pack();
+  for (const { content, ...header } of entries) packed.entry(header, content ?? '');
+  packed.finalize();
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of packed as AsyncIterable<Uint8Array>) chunks.push(chunk);
+  return Buffer.concat(chunks);
+}
+
+async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield await Promise.resolve(bytes);
+}
+
+describe('archives of contexts', () => {
+  let outer: string;
+  let root: string;
+  const { signal } = new AbortController();
+  beforeEach(() => {
+    outer = fs.mkdtempSync(join(os.tmpdir(), 'strake-archive-'));
+    root = join(outer, 'root');
+    fs.mkdirSync(root);
+    fs.writeFileSync(join(outer, 'victim'), 'untouched');
+  });
+  afterEach(() => {
+    assert.equal(fs.readFileSync(join(outer, 'victim'), 'utf8'), 'untouched');
+    assert.deepEqual(fs.readdirSync(outer).sort(), ['root', 'victim']);
+    fs.rmSync(outer, { recursive: true });
+  });
+
+  const unpack = async (entries: readonly Entry[]): ReturnType<typeof unpackContext> =>
+    unpackContext(once(await tarOf(entries)), root, signal);
+  const read = (name: string): string => fs.readFileSync(join(root, name), 'utf8');
+  const mode = (name: string): number => fs.lstatSync(join(root, name)).mode & 0o7777;
+
+  it('keep modes, times and links', async () => {
+    const mtime = new Date(1_500_000_000_000);
+    const unpacked = await unpack([
+      { name: './', type: 'directory', mode: 0o700, mtime },
+      { name: 'closed/', type: 'directory', mode: 0o555, mtime },
+      { name: 'closed/f', mode: 0o6755, mtime, uid: 12345, content: 'f' },
+      { name: 'deep/down/g', mode: 0o100, mtime, content: 'g' },
+      { name: 'hard', type: 'link', linkname: 'closed/f' },
+      { name: 'soft', type: 'symlink', linkname: '../../victim', mtime },
+      { name: 'null', type: 'character-device', devmajor: 1, devminor: 3 },
+      { name: 'pipe', type: 'fifo' },
+    ]);
+    assert.equal(unpacked.newest, 1_500_000_000);
+    assert.deepEqual(fs.readdirSync(root).sort(), ['closed', 'deep', 'hard', 'soft']);
+    assert.deepEqual(['.', 'closed', 'closed/f', 'deep/down', 'deep/down/g'].map(mode), [0o700, 0o555, 0o6755, 0o755, 0o100]);
+    assert.equal(fs.statSync(join(root, 'closed')).mtimeMs, mtime.getTime());
+    assert.equal(fs.lstatSync(join(root, 'soft')).mtimeMs, mtime.getTime());
+    assert.equal(fs.statSync(join(root, 'hard')).ino, fs.statSync(join(root, 'closed/f')).ino);
+    assert.equal(fs.statSync(join(root, 'closed/f')).uid, process.getuid?.());
+    unpacked.restoreModes();
+    assert.equal(mode('closed'), 0o700);
+  });
+
+  it('take the last of several entries with one name', async () => {
+    await unpack([
+      { name: 'a', content: 'file' },
+      { name: 'a/b', type: 'directory' },
+    ]).then(
+      () => assert.fail('a file was taken for a folder'),
+      (error: unknown) => assert.ok(isStrakeError(error, 'CONTEXT_UNREADABLE')),
+    );
+    await unpack([
+      { name: 'd/x', content: '1' },
+      { name: 'd', content: '2' },
+      { name: 's', type: 'symlink', linkname: '../victim' },
+      { name: 's', content: '3' },
+      { name: 't', type: 'symlink', linkname: '..' },
+      { name: 't', type: 'directory', mode: 0o755 },
+      { name: 't/u', content: '4' },
+    ]);
+    assert.deepEqual(['d', 's', 't/u'].map(read), ['2', '3', '4']);
+  });
+
+  it('cannot leave their folder by .. or a leading slash', async () => {
+    await unpack([
+      { name: '../victim', content: 'x' },
+      { name: '/abs', content: 'y' },
+      { name: 'a/../../../b', content: 'z' },
+    ]);
+    assert.deepEqual(fs.readdirSync(root).sort(), ['abs', 'b', 'victim']);
+  });
+
+  it('cannot leave their folder by links', async () => {
+    const hostile: Entry[][] = [
+      [{ name: 'l', type: 'symlink', linkname: outer }, { name: 'l/victim', content: 'x' }],
+      [{ name: 'l', type: 'symlink', linkname: '..' }, { name: 'l/new', type: 'directory' }],
+      [{ name: 'l', type: 'symlink', linkname: '..' }, { name: 'l/new/deep', content: 'x' }],
+      [{ name: 'l', type: 'symlink', linkname: '..' }, { name: 'h', type: 'link', linkname: 'l/victim' }],
+      [{ name: 'l', type: 'symlink', linkname: '../victim' }, { name: 'h', type: 'link', linkname: 'l' }],
+      [{ name: 'h', type: 'link', linkname: '../victim' }],
+      [{ name: 'd', type: 'directory' }, { name: 'd', type: 'symlink', linkname: '..' }, { name: 'd/victim', content: 'x' }],
+    ];
+    for (const entries of hostile) {
+      fs.rmSync(root, { recursive: true });
+      fs.mkdirSync(root);
+      await assert.rejects(unpack(entries), { code: 'CONTEXT_UNREADABLE' });
+    }
+  });
+
+  it('refuse what cannot be', async () => {
+    await assert.rejects(unpack([{ name: '/', content: 'x' }]), { code: 'CONTEXT_UNREADABLE' });
+    await assert.rejects(unpack([{ name: 'a/'.repeat(3000), type: 'directory' }]), { code: 'CONTEXT_UNREADABLE' });
+    await assert.rejects(unpack([{ name: 'n'.repeat(300), content: 'x' }]), { code: 'CONTEXT_UNREADABLE' });
+    const sparse: Entry = { name: 's', content: 'x', pax: { 'GNU.sparse.major': '1' } };
+    await assert.rejects(unpack([sparse]), { code: 'CONTEXT_UNREADABLE', message: /sparse/ });
+  });
+
+  it('keep names that are no UTF-8', async () => {
+    const tar = await tarOf([{ name: 'caf~', content: 'x' }]);
+    tar[3] = 0xe9;
+    const sum = tar.subarray(0, 512).reduce((all, byte, i) => all + (i >= 148 && i < 156 ? 32 : byte), 0);
+    tar.write(sum.toString(8).padStart(6, '0'), 148, 'latin1');
+    await unpackContext(once(tar), root, signal);
+    assert.deepEqual(fs.readdirSync(root, { encoding: 'latin1' }), ['caf\xe9']);
+  });
+
+  for (const program of ['gzip', 'bzip2', 'xz', 'zstd']) {
+    it(`may be packed with ${program}`, async function () {
+      const tar = await tarOf([{ name: 'a', content: 'a'.repeat(200_000) }]);
+      const { status, stdout } = spawnSync(program, ['-c'], { input: tar, maxBuffer: 1 << 24 });
+      if (status !== 0) return this.skip();
+      await unpackContext(once(stdout), root, signal);
+      assert.equal(read('a').length, 200_000);
+      await assert.rejects(unpackContext(once(stdout.subarray(0, -20)), root, signal), { code: 'CONTEXT_UNREADABLE' });
+    });
+  }
+
+  it('that are damaged are told from those that are not', async () => {
+    const tar = await tarOf([{ name: 'a', content: 'a'.repeat(2000) }]);
+    assert.equal(looksLikeArchive(tar), true);
+    assert.equal(looksLikeArchive(Buffer.from('FROM busybox\n'.repeat(100))), false);
+    assert.equal(looksLikeArchive(Buffer.alloc(1024)), false);
+    assert.equal(looksLikeArchive(Buffer.from([0x1f, 0x8b, 8])), true);
+    await assert.rejects(unpackContext(once(tar.subarray(0, 1000)), root, signal), { code: 'CONTEXT_UNREADABLE' });
+    for (const head of [[0x1f, 0x8b, 8, 0, 1], [0x42, 0x5a, 0x68, 0x39], [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0, 0], [0x28, 0xb5, 0x2f, 0xfd]]) {
+      const damaged = Buffer.concat([Buffer.from(head), Buffer.alloc(2000, 7)]);
+      await assert.rejects(unpackContext(once(damaged), root, signal), { code: 'CONTEXT_UNREADABLE' }, head.join());
+      await assert.rejects(unpackContext(once(Buffer.from(head)), root, signal), { code: 'CONTEXT_UNREADABLE' }, head.join());
+    }
+  });
+
+  it('never escape, whatever their entries are', async () => {
+    const name = fc.array(fc.constantFrom('a', 'b', 'c', '..', '.', ''), { minLength: 1, maxLength: 4 }).map((parts) => parts.join('/'));
+    const entry = fc.record({
+      name: name.filter((text) => text !== ''),
+      type: fc.constantFrom('file', 'directory', 'symlink', 'link') as fc.Arbitrary<'file' | 'symlink'>,
+      linkname: name,
+      content: fc.constant(''),
+    });
+    await fc.assert(
+      fc.asyncProperty(fc.array(entry, { maxLength: 6 }), async (entries) => {
+        fs.rmSync(root, { recursive: true });
+        fs.mkdirSync(root);
+        try {
+          await unpack(entries);
+        } catch (error) {
+          assert.ok(isStrakeError(error), String(error));
+        }
+        assert.equal(fs.readFileSync(join(outer, 'victim'), 'utf8'), 'untouched');
+        assert.deepEqual(fs.readdirSync(outer).sort(), ['root', 'victim']);
+      }),
+      { numRuns: 300 },
+    );
+  }).timeout(20_000);
+});
