@@ -60,6 +60,8 @@ export function startChild(command: ChildCommand): StartedChild {
 export interface Supervision {
   /** How to end the container: first politely, then for good. Called with the child's process id. */
   readonly terminate: (pid: number, signal: 'SIGTERM' | 'SIGKILL') => void;
+  /** What is to be done where the child was killed: what it started may live on. */
+  readonly abandoned?: () => void;
   /** Milliseconds between the two. */
   readonly grace: number;
 }
@@ -82,13 +84,20 @@ export async function superviseChild(
       pipe.closeWriter();
       await pipe.read((data) => options.onOutput(i === 0 ? 'stdout' : 'stderr', data));
     });
+    const terminate = (signal: 'SIGTERM' | 'SIGKILL'): void => {
+      const { pid, exitCode, signalCode } = child.process;
+      // The number of a process that has ended may be that of another one by now.
+      if (pid !== undefined && exitCode === null && signalCode === null) supervision.terminate(pid, signal);
+    };
     off = onAbort(options.signal, () => {
-      const { pid } = child.process;
-      if (pid === undefined) return;
-      supervision.terminate(pid, 'SIGTERM');
-      timer = setTimeout(() => supervision.terminate(pid, 'SIGKILL'), supervision.grace);
+      terminate('SIGTERM');
+      timer = setTimeout(() => terminate('SIGKILL'), supervision.grace);
     });
-    const [status] = await Promise.all([child.ended, ...reading]);
+    const ended = child.ended.then((status) => {
+      if (status.signal !== undefined) supervision.abandoned?.();
+      return status;
+    });
+    const [status] = await Promise.all([ended, ...reading]);
     return status;
   } finally {
     off();

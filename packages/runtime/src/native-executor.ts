@@ -8,7 +8,7 @@ import { startChild, superviseChild, type StartedChild } from './child.js';
 import { containerFailed, runtimeUnavailable, terminalUnsupported } from './errors.js';
 import type { NativeInitFailure, NativeInitSpec } from './native-init.js';
 import { MASKED_PATHS, READONLY_PATHS } from './oci-config.js';
-import { childrenOf, signalContainer, signalProcess } from './processes.js';
+import { childrenOf, endRuntime, signalContainer } from './processes.js';
 import { missingProgram } from './program.js';
 import { resourceLimits, type ResourceLimit } from './rlimits.js';
 import { assembleRoot, type RootAssembly } from './root-assembly.js';
@@ -138,7 +138,7 @@ async function supervise(
     terminate: (pid, signal) => {
       const [first] = childrenOf(pid);
       if (first !== undefined) signalContainer(first, signal);
-      else signalProcess(pid, 'SIGKILL');
+      else endRuntime(pid);
     },
   });
   if (options.signal?.aborted) throw cancelled(options.signal);

@@ -95,9 +95,10 @@ export function ociConfig(spec: ContainerSpec, facts: ConfigFacts): string {
 function forCrun(spec: ContainerSpec, facts: ConfigFacts): object {
   if (spec.security === 'insecure') return {};
   const filter = seccompFilter();
+  // A hook must read what crun writes to it, or crun may fail; mount(8) does not. The words are arguments, not parts of the script.
   const remount = {
-    path: facts.mountProgram,
-    args: ['mount', '-o', 'remount,bind,nodev', facts.root],
+    path: '/bin/sh',
+    args: ['sh', '-c', 'read -r _; exec "$0" -o remount,bind,nodev "$1"', facts.mountProgram, facts.root],
     env: ['PATH=/usr/bin:/bin'],
   };
   return {

@@ -7,7 +7,7 @@ import { coverCgroups } from './cgroup-view.js';
 import { startChild, superviseChild } from './child.js';
 import { containerFailed, runtimeUnavailable } from './errors.js';
 import { ociConfig } from './oci-config.js';
-import { signalContainer, signalProcess } from './processes.js';
+import { childrenOf, endRuntime, signalContainer } from './processes.js';
 import { missingProgram } from './program.js';
 import { resourceLimits } from './rlimits.js';
 import { assembleRoot, type RootAssembly } from './root-assembly.js';
@@ -101,15 +101,15 @@ async function start(
     terminate: (pid, signal) => {
       const first = init();
       if (first !== undefined) signalContainer(first, signal);
-      // Before there is a container, its runtime ends at once, and what it has begun with it.
-      else signalProcess(pid, 'SIGKILL');
+      else if (signal === 'SIGTERM') for (const child of childrenOf(pid)) signalContainer(child, signal);
+      else endRuntime(pid);
+    },
+    abandoned: () => {
+      const first = init();
+      if (first !== undefined) signalContainer(first, 'SIGKILL');
     },
   });
-  if (runOptions.signal?.aborted) {
-    const first = init();
-    if (first !== undefined && status.signal !== undefined) signalContainer(first, 'SIGKILL');
-    throw cancelled(runOptions.signal);
-  }
+  if (runOptions.signal?.aborted) throw cancelled(runOptions.signal);
   const failure = status.exitCode === 0 ? undefined : lastError(readIfThere(file('log')));
   if (failure !== undefined && !PROGRAM_FAILED.test(failure)) throw containerFailed(flavor, failure);
   if (status.signal !== undefined) throw containerFailed(flavor, `it was ended by ${status.signal}`);

@@ -53,12 +53,16 @@ export class ProbeCache {
 async function readCache(file: string): Promise<Record<string, string>> {
   try {
     const content = JSON.parse(await fs.readFile(file, 'utf8')) as Partial<CacheFile> | null;
-    if (content?.version !== 1 || typeof content.found !== 'object') return {};
+    if (content?.version !== 1 || !isObject(content.found)) return {};
     return Object.fromEntries(Object.entries(content.found).filter(([, detail]) => typeof detail === 'string'));
   } catch (error) {
     if (error instanceof SyntaxError || errnoOf(error) !== undefined) return {};
     throw error;
   }
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null;
 }
 
 async function cacheKey(binary: string): Promise<string | undefined> {

@@ -32,3 +32,21 @@ export function signalContainer(init: number, signal: 'SIGTERM' | 'SIGKILL'): vo
   }
   for (const pid of all) signalProcess(pid, signal);
 }
+
+/**
+ * Ends what RUNTIME has started, also where it is about to start more: it is stopped meanwhile. It goes on when its children are
+ * dead, to bury them and to end by itself; where it has none yet, it is killed.
+ */
+export function endRuntime(runtime: number): void {
+  signalProcess(runtime, 'SIGSTOP');
+  const killed = new Set<number>();
+  const living = (pid: number): number[] => childrenOf(pid).filter((child) => !killed.has(child));
+  for (let fresh = living(runtime); fresh.length > 0; fresh = living(runtime)) {
+    for (const child of fresh) {
+      fresh.push(...living(child));
+      killed.add(child);
+      signalProcess(child, 'SIGKILL');
+    }
+  }
+  signalProcess(runtime, killed.size > 0 ? 'SIGCONT' : 'SIGKILL');
+}

@@ -160,12 +160,12 @@ function workingDirectory(root: number, cwd: string): string {
     return place.path;
   } catch (error) {
     if (isStrakeError(error)) throw error;
-    const why = {
+    const why: Readonly<Record<string, string | undefined>> = {
       ENOTDIR: 'a part of it is no folder',
       ELOOP: 'its links lead in a circle',
       ENAMETOOLONG: 'its name is too long',
     };
-    const code = errnoOf(error);
-    throw workdirInvalid(cwd, (code && why[code as keyof typeof why]) ?? String(code ?? error), error);
+    const code = errnoOf(error) ?? String(error);
+    throw workdirInvalid(cwd, why[code] ?? code, error);
   }
 }

@@ -59,18 +59,14 @@ export function mountOnto(
     attachMount(mount, at);
   } catch (error) {
     if (isStrakeError(error)) throw error;
-    const why = {
+    const why: Readonly<Record<string, string | undefined>> = {
       ELOOP: 'its links lead in a circle',
       ENAMETOOLONG: 'its name is too long',
       ENOTDIR: 'a part of it is no folder',
       EROFS: 'it is missing, and lies in a read-only mount',
     };
     const code = errnoOf(error) ?? '';
-    throw mountTargetInvalid(
-      target,
-      why[code as keyof typeof why] ?? (error instanceof Error ? error.message : code),
-      error,
-    );
+    throw mountTargetInvalid(target, why[code] ?? (error instanceof Error ? error.message : code), error);
   } finally {
     if (at !== undefined) closeDescriptor(at);
     closeDescriptor(mount);

@@ -113,7 +113,7 @@ describe('config.json', () => {
       annotations: object;
       hooks: { createContainer: { path: string; args: string[] }[] };
     };
-    assert.deepEqual(config.hooks.createContainer[0]?.args, ['mount', '-o', 'remount,bind,nodev', '/r']);
+    assert.deepEqual(config.hooks.createContainer[0]?.args.slice(-2), ['/m', '/r']);
     if (process.arch === 'x64') assert.deepEqual(Object.keys(config.annotations), ['run.oci.seccomp_bpf_data']);
   });
 });

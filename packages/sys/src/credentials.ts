@@ -1,5 +1,5 @@
 import { SystemCallError } from './errors.js';
-import { callLibc } from './libc.js';
+import { addressOf, callLibc } from './libc.js';
 
 const PR_CAPBSET_DROP = 24;
 const PR_CAP_AMBIENT = 47;
@@ -59,15 +59,10 @@ export function setCapabilities(set: bigint): void {
  * @throws SystemCallError
  */
 export function filterSystemCalls(program: Buffer): void {
-  const prototype = 'int prctl(int option, uint64_t mode, const strake_sock_fprog *program, uint64_t c, uint64_t d)';
-  callLibc(
-    'prctl',
-    undefined,
-    prototype,
-    PR_SET_SECCOMP,
-    SECCOMP_MODE_FILTER,
-    { length: program.length / 8, filter: program },
-    0,
-    0,
-  );
+  // struct sock_fprog: the number of instructions, and a pointer aligned to its size.
+  const description = Buffer.alloc(16);
+  description.writeUInt16LE(program.length / 8, 0);
+  description.writeBigUInt64LE(addressOf(program), 8);
+  const prototype = 'int prctl(int option, uint64_t mode, const uint8_t *program, uint64_t c, uint64_t d)';
+  callLibc('prctl', undefined, prototype, PR_SET_SECCOMP, SECCOMP_MODE_FILTER, description, 0, 0);
 }

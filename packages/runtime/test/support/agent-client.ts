@@ -32,7 +32,7 @@ export function obstacle(identity: Identity): string | undefined {
 export class AgentClient {
   readonly #child: ChildProcess;
   readonly #folder: string;
-  readonly #waiting = new Map<number, { resolve: (reply: never) => void; reject: (error: Error) => void }>();
+  readonly #waiting = new Map<number, { resolve: (reply: object) => void; reject: (error: Error) => void }>();
   readonly #ready: Promise<void>;
   #next = 0;
 
@@ -67,7 +67,7 @@ export class AgentClient {
     };
     this.#child = spawn(file, args, { env, stdio: ['ignore', 'inherit', 'inherit', 'ipc'], serialization: 'advanced' });
     this.#ready = new Promise((resolve, reject) => {
-      this.#child.on('message', (message: { ready?: true; id?: number; reply?: never; failure?: string }) => {
+      this.#child.on('message', (message: { ready?: true; id?: number; reply?: object; failure?: string }) => {
         if (message.ready) resolve();
         if (message.id === undefined) return;
         const waiting = this.#waiting.get(message.id);
@@ -105,7 +105,7 @@ export class AgentClient {
     await this.#ready;
     const id = this.#next++;
     return new Promise<T>((resolve, reject) => {
-      this.#waiting.set(id, { resolve, reject });
+      this.#waiting.set(id, { resolve: (reply) => resolve(reply as T), reject });
       this.#child.send({ id, ...message });
     });
   }
