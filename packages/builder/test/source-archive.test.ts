@@ -59,7 +59,10 @@ describe('archives of contexts', () => {
     ]);
     assert.equal(unpacked.newest, 1_500_000_000);
     assert.deepEqual(fs.readdirSync(root).sort(), ['closed', 'deep', 'hard', 'soft']);
-    assert.deepEqual(['.', 'closed', 'closed/f', 'deep/down', 'deep/down/g'].map(mode), [0o700, 0o555, 0o6755, 0o755, 0o100]);
+    assert.deepEqual(
+      ['.', 'closed', 'closed/f', 'deep/down', 'deep/down/g'].map(mode),
+      [0o700, 0o555, 0o6755, 0o755, 0o100],
+    );
     assert.equal(fs.statSync(join(root, 'closed')).mtimeMs, mtime.getTime());
     assert.equal(fs.lstatSync(join(root, 'soft')).mtimeMs, mtime.getTime());
     assert.equal(fs.statSync(join(root, 'hard')).ino, fs.statSync(join(root, 'closed/f')).ino);
@@ -99,13 +102,32 @@ describe('archives of contexts', () => {
 
   it('cannot leave their folder by links', async () => {
     const hostile: Entry[][] = [
-      [{ name: 'l', type: 'symlink', linkname: outer }, { name: 'l/victim', content: 'x' }],
-      [{ name: 'l', type: 'symlink', linkname: '..' }, { name: 'l/new', type: 'directory' }],
-      [{ name: 'l', type: 'symlink', linkname: '..' }, { name: 'l/new/deep', content: 'x' }],
-      [{ name: 'l', type: 'symlink', linkname: '..' }, { name: 'h', type: 'link', linkname: 'l/victim' }],
-      [{ name: 'l', type: 'symlink', linkname: '../victim' }, { name: 'h', type: 'link', linkname: 'l' }],
+      [
+        { name: 'l', type: 'symlink', linkname: outer },
+        { name: 'l/victim', content: 'x' },
+      ],
+      [
+        { name: 'l', type: 'symlink', linkname: '..' },
+        { name: 'l/new', type: 'directory' },
+      ],
+      [
+        { name: 'l', type: 'symlink', linkname: '..' },
+        { name: 'l/new/deep', content: 'x' },
+      ],
+      [
+        { name: 'l', type: 'symlink', linkname: '..' },
+        { name: 'h', type: 'link', linkname: 'l/victim' },
+      ],
+      [
+        { name: 'l', type: 'symlink', linkname: '../victim' },
+        { name: 'h', type: 'link', linkname: 'l' },
+      ],
       [{ name: 'h', type: 'link', linkname: '../victim' }],
-      [{ name: 'd', type: 'directory' }, { name: 'd', type: 'symlink', linkname: '..' }, { name: 'd/victim', content: 'x' }],
+      [
+        { name: 'd', type: 'directory' },
+        { name: 'd', type: 'symlink', linkname: '..' },
+        { name: 'd/victim', content: 'x' },
+      ],
     ];
     for (const entries of hostile) {
       fs.rmSync(root, { recursive: true });
@@ -149,15 +171,26 @@ describe('archives of contexts', () => {
     assert.equal(looksLikeArchive(Buffer.alloc(1024)), false);
     assert.equal(looksLikeArchive(Buffer.from([0x1f, 0x8b, 8])), true);
     await assert.rejects(unpackContext(once(tar.subarray(0, 1000)), root, signal), { code: 'CONTEXT_UNREADABLE' });
-    for (const head of [[0x1f, 0x8b, 8, 0, 1], [0x42, 0x5a, 0x68, 0x39], [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0, 0], [0x28, 0xb5, 0x2f, 0xfd]]) {
+    for (const head of [
+      [0x1f, 0x8b, 8, 0, 1],
+      [0x42, 0x5a, 0x68, 0x39],
+      [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0, 0],
+      [0x28, 0xb5, 0x2f, 0xfd],
+    ]) {
       const damaged = Buffer.concat([Buffer.from(head), Buffer.alloc(2000, 7)]);
       await assert.rejects(unpackContext(once(damaged), root, signal), { code: 'CONTEXT_UNREADABLE' }, head.join());
-      await assert.rejects(unpackContext(once(Buffer.from(head)), root, signal), { code: 'CONTEXT_UNREADABLE' }, head.join());
+      await assert.rejects(
+        unpackContext(once(Buffer.from(head)), root, signal),
+        { code: 'CONTEXT_UNREADABLE' },
+        head.join(),
+      );
     }
   });
 
   it('never escape, whatever their entries are', async () => {
-    const name = fc.array(fc.constantFrom('a', 'b', 'c', '..', '.', ''), { minLength: 1, maxLength: 4 }).map((parts) => parts.join('/'));
+    const name = fc
+      .array(fc.constantFrom('a', 'b', 'c', '..', '.', ''), { minLength: 1, maxLength: 4 })
+      .map((parts) => parts.join('/'));
     const entry = fc.record({
       name: name.filter((text) => text !== ''),
       type: fc.constantFrom('file', 'directory', 'symlink', 'link') as fc.Arbitrary<'file' | 'symlink'>,

@@ -129,7 +129,11 @@ describe('contexts', () => {
 
     it('hide what their ignore file says', async () => {
       const root = fixture.write({
-        Dockerfile: '', '.dockerignore': 'Dockerfile\n.dockerignore\ndocs\n!docs/keep\n', a: '', 'docs/keep': '', 'docs/x': '',
+        Dockerfile: '',
+        '.dockerignore': 'Dockerfile\n.dockerignore\ndocs\n!docs/keep\n',
+        a: '',
+        'docs/keep': '',
+        'docs/x': '',
       });
       const context = await open(root);
       assert.deepEqual(await visible(context), ['a', 'docs', 'docs/keep']);
@@ -137,9 +141,13 @@ describe('contexts', () => {
       fixture.write({ 'Dockerfile.dockerignore': '' });
       assert.equal((await visible(await open(root))).length, 7);
       fixture.write({ 'Dockerfile.dockerignore': 'a\n!' });
-      await assert.rejects(async () => (await open(root)).tree(), { code: 'PATTERN_INVALID', message: /dockerignore.*"!"/ });
+      await assert.rejects(async () => (await open(root)).tree(), {
+        code: 'PATTERN_INVALID',
+        message: /dockerignore.*"!"/,
+      });
       assert.deepEqual(paths(await openTree(root, fixture.services, fixture.signal)).slice(0, 2), [
-        'Dockerfile.dockerignore', 'a',
+        'Dockerfile.dockerignore',
+        'a',
       ]);
     });
 

@@ -8,7 +8,12 @@ describe('Git references', () => {
   const cases: Readonly<Record<string, Partial<GitReference> | undefined>> = {
     'https://example.com/': undefined,
     'https://example.com/foo': undefined,
-    'https://example.com/foo.git': { remote: 'https://example.com/foo.git', host: 'example.com', ref: undefined, subdir: '' },
+    'https://example.com/foo.git': {
+      remote: 'https://example.com/foo.git',
+      host: 'example.com',
+      ref: undefined,
+      subdir: '',
+    },
     'https://example.com/foo.git#deadbeef': { ref: 'deadbeef' },
     'https://example.com/foo.git#release/1.2:a/b': { ref: 'release/1.2', subdir: 'a/b' },
     'https://example.com/foo.git#:a/../../b': { ref: undefined, subdir: 'b' },
@@ -55,7 +60,9 @@ describe('Git references', () => {
   const query = (text: string): string => `https://example.com/foo.git?${text}`;
   const invalid = [
     ...['ref=v1#v2', 'ref=v1&tag=v1', 'tag=v1&branch=v1', 'mtime=now', 'fetch-by-commit=maybe', 'other=1'].map(query),
-    ...['ref=', 'tag=a&tag=b', 'checksum=xyz', 'subdir=a#:b', 'commit=aa&checksum=bb', 'ref=--upload-pack%3dx'].map(query),
+    ...['ref=', 'tag=a&tag=b', 'checksum=xyz', 'subdir=a#:b', 'commit=aa&checksum=bb', 'ref=--upload-pack%3dx'].map(
+      query,
+    ),
     ...['#-x', '#a..b', '#a^', '#@{1}', '#a%00b'].map((ref) => `https://example.com/foo.git${ref}`),
     ...['git@-oProxyCommand:y', 'ssh://-oProxyCommand=x/y', 'ssh://git@-x/y', 'https://-x/foo.git', 'git://a b/c'],
   ];
@@ -74,7 +81,24 @@ describe('Git references', () => {
   });
 
   it('never fail with anything but a StrakeError', () => {
-    const part = fc.constantFrom('git@', 'https://', 'ssh://', 'github.com/', '.git', '#', ':', '?', '&', '=', '%', '@', '-', 'ref', '\0', '..');
+    const part = fc.constantFrom(
+      'git@',
+      'https://',
+      'ssh://',
+      'github.com/',
+      '.git',
+      '#',
+      ':',
+      '?',
+      '&',
+      '=',
+      '%',
+      '@',
+      '-',
+      'ref',
+      '\0',
+      '..',
+    );
     fc.assert(
       fc.property(fc.array(fc.oneof(part, fc.string({ maxLength: 4 })), { maxLength: 12 }), (parts) => {
         try {

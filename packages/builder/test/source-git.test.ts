@@ -104,10 +104,20 @@ describe('Git repositories', function () {
     const { services, signal } = fixture;
     const source = await remoteSource(`${server.url}/main.git#v1`, { unpack: true }, services, signal);
     const { contentsOnly, unpack, name, entry } = source;
-    assert.deepEqual({ contentsOnly, unpack, name, type: entry.type, mode: entry.mode }, {
-      contentsOnly: false, unpack: false, name: '', type: 'directory', mode: 0o755,
-    });
-    assert.deepEqual(source.below.map(({ relative }) => relative), ['a.txt', 'inner', 'out', 'run.sh', 'sub', 'sub/b.txt']);
+    assert.deepEqual(
+      { contentsOnly, unpack, name, type: entry.type, mode: entry.mode },
+      {
+        contentsOnly: false,
+        unpack: false,
+        name: '',
+        type: 'directory',
+        mode: 0o755,
+      },
+    );
+    assert.deepEqual(
+      source.below.map(({ relative }) => relative),
+      ['a.txt', 'inner', 'out', 'run.sh', 'sub', 'sub/b.txt'],
+    );
     const sum = commit('v1');
     const add = (checksum: string, query = ''): Promise<unknown> =>
       remoteSource(`${server.url}/main.git${query}#v1`, { unpack: false, checksum }, services, signal);
@@ -177,7 +187,10 @@ describe('Git repositories', function () {
         const path = join(root, '.git', name);
         if (fs.statSync(path).isFile()) assert.ok(!fs.readFileSync(path, 'latin1').includes('hunter2'), name);
       }
-      await assert.rejects(checkout('#none', 'main.git', withPassword), (error: Error) => !error.message.includes('hunter2'));
+      await assert.rejects(
+        checkout('#none', 'main.git', withPassword),
+        (error: Error) => !error.message.includes('hunter2'),
+      );
       seen.clear();
       secrets.set('GIT_AUTH_TOKEN', 'token\n');
       await checkout();
@@ -198,7 +211,10 @@ describe('Git repositories', function () {
     const missing = { ...fixture.services, environment: { PATH: '/nonexistent' } };
     const reference = parseGitReference(`${server.url}/main.git`);
     assert.ok(reference);
-    await assert.rejects(checkoutGit(reference, missing, fixture.signal), { code: 'GIT_FAILED', message: /not installed/ });
+    await assert.rejects(checkoutGit(reference, missing, fixture.signal), {
+      code: 'GIT_FAILED',
+      message: /not installed/,
+    });
   });
 
   it('end with the build, helpers too', async () => {
@@ -211,7 +227,9 @@ describe('Git repositories', function () {
     server.answer = open;
     const running = fs.readdirSync('/proc').filter((pid) => {
       try {
-        return /^\d+$/.test(pid) && fs.readFileSync(`/proc/${pid}/cmdline`, 'latin1').includes(`remote-http\0${server.url}`);
+        return (
+          /^\d+$/.test(pid) && fs.readFileSync(`/proc/${pid}/cmdline`, 'latin1').includes(`remote-http\0${server.url}`)
+        );
       } catch {
         return false;
       }
@@ -223,7 +241,15 @@ describe('Git repositories', function () {
     const port = await freePort();
     const daemon: ChildProcess = spawn(
       'git',
-      ['daemon', '--reuseaddr', '--export-all', '--listen=127.0.0.1', `--port=${port}`, `--base-path=${join(bare, '..')}`, '--verbose'],
+      [
+        'daemon',
+        '--reuseaddr',
+        '--export-all',
+        '--listen=127.0.0.1',
+        `--port=${port}`,
+        `--base-path=${join(bare, '..')}`,
+        '--verbose',
+      ],
       { stdio: ['ignore', 'ignore', 'pipe'] },
     );
     try {

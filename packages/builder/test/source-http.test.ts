@@ -37,7 +37,12 @@ describe('downloads', () => {
       response.setHeader('last-modified', 'Tue, 01 Jan 2019 00:00:00 GMT');
       response.end('hello');
     };
-    const source = await remoteSource(`${server.url}/a/b%20c.txt?x=1#f`, { unpack: true }, fixture.services, fixture.signal);
+    const source = await remoteSource(
+      `${server.url}/a/b%20c.txt?x=1#f`,
+      { unpack: true },
+      fixture.services,
+      fixture.signal,
+    );
     assert.equal(source.name, 'b c.txt');
     assert.equal(source.unpack, true);
     const { mode, mtime, size, uid } = source.entry;
@@ -49,8 +54,16 @@ describe('downloads', () => {
   });
 
   it('take the file name from the path', () => {
-    const names = { '': '__unnamed__', '/': '__unnamed__', '/a/': 'a', '/..%2f': '__unnamed__', '/x%2fy': 'y', '/%00': '__unnamed__' };
-    for (const [path, name] of Object.entries(names)) assert.equal(fileNameOf(new URL(`http://host${path}`)), name, path);
+    const names = {
+      '': '__unnamed__',
+      '/': '__unnamed__',
+      '/a/': 'a',
+      '/..%2f': '__unnamed__',
+      '/x%2fy': 'y',
+      '/%00': '__unnamed__',
+    };
+    for (const [path, name] of Object.entries(names))
+      assert.equal(fileNameOf(new URL(`http://host${path}`)), name, path);
     assert.equal(fileNameOf(new URL('http://host/%ff.txt')), '\udcff.txt');
   });
 
@@ -195,7 +208,10 @@ describe('downloads', () => {
     const controller = new AbortController();
     server.answer = () => controller.abort();
     await assert.rejects(fetch('/abort', { signal: controller.signal }), { code: 'CANCELLED' });
-    assert.deepEqual(fixture.leftovers().filter((name) => !/holder|lock|lease/.test(name)), []);
+    assert.deepEqual(
+      fixture.leftovers().filter((name) => !/holder|lock|lease/.test(name)),
+      [],
+    );
   });
 
   it('say what is wrong with a server', async () => {
@@ -218,8 +234,28 @@ describe('downloads', () => {
   });
 
   it('are told from local paths', () => {
-    const remote = ['http://h/f', 'https://h/x.git', 'git://h/x', 'ssh://h/x', 'git@h:x', 'me@h.org:x#r:d', 'https://h/x.git?bad=1'];
-    const local = ['f', './x.git', '../x', 'github.com/a/b', 'ftp://h/x', 'HTTP://h/x', 'a@b', 'x:y', '', 'file:///x', 'h.org/x.git'];
+    const remote = [
+      'http://h/f',
+      'https://h/x.git',
+      'git://h/x',
+      'ssh://h/x',
+      'git@h:x',
+      'me@h.org:x#r:d',
+      'https://h/x.git?bad=1',
+    ];
+    const local = [
+      'f',
+      './x.git',
+      '../x',
+      'github.com/a/b',
+      'ftp://h/x',
+      'HTTP://h/x',
+      'a@b',
+      'x:y',
+      '',
+      'file:///x',
+      'h.org/x.git',
+    ];
     for (const text of remote) assert.equal(isRemote(text), true, text);
     for (const text of local) assert.equal(isRemote(text), false, text);
   });

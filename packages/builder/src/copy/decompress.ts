@@ -39,16 +39,13 @@ export async function decompress(stream: ByteStream, compression: ArchiveCompres
       return stream;
     case 'gzip':
       return gunzip(stream);
-    case 'bzip2': {
-      const { default: unbzip2 } = await import('unbzip2-stream');
-      const source = Readable.from(stream, { objectMode: false });
-      const through = unbzip2();
-      source.on('error', (error) => through.emit('error', error));
-      // An old-style stream: no async iteration of its own.
-      return new Readable({ objectMode: false }).wrap(source.pipe(through)) as ByteStream;
-    }
+    case 'bzip2':
+      return bunzip2(stream);
     case 'xz': {
-      const { XzReadableStream } = await import('xz-decompress');
+      // A CommonJS module, whatever its types say: Node shows its names on the default export only.
+      const imported: typeof import('xz-decompress') & { default?: typeof import('xz-decompress') } =
+        await import('xz-decompress');
+      const { XzReadableStream } = imported.default ?? imported;
       const web = Readable.toWeb(Readable.from(stream, { objectMode: false }));
       return new XzReadableStream(web as ReadableStream<Uint8Array>) as unknown as ByteStream;
     }

@@ -41,6 +41,27 @@ export async function unpackContext(
   folder: string,
   signal: AbortSignal,
 ): Promise<{ readonly newest: number | undefined; restoreModes(): void }> {
+  const unpacking = new Unpacking(folder);
+  let name = '';
+  try {
+    for await (const entry of tarEntries(archive)) {
+      throwIfAborted(signal);
+      name = nameOf(entry.header);
+      await unpacking.add(name, entry.header, entry.content, signal);
+    }
+    unpacking.finish();
+  } catch (error) {
+    throwIfAborted(signal);
+    unpacking.restoreModes();
+    throw isStrakeError(error) ? error : unreadable(name, error);
+  }
+  return { newest: unpacking.newest, restoreModes: () => unpacking.restoreModes() };
+}
+
+/** The entries of a tar in any compression; each content must be read before the next. */
+async function* tarEntries(
+  archive: ByteStream,
+): AsyncGenerator<{ readonly header: Header; readonly content: AsyncIterable<Uint8Array> }> {
   const iterator = archive[Symbol.asyncIterator]();
   const first = await iterator.next();
   const head = first.done ? new Uint8Array(0) : first.value;
@@ -51,24 +72,14 @@ export async function unpackContext(
   const feed = Readable.from(tar, { objectMode: false });
   feed.on('error', (error) => extractor.destroy(error));
   feed.pipe(extractor);
-  const unpacking = new Unpacking(folder);
-  let name = '';
   try {
     for await (const entry of extractor) {
-      throwIfAborted(signal);
-      name = nameOf(entry.header);
-      await unpacking.add(name, entry.header, entry as AsyncIterable<Uint8Array>, signal);
+      yield { header: entry.header, content: entry as AsyncIterable<Uint8Array> };
     }
-    unpacking.finish();
-  } catch (error) {
-    throwIfAborted(signal);
-    unpacking.restoreModes();
-    throw isStrakeError(error) ? error : unreadable(name, error);
   } finally {
     feed.destroy();
     extractor.destroy();
   }
-  return { newest: unpacking.newest, restoreModes: () => unpacking.restoreModes() };
 }
 
 /** A PAX record of an entry. */
