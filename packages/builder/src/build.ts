@@ -47,6 +47,8 @@ export async function buildDockerfile(request: BuildRequest, services: BuilderSe
   const controller = new AbortController();
   const signal = AbortSignal.any([request.signal, controller.signal]);
   const outcomes = new Map<Vertex<ChainResult>, StepOutcome>();
+  /** The steps that people are told of: not the empty image, nor what joins the layers of `--link`. */
+  const declared = new Set<Vertex<ChainResult>>();
   const started = new Map<Vertex<ChainResult>, number>();
   const { emit, now, store } = services;
   const solver = new Solver<ChainResult>({
@@ -58,14 +60,17 @@ export async function buildDockerfile(request: BuildRequest, services: BuilderSe
     lock: (key, s) => store.lock(`step ${key}`, s),
     hooks: {
       started: (vertex) => {
+        if (!declared.has(vertex)) return;
         started.set(vertex, now());
         emit({ type: 'step-started', id: vertex.id, time: now() });
       },
       cached: (vertex, key) => {
+        if (!declared.has(vertex)) return;
         outcomes.set(vertex, { ...told(vertex), cached: true, duration: 0, key, reason: undefined });
         emit({ type: 'step-cached', id: vertex.id, time: now(), key });
       },
       finished: (vertex, error) => {
+        if (!declared.has(vertex)) return;
         const duration = now() - (started.get(vertex) ?? now());
         if (error === undefined) outcomes.set(vertex, { ...told(vertex), cached: false, duration, key: undefined, reason: undefined });
         emit({
@@ -90,7 +95,10 @@ export async function buildDockerfile(request: BuildRequest, services: BuilderSe
       lowered.push({ lowered: await stages.lower(), options });
     }
     warnUnused(request, lowered, services);
-    for (const { lowered: graph } of lowered) declareSteps(graph, services);
+    for (const { lowered: graph } of lowered) {
+      for (const { vertex } of graph.steps) declared.add(vertex);
+      declareSteps(graph, services);
+    }
     const results = await Promise.all(
       lowered.map(({ lowered: graph, options }) => finish(graph, options, solver, signal)),
     );

@@ -38,13 +38,15 @@ export function createResources(options: EngineOptions, env: NodeJS.ProcessEnv):
   const start = (inheritStdin: boolean): Promise<Agent> => {
     const made = (async () => {
       const { kind, userNamespace } = chooseSnapshotter(options.snapshotter ?? 'auto');
-      const { holder } = await openOnce();
+      const opened = await openOnce();
+      // Others judge by this process's lease whether the agent, whose pid they cannot see, is alive.
+      await opened.lease(['agent']);
       return startAgent({
         program: programs.agent,
         inheritStdin,
         setup: {
           storeRoot: root,
-          parent: holder,
+          parent: opened.holder,
           snapshotter: kind,
           userNamespace,
           isolation: options.isolation ?? 'auto',

@@ -269,18 +269,20 @@ export class Solver<R> {
     return renewed;
   }
 
-  /** Tells that VERTEX and all that it was built from came from the cache, each once. */
+  /** Tells that VERTEX and all that it was built from came from the cache, each once, in the order of the graph. */
   #markCached(vertex: Vertex<R>, key: Digest): void {
     if (this.#marked.has(vertex)) return;
     this.#marked.add(vertex);
-    for (const input of vertex.inputs) {
-      if (this.#solved.has(input.vertex)) continue;
-      const behind = this.#identify(input.vertex).then((identified) => {
-        this.#markCached(input.vertex, identified?.key ?? key);
-      });
-      this.#watch(behind);
+    const behind = vertex.inputs.filter((input) => !this.#solved.has(input.vertex));
+    if (behind.length === 0) {
+      this.#options.hooks?.cached?.(vertex, key);
+      return;
     }
-    this.#options.hooks?.cached?.(vertex, key);
+    const told = async (): Promise<void> => {
+      for (const input of behind) this.#markCached(input.vertex, (await this.#identify(input.vertex))?.key ?? key);
+      this.#options.hooks?.cached?.(vertex, key);
+    };
+    this.#watch(told());
   }
 }
 

@@ -44,10 +44,9 @@ function selectWithParents(tree: SourceTree, pattern: string, options: SelectOpt
   const kept = treePath(pivot < 0 ? pattern : pattern.slice(pivot + 3));
   const exclude = options.exclude.length > 0 ? createPatternMatcher(options.exclude) : undefined;
   if (!hasWildcards(base) && !hasWildcards(kept)) {
-    const required = treePath(`${base}/${kept}`);
-    if (!tree.lookup(tree.resolve(required, { nofollow: true })) && !tree.lookup(tree.resolve(required))) {
-      throw notFound(required, options.where);
-    }
+    // The kept part is walked, and walks go through no link.
+    const required = joinTree(tree.resolve(treePath(base)), kept);
+    if (!tree.lookup(kept === '' ? tree.resolve(treePath(base)) : required)) throw notFound(required, options.where);
   }
   return matches(tree, base).map((path) => {
     const entry = tree.lookup(tree.resolve(path));

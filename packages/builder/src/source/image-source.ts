@@ -58,7 +58,8 @@ export async function loadImage(
     if (depth >= MAX_DEPTH) throw invalid(content, 'its indexes are nested too deep');
     const index = document as unknown as Index;
     const entries = (index.manifests as readonly unknown[]).map((entry) => soundDescriptor(content, entry));
-    const found = selectPlatform(entries, platform) ?? (entries.length === 1 && !entries[0]?.platform ? entries[0] : undefined);
+    const found =
+      selectPlatform(entries, platform) ?? (entries.length === 1 && !entries[0]?.platform ? entries[0] : undefined);
     if (!found) {
       const has = entries.flatMap((entry) =>
         entry.platform && entry.platform.os !== 'unknown' ? [formatPlatform(entry.platform)] : [],
@@ -83,7 +84,8 @@ async function loadManifest(
   const descriptors = layers.map((layer) => soundDescriptor(content, layer));
   const config = (await readDocument(content, configDescriptor, signal)) as unknown as ImageConfig;
   const diffIds: unknown = (config.rootfs as ImageConfig['rootfs'] | undefined)?.diff_ids ?? [];
-  if (!Array.isArray(diffIds) || !diffIds.every(isDigest)) throw invalid(content, 'its config has no sound rootfs.diff_ids');
+  if (!Array.isArray(diffIds) || !diffIds.every(isDigest))
+    throw invalid(content, 'its config has no sound rootfs.diff_ids');
   if (diffIds.length !== descriptors.length) {
     throw invalid(content, `it has ${descriptors.length} layers, its config speaks of ${diffIds.length}`);
   }

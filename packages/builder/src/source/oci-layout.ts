@@ -43,7 +43,10 @@ export async function openLayout(spec: string): Promise<{ content: ImageContent;
   const [root] = candidates;
   if (candidates.length === 1 && root) return { content, root };
   // Several images: the index itself stands for them, for the choice by platform.
-  return { content: { ...content, blob: (d) => (d === LAYOUT_INDEX ? indexBytes(candidates) : content.blob(d)) }, root: LAYOUT_INDEX };
+  return {
+    content: { ...content, blob: (d) => (d === LAYOUT_INDEX ? indexBytes(candidates) : content.blob(d)) },
+    root: LAYOUT_INDEX,
+  };
 }
 
 /** Stands for the list of manifests of a layout, which has no digest of its own. */
