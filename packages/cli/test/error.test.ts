@@ -41,10 +41,10 @@ describe('printed errors', () => {
   it('points at the word', () => {
     const error = new StrakeError({
       code: 'UNKNOWN',
-      message: 'unknown instruction WROKDIR',
-      location: { file: 'Dockerfile', line: 2, column: 1, source: 'FROM a\nWROKDIR x' },
+      message: 'unknown flag --chon',
+      location: { file: 'Dockerfile', line: 2, column: 6, source: 'FROM a\nCOPY --chon=x a b' },
     });
-    assert.match(describeError(error, { debug: false }), / {3}2 \| >>> WROKDIR x\n {5}\| {5}\^\n$/);
+    assert.match(describeError(error, { debug: false }), / {3}2 \| >>> COPY --chon=x a b\n {5}\| {10}\^\n$/);
   });
 
   it('cuts long lines and long instructions short', () => {

@@ -90,9 +90,9 @@ describe('live progress', () => {
       tty.tick(100),
       '\u001b[?25l[+] Building 0.1s (0/1)\u001b[K\n => A                               0.1s\u001b[K\n\u001b[J',
     );
-    assert.match(tty.tick(200), /^\u001b\[2A\r\[\+\] Building 0\.2s/);
+    assert.ok(tty.tick(200).startsWith('\u001b[2A\r[+] Building 0.2s'));
     const end = tty.end(300);
-    assert.match(end, /^\u001b\[2A\r/);
+    assert.ok(end.startsWith('\u001b[2A\r'));
     assert.ok(end.endsWith('\u001b[?25h'));
   });
 
@@ -103,6 +103,6 @@ describe('live progress', () => {
     tty.event(a.cached(0));
     tty.tick(100);
     columns = 40;
-    assert.match(tty.tick(200), /^\u001b\[3A\r/);
+    assert.ok(tty.tick(200).startsWith('\u001b[3A\r'));
   });
 });

@@ -33,7 +33,9 @@ export function excerpt(location: SourceLocation): string {
     out += '\n';
     if (number === first && last === first && location.column !== undefined && location.column <= line.length) {
       const before = harmless(line.slice(0, location.column - 1));
-      if (before.length < COLUMNS) out += `${' '.repeat(digits)} |     ${' '.repeat(before.length)}^\n`;
+      // at the beginning of the line it would say nothing new
+      if (before.trim() !== '' && before.length < COLUMNS)
+        out += `${' '.repeat(digits)} |     ${' '.repeat(before.length)}^\n`;
     }
   }
   if (lastMarked < last) out += `${'...'.padStart(digits)} |\n`;
