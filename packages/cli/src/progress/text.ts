@@ -24,6 +24,8 @@ const ESCAPES = new RegExp(
   ].join('|'),
   'g',
 );
+// Compiling the one below takes a few milliseconds: most lines never need it.
+const PLAIN = /^[ -~]*$/;
 const CONTROLS = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
 
 /**
@@ -31,6 +33,7 @@ const CONTROLS = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
  * sequences and control characters (also those that reverse the direction of writing) are dropped, tabs are blanks.
  */
 export function harmless(line: string): string {
+  if (PLAIN.test(line)) return line;
   const text = line.replace(/\r+$/, '');
   return text
     .slice(text.lastIndexOf('\r') + 1)
@@ -61,6 +64,7 @@ function charWidth(char: string): number {
 
 /** Columns that a text without control characters takes on a terminal. */
 export function width(text: string): number {
+  if (PLAIN.test(text)) return text.length;
   let columns = 0;
   for (const char of text) columns += charWidth(char);
   return columns;
