@@ -4,6 +4,7 @@ import { createExpander, type Expander } from './expand.js';
 import { checkDefaultBases, evaluateFrom, type EvaluatedFrom } from './from-evaluation.js';
 import { evaluateGlobalArgs, targetPlatform, type GlobalOptions, type GlobalScope } from './global-args.js';
 import { evaluateInstruction } from './instruction-evaluation.js';
+import { LayeredMap } from './layered-map.js';
 import { LINT_RULES } from './lint-rules.js';
 import type { Linter } from './linter.js';
 import { OutlineCapture } from './outline-capture.js';
@@ -35,13 +36,13 @@ export interface EvaluationOptions extends GlobalOptions {
 /** A stage while its instructions are gone through. */
 export interface StageState {
   /** What expansions see: ENV, and ARGs in force. */
-  readonly env: Map<string, string>;
+  readonly env: LayeredMap<string>;
   /** What the image config keeps. */
-  readonly config: Map<string, string>;
+  readonly config: LayeredMap<string>;
   /** Names of ENVs that an ARG behind them hides. */
   readonly hidden: Set<string>;
   /** Names of ARGs, with a value or not, inherited ones too. */
-  readonly declared: Set<string>;
+  readonly declared: LayeredMap<true>;
   shellSet: boolean;
   workdirSet: boolean;
   /** Undefined where nobody asks for it. */
@@ -70,8 +71,8 @@ function initialState(
   outline: OutlineCapture | undefined,
   isWindows: boolean,
 ): StageState {
-  const config = new Map(base?.config);
-  const env = new Map(base?.env);
+  const config = new LayeredMap(base?.config);
+  const env = new LayeredMap(base?.env);
   // An ENV that an ARG of the stage below had hidden is back.
   for (const name of base?.hidden ?? []) env.set(name, config.get(name) ?? '');
   const add = (name: string, value: string): void => {
@@ -87,7 +88,7 @@ function initialState(
     env,
     config,
     hidden: new Set(),
-    declared: new Set(base?.declared),
+    declared: new LayeredMap(base?.declared),
     shellSet: base?.shellSet ?? (image?.shell ?? []).length > 0,
     workdirSet: base?.workdirSet ?? false,
     outline,

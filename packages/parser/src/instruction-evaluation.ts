@@ -1,6 +1,6 @@
 import { goQuote } from '@strake/core';
 import { parserError } from './errors.js';
-import { expandHeredoc, mapEnvironment } from './expand.js';
+import { expandHeredoc } from './expand.js';
 import type { EvaluationScope, StageState } from './evaluation.js';
 import { LINT_RULES } from './lint-rules.js';
 import type { Linter } from './linter.js';
@@ -13,6 +13,7 @@ import type {
   ArgInstruction,
   CmdInstruction,
   CopyInstruction,
+  Environment,
   EnvInstruction,
   Expansion,
   HealthcheckInstruction,
@@ -55,8 +56,13 @@ class Step {
     this.#linter.warn(LINT_RULES[rule], this.#instruction.location, message);
   }
 
+  #environment(): Environment {
+    const { env } = this.#state;
+    return { get: (name) => env.get(name), names: () => env.keys() };
+  }
+
   #expand(word: string): string {
-    return this.#report(this.#scope.expander.expandWord(word, mapEnvironment(this.#state.env)));
+    return this.#report(this.#scope.expander.expandWord(word, this.#environment()));
   }
 
   /** All pairs are expanded before the first takes effect. */
@@ -106,7 +112,7 @@ class Step {
       }
       if (inherited === undefined) outline?.declare({ declaration, instruction, value, uses: new Set() });
       outline?.usedArgs.add(name);
-      declared.add(name);
+      declared.set(name, true);
     }
   }
 
@@ -123,7 +129,7 @@ class Step {
     const sources = instruction.sources.map((source) => this.#expand(source));
     this.#expand(instruction.destination);
     for (const heredoc of instruction.heredocs) {
-      if (heredoc.expand) this.#report(expandHeredoc(heredoc.content, mapEnvironment(this.#state.env)));
+      if (heredoc.expand) this.#report(expandHeredoc(heredoc.content, this.#environment()));
     }
     if (instruction.kind === 'COPY' && instruction.from !== undefined) return;
     for (const source of sources) this.#checkSource(instruction.kind === 'ADD' ? 'Add' : 'Copy', source);
@@ -142,7 +148,7 @@ class Step {
   }
 
   expose(instruction: WordsInstruction): void {
-    const env = mapEnvironment(this.#state.env);
+    const env = this.#environment();
     for (const word of instruction.words.flatMap((text) => this.#scope.expander.expandWords(text, env).words)) {
       const { protocol, hasHost } = parsePort(word);
       if (protocol !== protocol.toLowerCase()) {

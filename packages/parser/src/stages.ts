@@ -94,7 +94,7 @@ function sourcesOf(lookup: StageLookup, instruction: CopyInstruction | RunInstru
   return found.filter((stage) => stage !== undefined).map((stage) => stage.index);
 }
 
-/** The first circle found, as an error at the instruction that closes it. */
+/** The first circle found, as an error at the first COPY or RUN on it. */
 function checkCircles(stages: readonly Stage[], dependencies: readonly (readonly StageDependency[])[]): void {
   // 0: not seen, 1: on the path, 2: done. Iterative: a chain may be thousands of stages long.
   const state = new Uint8Array(stages.length);
@@ -111,11 +111,13 @@ function checkCircles(stages: readonly Stage[], dependencies: readonly (readonly
         path.pop();
       } else if (state[dependency.stage] === 1) {
         const name = stages[dependency.stage]?.from.name ?? `stage-${dependency.stage}`;
+        const circle = path.slice(path.findIndex(({ stage }) => stage === dependency.stage));
+        const edges = circle.map(({ stage, next }) => dependencies[stage]?.[next - 1]?.instruction);
         throw parserError(
           'STAGE_CYCLE',
           `circular dependency detected on stage: ${name}`,
           'A stage can only use stages that do not need it themselves.',
-          dependency.instruction?.location ?? stages[top.stage]?.from.location,
+          (edges.find((instruction) => instruction) ?? stages[top.stage]?.from)?.location,
         );
       } else if (state[dependency.stage] === 0) {
         state[dependency.stage] = 1;
