@@ -118,6 +118,16 @@ describe('Git repositories', function () {
       source.below.map(({ relative }) => relative),
       ['a.txt', 'inner', 'out', 'run.sh', 'sub', 'sub/b.txt'],
     );
+    const some = await remoteSource(
+      `${server.url}/main.git`,
+      { unpack: false, exclude: ['*', '!sub'] },
+      services,
+      signal,
+    );
+    assert.deepEqual(
+      some.below.map(({ relative }) => relative),
+      ['sub', 'sub/b.txt'],
+    );
     const sum = commit('v1');
     const add = (checksum: string, query = ''): Promise<unknown> =>
       remoteSource(`${server.url}/main.git${query}#v1`, { unpack: false, checksum }, services, signal);

@@ -56,7 +56,7 @@ export async function decompress(stream: ByteStream, compression: ArchiveCompres
 
 /** The plain bytes of a gzip stream. A failure of STREAM comes out as it is; damage is an error of zlib (`Z_…`). */
 export async function* gunzip(stream: ByteStream): AsyncGenerator<Uint8Array> {
-  const unzip = zlib.createGunzip();
+  const unzip = zlib.createGunzip({ chunkSize: 1 << 18 });
   // A failure of the stream destroys `unzip` with it, so that it comes out below.
   const fed = pipeline(stream, unzip).catch(() => undefined);
   try {

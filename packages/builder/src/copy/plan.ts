@@ -57,7 +57,10 @@ export function planCopy(
   target.makeFolders(target.resolve(ensured), made);
   let to = target.resolve(treePath(destination));
   const existing = target.lookup(to);
-  if (existing?.type === 'directory' && (!isFolder || !source.contentsOnly)) to = joinTree(to, source.name);
+  // A remote tree has no name: its contents go into the folder itself.
+  if (existing?.type === 'directory' && source.name !== '' && (!isFolder || !source.contentsOnly)) {
+    to = joinTree(to, source.name);
+  }
   target.makeFolders(isFolder && source.contentsOnly && !existing ? to : parentPath(to), made);
 
   const copied = new Map<string, { path: string; node: TargetNode }>();

@@ -76,7 +76,14 @@ export async function lowerCopy(instruction: CopyInstruction | AddInstruction, c
                 if (isRemote(pattern)) {
                   const keepGitDir = isAdd ? instruction.keepGitDir : undefined;
                   const unpack = isAdd && instruction.unpack === true;
-                  found.push(await remoteSource(pattern, { checksum, keepGitDir, unpack }, services, signal));
+                  found.push(
+                    await remoteSource(
+                      pattern,
+                      { checksum, keepGitDir, unpack, exclude: instruction.exclude },
+                      services,
+                      signal,
+                    ),
+                  );
                 } else found.push(...selectSource(from.tree, pattern, select));
               }
               for (const { name, text } of heredocs) {
@@ -94,20 +101,22 @@ export async function lowerCopy(instruction: CopyInstruction | AddInstruction, c
   const link = instruction.link && chmod === undefined;
   const vertex = context.declare(
     copyVertex(
-    {
-      id: context.nextId(),
-      name: context.names.next(expander.expandForDisplay(instruction.original, state.env)),
-      caching: context.caching,
-      parent: link ? undefined : state.vertex,
-      stage: from.kind === 'stage' ? from.vertex : undefined,
-      source,
-      destination: destinationPath(state.config.WorkingDir ?? '/', target),
-      chown,
-      mode,
-      chmod,
-    },
-    services,
-  ), instruction.location);
+      {
+        id: context.nextId(),
+        name: context.names.next(expander.expandForDisplay(instruction.original, state.env)),
+        caching: context.caching,
+        parent: link ? undefined : state.vertex,
+        stage: from.kind === 'stage' ? from.vertex : undefined,
+        source,
+        destination: destinationPath(state.config.WorkingDir ?? '/', target),
+        chown,
+        mode,
+        chmod,
+      },
+      services,
+    ),
+    instruction.location,
+  );
   state.vertex = link ? mergeVertex(context.nextId(), `LINK ${vertex.name}`, state.vertex, vertex) : vertex;
   state.history.push({ createdBy: `${instruction.kind} ${words.join(' ')} # buildkit`, emptyLayer: false, vertex });
 }
@@ -127,18 +136,21 @@ export function lowerWorkdir(instruction: WordInstruction, context: StageContext
     state.history.push({ createdBy: 'WORKDIR /', emptyLayer: true });
     return;
   }
-  const vertex = context.declare(workdirVertex(
-    {
-      id: context.nextId(),
-      name: context.names.next(`WORKDIR ${path}`),
-      parent: state.vertex,
-      caching: context.caching,
-      path: workdir,
-      user: state.config.User ?? '',
-      epoch: options.epoch,
-    },
-    services,
-  ), instruction.location);
+  const vertex = context.declare(
+    workdirVertex(
+      {
+        id: context.nextId(),
+        name: context.names.next(`WORKDIR ${path}`),
+        parent: state.vertex,
+        caching: context.caching,
+        path: workdir,
+        user: state.config.User ?? '',
+        epoch: options.epoch,
+      },
+      services,
+    ),
+    instruction.location,
+  );
   state.vertex = vertex;
   state.history.push({ createdBy: `WORKDIR ${workdir}`, emptyLayer: false, vertex });
 }

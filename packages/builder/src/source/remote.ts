@@ -17,6 +17,8 @@ export interface RemoteOptions {
   readonly keepGitDir?: boolean | undefined;
   /** `--unpack`: only where it was asked for. */
   readonly unpack: boolean;
+  /** `--exclude`: of a repository these are left out. */
+  readonly exclude?: readonly string[] | undefined;
 }
 
 /**
@@ -102,7 +104,7 @@ export function fileNameOf(url: URL): string {
 
 async function gitSource(
   reference: GitReference,
-  { checksum, keepGitDir }: RemoteOptions,
+  { checksum, keepGitDir, exclude = [] }: RemoteOptions,
   services: BuilderServices,
   signal: AbortSignal,
 ): Promise<SelectedSource> {
@@ -123,7 +125,7 @@ async function gitSource(
   };
   const { root } = await checkoutGit(wanted, services, signal);
   const tree = temporaryTree(root);
-  const [selected] = selectSource(tree, '', { exclude: [], parents: false, unpack: false, where: shown });
+  const [selected] = selectSource(tree, '', { exclude, parents: false, unpack: false, where: shown });
   if (!selected) throw builderError('GIT_FAILED', `${shown} was checked out to nothing`);
   return { ...selected, name: '', contentsOnly: false };
 }
