@@ -1,10 +1,13 @@
-import { readdir, readFile, readlink, rm } from 'node:fs/promises';
+import { readdir, readFile, readlink, rm, stat } from 'node:fs/promises';
 
 import { unlessMissing } from './files.js';
 import { bootId, judgeHolders } from './holders.js';
 import type { StoreLayout } from './layout.js';
 import { parseNote } from './snapshot/notes.js';
 import type { Leftover } from './types.js';
+
+/** Milliseconds after which an unfinished layer is nobody's. */
+const UNFINISHED = 3_600_000;
 
 /** Names in a folder; none where it is missing. */
 async function names(folder: string): Promise<string[]> {
@@ -28,18 +31,52 @@ async function linkedTrees(layout: StoreLayout): Promise<{ trees: Set<string>; s
   return { trees, stale };
 }
 
-async function leftoverSnapshots(layout: StoreLayout, alive: ReadonlySet<string>): Promise<Leftover[]> {
+/** A file or folder of `snapshots` with what stands in the note of its snapshot. */
+interface Noted {
+  readonly name: string;
+  readonly id: string;
+  readonly holder: string | undefined;
+}
+
+async function listSnapshots(layout: StoreLayout): Promise<Noted[]> {
+  return Promise.all(
+    (await names(layout.snapshots)).map(async (name) => {
+      const [id = ''] = name.split('.');
+      const note = parseNote(await unlessMissing(readFile(`${layout.snapshots}/${id}.note`, 'utf8')));
+      return { name, id, holder: note?.holder };
+    }),
+  );
+}
+
+async function leftoverSnapshots(
+  layout: StoreLayout,
+  all: readonly Noted[],
+  alive: ReadonlySet<string>,
+): Promise<Leftover[]> {
   const found: Leftover[] = [];
   const { trees, stale } = await linkedTrees(layout);
   for (const path of stale)
     found.push({ path, what: 'a link to an unpacked layer of an earlier boot', privileged: false });
-  for (const name of await names(layout.snapshots)) {
-    const [id = ''] = name.split('.');
-    const note = parseNote(await unlessMissing(readFile(`${layout.snapshots}/${id}.note`, 'utf8')));
+  for (const { name, id, holder } of all) {
     const path = `${layout.snapshots}/${name}`;
-    if (note && alive.has(note.holder)) continue;
-    if (name === 'empty' || (name === id && trees.has(id))) continue;
+    if (id === 'empty' || (holder !== undefined && alive.has(holder))) continue;
+    if (trees.has(id) && !name.endsWith('.note')) continue;
     found.push({ path, what: 'a snapshot that nothing uses', privileged: !name.endsWith('.note') });
+  }
+  return found;
+}
+
+/** Folders of layers that were never finished. Facts are written last, so only what has been there for a while counts. */
+async function leftoverLayers(layout: StoreLayout): Promise<Leftover[]> {
+  const found: Leftover[] = [];
+  for (const name of await names(layout.layers)) {
+    const path = `${layout.layers}/${name}`;
+    const files = await names(path);
+    if (files.includes('info') || files.some((file) => file.startsWith('blob-'))) continue;
+    const facts = await unlessMissing(stat(path));
+    if (facts && Date.now() - facts.mtimeMs > UNFINISHED) {
+      found.push({ path, what: 'a layer without facts', privileged: false });
+    }
   }
   return found;
 }
@@ -53,23 +90,22 @@ export async function findLeftovers(
   own: string,
   options: { readonly quick?: boolean } = {},
 ): Promise<Leftover[]> {
+  // What there is comes first, who lives second, links last: what another process makes meanwhile is never taken for dead.
+  const temporary = options.quick ? [] : await names(layout.tmp);
+  const snapshots = options.quick ? [] : await listSnapshots(layout);
   const { alive, dead } = await judgeHolders(layout);
   alive.add(own);
   if (options.quick && dead.size === 0) return [];
   const found: Leftover[] = [];
-  for (const name of await names(layout.tmp)) {
+  for (const name of options.quick ? await names(layout.tmp) : temporary) {
     const [holder = ''] = name.split('.');
     if (options.quick ? dead.has(holder) : !alive.has(holder)) {
       found.push({ path: `${layout.tmp}/${name}`, what: 'a temporary file', privileged: false });
     }
   }
   if (!options.quick) {
-    for (const name of await names(layout.layers)) {
-      const files = await names(`${layout.layers}/${name}`);
-      const whole = files.includes('info') || files.some((file) => file.startsWith('blob-'));
-      if (!whole) found.push({ path: `${layout.layers}/${name}`, what: 'a layer without facts', privileged: false });
-    }
-    found.push(...(await leftoverSnapshots(layout, alive)));
+    found.push(...(await leftoverLayers(layout)));
+    found.push(...(await leftoverSnapshots(layout, snapshots, alive)));
   }
   for (const id of dead) {
     found.push({ path: `${layout.leases}/${id}`, what: 'a lease of a process that is gone', privileged: false });

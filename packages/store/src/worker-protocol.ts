@@ -3,6 +3,7 @@ import type { Digest, StrakeErrorFields } from '@strake/core';
 import type { EntryBatch } from './layer/entry-batch.js';
 import type { ImportJob } from './layer/layer-importer.js';
 import type { CommitJob } from './snapshot/commit.js';
+import type { CommitCopyJob } from './snapshot/commit-copy.js';
 import type { UnpackJob } from './snapshot/unpack.js';
 
 /** What a job that makes a layer gives: the tar is at its temporary place and not yet renamed. */
@@ -18,6 +19,13 @@ export type Job =
   | {
       readonly kind: 'commit';
       readonly job: CommitJob;
+      readonly tarPath: string;
+      readonly indexPath: string;
+      readonly blobs: string;
+    }
+  | {
+      readonly kind: 'commit-copy';
+      readonly job: CommitCopyJob;
       readonly tarPath: string;
       readonly indexPath: string;
       readonly blobs: string;

@@ -59,11 +59,14 @@ async function start(job: Job, cancel: Int32Array): Promise<void> {
       break;
     }
     // These load the system calls: only where they are needed.
-    case 'commit': {
+    case 'commit':
+    case 'commit-copy': {
       const { commitTree } = await import('./snapshot/commit.js');
+      const { commitCopy } = await import('./snapshot/commit-copy.js');
       const writer = new LayerWriter(job.tarPath, (digest) => `${job.blobs}/${digest.slice(7)}`);
       try {
-        commitTree(job.job, writer, aborted);
+        if (job.kind === 'commit') commitTree(job.job, writer, aborted);
+        else commitCopy(job.job, writer, aborted);
       } catch (error) {
         writer.abandon();
         throw error;

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { lstatSync, mkdirSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { lstatSync, mkdirSync, readdirSync, readFileSync, readlinkSync, rmSync, symlinkSync } from 'node:fs';
 
 import type { Digest } from '@strake/core';
 import { mount, unmount } from '@strake/sys';
@@ -78,8 +78,16 @@ function sorted(tree: Map<string, Shown>): [string, Shown][] {
 }
 
 function withMount<T>(spec: MountSpec, target: string, use: () => T): T {
-  assert.equal(spec.kind, 'overlay');
-  if (spec.kind !== 'overlay') throw new Error('not an overlay');
+  // Copy snapshots are folders; a link shows them at the same place.
+  if (spec.kind === 'bind') {
+    rmSync(target, { recursive: true, force: true });
+    symlinkSync(spec.source, target);
+    try {
+      return use();
+    } finally {
+      rmSync(target);
+    }
+  }
   const lower = `lowerdir=${spec.lower.join(':')}`;
   const upper = spec.upper === undefined ? [] : [`upperdir=${spec.upper}`, `workdir=${spec.work ?? ''}`];
   mkdirSync(target, { recursive: true });
@@ -160,50 +168,52 @@ describe('views', () => {
     );
   });
 
-  it('equal what overlayfs shows of the unpacked layers, and commits give back what was changed', async function () {
-    if (!isRoot) this.skip();
-    this.timeout(120_000);
-    await withFolder((scratch) =>
-      withStore((store) =>
-        fc.assert(
-          fc.asyncProperty(chain, chain, async (layers, changes) => {
-            const snapshotter = createSnapshotter({ store, kind: 'overlay', userNamespace: false });
-            const ids: Digest[] = [];
-            for (const entries of layers) ids.push((await store.layers.write(entries)).diffId);
-            const view = await store.layers.view(ids);
-            const spec = await snapshotter.mountReadOnly(ids);
-            const seen = withMount(spec, `${scratch}/ro`, () => showFolder(`${scratch}/ro`));
-            assert.deepEqual(sorted(seen), sorted(await showView(view)));
-            const { id, mount: writable } = await snapshotter.prepare(ids);
-            // Any changes: those that fit what is there by now.
-            const after = withMount(writable, `${scratch}/rw`, () => {
-              const script = changes.flat().map((entry) => {
-                const at = `'${scratch}/rw/${entry.path}'`;
-                if (entry.type === 'whiteout') return `rm -rf ${at}`;
-                if (entry.type === 'directory') return `mkdir ${at}; chmod ${entry.mode.toString(8)} ${at}`;
-                if (entry.type === 'file') return `echo ${counter++} > ${at}`;
-                if (entry.type === 'symlink') return `ln -sfn a/b ${at}`;
-                return `ln '${scratch}/rw/${entry.link ?? ''}' ${at}`;
+  for (const kind of ['overlay', 'copy'] as const) {
+    it(`equal what ${kind} snapshots show of the unpacked layers, and commits give back what was changed`, async function () {
+      if (!isRoot) this.skip();
+      this.timeout(120_000);
+      await withFolder((scratch) =>
+        withStore((store) =>
+          fc.assert(
+            fc.asyncProperty(chain, chain, async (layers, changes) => {
+              const snapshotter = createSnapshotter({ store, kind, userNamespace: false });
+              const ids: Digest[] = [];
+              for (const entries of layers) ids.push((await store.layers.write(entries)).diffId);
+              const view = await store.layers.view(ids);
+              const spec = await snapshotter.mountReadOnly(ids);
+              const seen = withMount(spec, `${scratch}/ro`, () => showFolder(`${scratch}/ro`));
+              assert.deepEqual(sorted(seen), sorted(await showView(view)));
+              const { id, mount: writable } = await snapshotter.prepare(ids);
+              // Any changes: those that fit what is there by now.
+              const after = withMount(writable, `${scratch}/rw`, () => {
+                const script = changes.flat().map((entry) => {
+                  const at = `'${scratch}/rw/${entry.path}'`;
+                  if (entry.type === 'whiteout') return `rm -rf ${at}`;
+                  if (entry.type === 'directory') return `mkdir ${at}; chmod ${entry.mode.toString(8)} ${at}`;
+                  if (entry.type === 'file') return `echo ${counter++} > ${at}`;
+                  if (entry.type === 'symlink') return `ln -sfn a/b ${at}`;
+                  return `ln '${scratch}/rw/${entry.link ?? ''}' ${at}`;
+                });
+                execFileSync('sh', ['-c', `(${script.join('\n')}\ntrue) 2>/dev/null`]);
+                return showFolder(`${scratch}/rw`);
               });
-              execFileSync('sh', ['-c', `(${script.join('\n')}\ntrue) 2>/dev/null`]);
-              return showFolder(`${scratch}/rw`);
-            });
-            await snapshotter.freeze(id);
-            const { diffId } = await snapshotter.commit(id);
-            const changed = await store.layers.view([...ids, diffId]);
-            assert.deepEqual(sorted(await showView(changed)), sorted(after));
-            const again = await snapshotter.mountReadOnly([...ids, diffId]);
-            assert.deepEqual(
-              sorted(withMount(again, `${scratch}/ro`, () => showFolder(`${scratch}/ro`))),
-              sorted(after),
-            );
-            await snapshotter.close?.();
-          }),
-          { numRuns: 40 },
+              await snapshotter.freeze(id);
+              const { diffId } = await snapshotter.commit(id);
+              const changed = await store.layers.view([...ids, diffId]);
+              assert.deepEqual(sorted(await showView(changed)), sorted(after));
+              const again = await snapshotter.mountReadOnly([...ids, diffId]);
+              assert.deepEqual(
+                sorted(withMount(again, `${scratch}/ro`, () => showFolder(`${scratch}/ro`))),
+                sorted(after),
+              );
+              await snapshotter.close?.();
+            }),
+            { numRuns: 40 },
+          ),
         ),
-      ),
-    );
-  });
+      );
+    });
+  }
 
   it('follow links inside the root only', () =>
     withStore(async (store) => {

@@ -108,6 +108,7 @@ export class IndexBuilder {
     // An opaque mark without an entry of its own stands for a folder that is implied.
     const type = winner >= 0 ? raw.type(winner) : opaque ? TypeCode.directory : TypeCode.whiteout;
     let flags = 0;
+    if (type === TypeCode.whiteout) this.#flags |= IndexFlag.whiteouts;
     if (type === TypeCode.directory) {
       flags = (opaque || whiteout ? Flag.opaque : 0) | (winner < 0 ? Flag.implied : 0);
     }

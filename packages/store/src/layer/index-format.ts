@@ -67,6 +67,8 @@ export const IndexFlag = {
   external: 2,
   /** The layer hides all layers below. */
   opaqueRoot: 4,
+  /** There are whiteouts: overlayfs shows those that hide nothing, so unpacking must know what there is to hide. */
+  whiteouts: 8,
 } as const;
 
 /** What few entries have. */

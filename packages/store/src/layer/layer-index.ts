@@ -47,9 +47,12 @@ export class LayerIndex {
     return this.#bytes.length;
   }
 
-  /** Whether unpacking the layer needs the layers below: for the facts of folders that it implies, or for files that it links to. */
+  /**
+   * Whether unpacking the layer needs the layers below: for the facts of folders that it implies, for files that it links to,
+   * or to leave out whiteouts of nothing.
+   */
   get dependsOnLower(): boolean {
-    return (this.#flags & (IndexFlag.implied | IndexFlag.external)) !== 0;
+    return (this.#flags & (IndexFlag.implied | IndexFlag.external | IndexFlag.whiteouts)) !== 0;
   }
 
   get hasExternalLinks(): boolean {

@@ -241,14 +241,19 @@ export class MergedView implements TreeView {
   *topLayer(): Generator<{ readonly entry?: ViewEntry; readonly whiteout?: string; readonly opaque: boolean }> {
     const index = this.#layers[0];
     if (!index) return;
+    let opaqueEnd = 0;
     for (let record = 0; record < index.count; record++) {
       const opaque = index.isOpaque(record);
       if (index.isGhost(record) && this.lookup(index.path(record))?.type !== 'directory') {
         record = index.subtreeEnd(record) - 1;
         continue;
       }
-      if (index.type(record) === TypeCode.whiteout) yield { whiteout: index.path(record), opaque };
-      else if (!index.isImplied(record)) yield { entry: this.#entry({ layer: 0, record }), opaque };
+      if (opaque) opaqueEnd = Math.max(opaqueEnd, index.subtreeEnd(record));
+      if (index.type(record) === TypeCode.whiteout) {
+        // In a folder of one layer alone overlayfs would show it.
+        const path = index.path(record);
+        if (record >= opaqueEnd && this.#find(path, 1)) yield { whiteout: path, opaque };
+      } else if (!index.isImplied(record)) yield { entry: this.#entry({ layer: 0, record }), opaque };
       else {
         const path = index.path(record);
         const facts = this.#find(path, 0) ?? { layer: 0, record };

@@ -1,5 +1,6 @@
 import { FileStore } from '../store.js';
 import type { Snapshotter, Store } from '../types.js';
+import { CopySnapshotter } from './copy.js';
 import { OverlaySnapshotter } from './overlay.js';
 
 /** What {@link createSnapshotter} takes. */
@@ -14,6 +15,5 @@ export interface SnapshotterOptions {
 /** A snapshotter for the process that has the privileges for it. Two of different kinds may use one store. */
 export function createSnapshotter({ store, kind, userNamespace }: SnapshotterOptions): Snapshotter {
   if (!(store instanceof FileStore)) throw new TypeError('the store was not made by openStore');
-  if (kind === 'copy') throw new TypeError('no copy snapshots yet');
-  return new OverlaySnapshotter(store, userNamespace);
+  return kind === 'copy' ? new CopySnapshotter(store) : new OverlaySnapshotter(store, userNamespace);
 }

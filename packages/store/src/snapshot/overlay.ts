@@ -150,7 +150,7 @@ export class OverlaySnapshotter implements Snapshotter {
       signal,
     );
     await this.#trees.removePath(`${job.upper}.work`);
-    if (!(await this.#trees.adopt(info.diffId, id))) this.#superfluous.push(id);
+    if (!(await this.#trees.adopt([...chain.map(({ diffId }) => diffId), info.diffId], id))) this.#superfluous.push(id);
     return info;
   }
 
@@ -168,5 +168,6 @@ export class OverlaySnapshotter implements Snapshotter {
 
   async close(): Promise<void> {
     for (const id of this.#superfluous.splice(0)) await this.#trees.remove(id);
+    await this.#trees.settled();
   }
 }

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { mkdir, readlink, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { lstat, mkdir, readlink, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
 
 import { errnoOf, isStrakeError, type Digest } from '@strake/core';
 
@@ -22,6 +22,7 @@ export class Trees {
   readonly #opaque: string;
   readonly #boot: string = bootId() || 'boot';
   readonly #running = new Map<string, Promise<string>>();
+  #cleaning: Promise<void> | undefined;
 
   /** KIND tells apart trees of different marks. */
   constructor(store: FileStore, kind: string, opaque: string) {
@@ -34,23 +35,40 @@ export class Trees {
     return `${this.#store.layout.snapshots}/${id}`;
   }
 
+  /** Removes snapshots of processes that are gone; once, at the first snapshot of this one. */
+  #clean(): void {
+    this.#cleaning ??= (async () => {
+      for (const { path, privileged } of await this.#store.findLeftovers()) {
+        if (privileged || path.startsWith(`${this.#store.layout.snapshots}/`)) await this.removePath(path);
+      }
+    })();
+    // What cannot be removed stays for `doctor` to name.
+    this.#cleaning.catch(() => undefined);
+  }
+
+  /** Resolves when nothing is being removed. */
+  async settled(): Promise<void> {
+    await Promise.allSettled([this.#cleaning]);
+  }
+
   /** Notes a new snapshot as this process's, so that nobody takes it for a leftover. Its folder is yet to be made. */
   async reserve(): Promise<string> {
-    const id = randomName(ID_LENGTH);
-    const holder = await this.#store.own.ensure();
-    await writeFile(`${this.pathOf(id)}.note`, JSON.stringify({ holder }), { mode: 0o600, flag: 'wx' });
-    return id;
+    this.#clean();
+    for (;;) {
+      const id = randomName(ID_LENGTH);
+      if (await this.#note(id)) return id;
+    }
   }
 
   /** Removes a snapshot's folders and its note. */
   async remove(id: string): Promise<void> {
     for (const path of [this.pathOf(id), `${this.pathOf(id)}.work`]) await this.removePath(path);
-    await rm(`${this.pathOf(id)}.note`, { force: true });
+    for (const suffix of ['scan', 'note']) await rm(`${this.pathOf(id)}.${suffix}`, { force: true });
   }
 
   /** Removes a folder in a worker thread. */
   async removePath(path: string): Promise<void> {
-    if (!(await unlessMissing(stat(path)))) return;
+    if (!(await unlessMissing(lstat(path)))) return;
     await this.#store.pool.run({ kind: 'remove', path });
   }
 
@@ -62,6 +80,46 @@ export class Trees {
   #link(diffId: Digest, chain: readonly Digest[] | undefined): string {
     const suffix = chain ? `-${createHash('sha256').update(chain.join()).digest('hex').slice(0, 16)}` : '';
     return `${layerPath(this.#store.layout, diffId)}/tree-${this.#kind}-${this.#boot}${suffix}`;
+  }
+
+  /** Takes the tree that was offered for a chain, if there is one: its id. Of several takers one gets it. */
+  async claim(chain: readonly Digest[]): Promise<string | undefined> {
+    const top = chain.at(-1);
+    if (top === undefined) return undefined;
+    const link = this.#link(top, chain);
+    const target = await unlessMissing(readlink(link));
+    if (target === undefined) return undefined;
+    const id = target.slice(target.lastIndexOf('/') + 1);
+    // The note comes first: without link and note the tree would be taken for a leftover.
+    if (!(await this.#note(id))) return undefined;
+    await rm(link, { force: true });
+    if (await unlessMissing(stat(this.pathOf(id)))) return id;
+    await rm(`${this.pathOf(id)}.note`, { force: true });
+    return undefined;
+  }
+
+  /** Notes a snapshot as this process's. False where it is someone else's. */
+  async #note(id: string): Promise<boolean> {
+    const holder = await this.#store.own.ensure();
+    try {
+      await writeFile(`${this.pathOf(id)}.note`, JSON.stringify({ holder }), { mode: 0o600, flag: 'wx' });
+      return true;
+    } catch (error) {
+      if (errnoOf(error) === 'EEXIST') return false;
+      throw error;
+    }
+  }
+
+  /** Leaves a snapshot to whoever goes on with its chain. False where one has been left already. */
+  async offer(chain: readonly Digest[], id: string): Promise<boolean> {
+    try {
+      await symlink(`../../snapshots/${id}`, this.#link(chain.at(-1) as Digest, chain));
+    } catch (error) {
+      if (errnoOf(error) === 'EEXIST') return false;
+      throw error;
+    }
+    await rm(`${this.pathOf(id)}.note`, { force: true });
+    return true;
   }
 
   /** The folder that a link leads to, where both are there. */
@@ -147,8 +205,9 @@ export class Trees {
   }
 
   /** Makes a snapshot the tree of its layer. False where the layer has one already: then the snapshot is superfluous. */
-  async adopt(diffId: Digest, id: string): Promise<boolean> {
-    const link = this.#link(diffId, undefined);
+  async adopt(chain: readonly Digest[], id: string): Promise<boolean> {
+    const diffId = chain.at(-1) as Digest;
+    const link = this.#link(diffId, this.#store.layers.index(diffId).dependsOnLower ? chain : undefined);
     if (await this.#linked(link)) return false;
     await mkdir(layerPath(this.#store.layout, diffId), { recursive: true, mode: 0o700 });
     try {

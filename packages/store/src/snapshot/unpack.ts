@@ -25,6 +25,7 @@ import { MergedView } from '../layer/tree-view.js';
 import type { ViewEntry } from '../types.js';
 import { ContentReader } from './content-reader.js';
 import { fsPath, OWNER_XATTR, sysPath } from './paths.js';
+import { scanTree, settleTime } from './scan.js';
 
 /** A layer's files. */
 export interface LayerFiles {
@@ -43,6 +44,8 @@ export interface UnpackJob {
   readonly what: 'layer' | 'merged';
   /** The attribute that marks an opaque folder. */
   readonly opaque: string;
+  /** Where a scan of the tree is written to, where one is wanted. */
+  readonly scan?: string | undefined;
 }
 
 type Entry = Omit<ViewEntry, 'layer'> & { readonly layer: Digest };
@@ -205,6 +208,11 @@ export function unpackTree(job: UnpackJob, aborted: () => boolean): void {
       }
     }
     unpacker.finish();
+    if (job.scan !== undefined) {
+      const scan = scanTree(job.tree);
+      scan.save(job.scan);
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, settleTime(scan));
+    }
   } catch (error) {
     throw writeFailure(error, job.tree);
   } finally {

@@ -42,7 +42,7 @@ async function unzstd(file: AsyncIterable<Buffer>, take: (chunk: Buffer) => void
     try {
       stream.push(chunk, last);
     } catch (error) {
-      if (refusal !== undefined) throw refusal;
+      if (refusal !== undefined) throw refusal instanceof Error ? refusal : error;
       throw layerInvalid(`its zstd compression is broken: ${error instanceof Error ? error.message : ''}`, error);
     }
   };

@@ -1,0 +1,180 @@
+import { closeSync, openSync, readdirSync, readlinkSync, type Stats } from 'node:fs';
+
+import { textOfBytes } from '@strake/core';
+import { getXattr, listXattrs, splitDevice } from '@strake/sys';
+
+import { loadIndex } from '../layer/layer-index.js';
+import type { LayerWriter } from '../layer/layer-writer.js';
+import { MergedView } from '../layer/tree-view.js';
+import { readerOf } from '../tar/sink.js';
+import type { EntryFacts, ViewEntry } from '../types.js';
+import { digestOfFile } from './file-digest.js';
+import { fsPath, OWNER_XATTR, sysPath } from './paths.js';
+import { scanSparse } from './sparse-scan.js';
+import type { LayerFiles } from './unpack.js';
+
+const TYPE_BITS = 0o170000;
+const TYPES: Readonly<Record<number, EntryFacts['type']>> = {
+  0o100000: 'file',
+  0o040000: 'directory',
+  0o120000: 'symlink',
+  0o020000: 'char',
+  0o060000: 'block',
+  0o010000: 'fifo',
+};
+const OVERLAY_XATTR = /^(trusted|user)\.overlay\./;
+
+function sameXattrs(a: EntryFacts['xattrs'], b: EntryFacts['xattrs']): boolean {
+  const [left, right] = [Object.entries(a ?? {}), b ?? {}];
+  return left.length === Object.keys(right).length && left.every(([name, value]) => right[name] === value);
+}
+
+/** Whether two entries differ in nothing but their times and contents. */
+export function sameFacts(a: EntryFacts, b: ViewEntry): boolean {
+  return (
+    a.type === b.type &&
+    a.mode === b.mode &&
+    a.uid === b.uid &&
+    a.gid === b.gid &&
+    a.link === b.link &&
+    a.device?.major === b.device?.major &&
+    a.device?.minor === b.device?.minor &&
+    sameXattrs(a.xattrs, b.xattrs)
+  );
+}
+
+/** Names in a folder, sorted by bytes, as core's `textOfBytes` makes them. */
+export function namesIn(path: string): string[] {
+  const names = readdirSync(fsPath(path), { encoding: 'latin1' }).sort();
+  return names.map((name) => (/[^ -~]/.test(name) ? textOfBytes(Buffer.from(name, 'latin1')) : name));
+}
+
+/** The chain that changes are told from. */
+export function viewOf(chain: readonly LayerFiles[]): MergedView {
+  const ids = chain.map(({ diffId }) => diffId);
+  return new MergedView(
+    ids,
+    chain.map(({ diffId, index }) => loadIndex(diffId, index)),
+    undefined,
+  );
+}
+
+/** Writes entries of a tree on disk to a layer, the folders above them before them, hard links as such. */
+export class ChangeWriter {
+  readonly #root: string;
+  readonly #writer: LayerWriter;
+  /** Folders on the way to here that have not been written. */
+  readonly #parents: EntryFacts[] = [];
+  readonly #links = new Map<string, string>();
+
+  constructor(root: string, writer: LayerWriter) {
+    this.#root = root;
+    this.#writer = writer;
+  }
+
+  /** Where a path of the tree is on this machine. */
+  source(path: string): string {
+    return path === '' ? this.#root : `${this.#root}/${path}`;
+  }
+
+  #xattrs(path: string): Record<string, string> | undefined {
+    const source = sysPath(this.source(path));
+    let xattrs: Record<string, string> | undefined;
+    for (const name of listXattrs(source)) {
+      if (OVERLAY_XATTR.test(name)) continue;
+      const value = getXattr(source, name);
+      if (value) (xattrs ??= {})[name] = value.toString('latin1');
+    }
+    return xattrs;
+  }
+
+  /** The entry for a path; undefined for sockets. */
+  facts(path: string, stats: Stats): EntryFacts | undefined {
+    const type = TYPES[stats.mode & TYPE_BITS];
+    if (!type) return undefined;
+    let xattrs = this.#xattrs(path);
+    let { uid, gid } = stats;
+    const owner = xattrs?.[OWNER_XATTR];
+    if (xattrs && owner !== undefined) {
+      const [ownerUid = uid, ownerGid = gid] = owner.split(':').map(Number);
+      [uid, gid] = [ownerUid, ownerGid];
+      const { [OWNER_XATTR]: _own, ...rest } = xattrs;
+      xattrs = Object.keys(rest).length > 0 ? rest : undefined;
+    }
+    return {
+      path,
+      type,
+      mode: type === 'symlink' ? 0o777 : stats.mode & 0o7777,
+      uid,
+      gid,
+      size: type === 'file' ? stats.size : 0,
+      mtime: Math.floor(stats.mtimeMs / 1000),
+      link: type === 'symlink' ? textOfBytes(readlinkSync(fsPath(this.source(path)), 'buffer')) : undefined,
+      device: type === 'char' || type === 'block' ? splitDevice(stats.rdev) : undefined,
+      xattrs,
+    };
+  }
+
+  /** Goes through the children of a folder that is not written itself, but before anything in it. */
+  below(folder: EntryFacts, visit: () => void): void {
+    const depth = this.#parents.push(folder);
+    visit();
+    if (this.#parents.length >= depth) this.#parents.length = depth - 1;
+  }
+
+  /** Whether a file is what the chain has at its path, its content too. Reads it only where all else is equal. */
+  unchanged(entry: EntryFacts, lower: ViewEntry): boolean {
+    return (
+      sameFacts(entry, lower) &&
+      entry.mtime === lower.mtime &&
+      entry.size === lower.size &&
+      (entry.type !== 'file' || digestOfFile(this.source(entry.path)) === lower.digest)
+    );
+  }
+
+  /** Whether another name of the same file has been written before. */
+  isLink(stats: Stats): boolean {
+    return stats.nlink > 1 && this.#links.has(`${stats.dev}:${stats.ino}`);
+  }
+
+  /** Anything but a folder. */
+  write(entry: EntryFacts, stats: Stats): void {
+    const { path } = entry;
+    if (stats.nlink > 1) {
+      const inode = `${stats.dev}:${stats.ino}`;
+      const first = this.#links.get(inode);
+      if (first !== undefined) {
+        this.add({ ...entry, type: 'hardlink', size: 0, link: first, xattrs: undefined });
+        return;
+      }
+      this.#links.set(inode, path);
+    }
+    if (entry.type !== 'file') {
+      this.add(entry);
+      return;
+    }
+    const sparse = stats.blocks * 512 < stats.size ? scanSparse(this.source(path), stats.size) : undefined;
+    if (!sparse) {
+      this.add({ ...entry, content: { kind: 'file', root: this.#root, path } });
+      return;
+    }
+    const fd = openSync(fsPath(this.source(path)), 'r');
+    try {
+      this.#flushParents();
+      this.#writer.add(entry, { ...sparse, readAt: (position) => readerOf(fd, position) });
+    } finally {
+      closeSync(fd);
+    }
+  }
+
+  #flushParents(): void {
+    for (const parent of this.#parents) this.#writer.add(parent);
+    this.#parents.length = 0;
+  }
+
+  /** A folder, a whiteout, or what else needs no look at the file. */
+  add(entry: Parameters<LayerWriter['add']>[0]): void {
+    this.#flushParents();
+    this.#writer.add(entry);
+  }
+}

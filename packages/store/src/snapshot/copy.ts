@@ -1,0 +1,128 @@
+import { rename, rm, stat } from 'node:fs/promises';
+
+import { throwIfAborted, type Digest } from '@strake/core';
+
+import { snapshotNotFound } from '../errors.js';
+import { unlessMissing } from '../files.js';
+import type { FileStore } from '../store.js';
+import type { LayerInfo, MountSpec, Snapshot, Snapshotter } from '../types.js';
+import { Trees } from './trees.js';
+
+type Parent = Digest | { readonly snapshot: string };
+
+interface Working {
+  readonly chain: readonly Digest[];
+  frozen: boolean;
+  readonly committed: Promise<Digest>;
+  settle: (result: Digest | Promise<Digest>) => void;
+}
+
+/**
+ * Snapshots as whole trees, where there are no overlay mounts. A step works on the tree that the step before it has left, so
+ * a chain of steps copies nothing; what a step changed is found by the inodes and change times of a scan before and one after.
+ * A tree that no step goes on with stays as it is for a later build.
+ */
+export class CopySnapshotter implements Snapshotter {
+  readonly name = 'copy';
+  readonly #store: FileStore;
+  readonly #trees: Trees;
+  /** Links to trees that may be worked on further: whoever takes the link away has the tree. */
+  readonly #idle: Trees;
+  readonly #working = new Map<string, Working>();
+
+  constructor(store: FileStore) {
+    this.#store = store;
+    this.#trees = new Trees(store, 'c', '');
+    this.#idle = new Trees(store, 'w', '');
+  }
+
+  #get(id: string): Working {
+    const working = this.#working.get(id);
+    if (!working) throw snapshotNotFound(id);
+    return working;
+  }
+
+  #digests(chain: readonly Parent[]): Promise<Digest[]> {
+    return Promise.all(chain.map(async (one) => (typeof one === 'string' ? one : this.#get(one.snapshot).committed)));
+  }
+
+  async prepare(parent: readonly Parent[], signal?: AbortSignal): Promise<Snapshot> {
+    throwIfAborted(signal);
+    const chain = await this.#digests(parent);
+    throwIfAborted(signal);
+    const id = await this.#trees.reserve();
+    const tree = this.#trees.pathOf(id);
+    try {
+      const left = await this.#idle.claim(chain);
+      const usable = left !== undefined && (await unlessMissing(stat(`${this.#trees.pathOf(left)}.scan`)));
+      if (left !== undefined && usable) {
+        await rename(`${this.#trees.pathOf(left)}.scan`, `${tree}.scan`);
+        await rename(this.#trees.pathOf(left), tree);
+        await rm(`${this.#trees.pathOf(left)}.note`, { force: true });
+      } else {
+        if (left !== undefined) await this.#trees.remove(left);
+        const files = chain.map((diffId) => this.#trees.filesOf(diffId));
+        const job = { tree, chain: files, what: 'merged', opaque: '', scan: `${tree}.scan` } as const;
+        await this.#store.pool.run({ kind: 'unpack', job }, { signal });
+      }
+    } catch (error) {
+      await this.#trees.remove(id);
+      throw error;
+    }
+    let settle: Working['settle'] = () => undefined;
+    const committed = new Promise<Digest>((resolve) => (settle = resolve));
+    // Whoever needs the layer awaits it; where nobody does, a failed commit has been reported already.
+    committed.catch(() => undefined);
+    this.#working.set(id, { chain, frozen: false, committed, settle });
+    return { id, mount: { kind: 'bind', source: tree, readOnly: false } };
+  }
+
+  async mountReadOnly(chain: readonly Parent[], signal?: AbortSignal): Promise<MountSpec> {
+    throwIfAborted(signal);
+    const digests = await this.#digests(chain);
+    return { kind: 'bind', source: await this.#trees.merged(digests, signal), readOnly: true };
+  }
+
+  freeze(id: string): Promise<void> {
+    this.#get(id).frozen = true;
+    return Promise.resolve();
+  }
+
+  async commit(id: string, signal?: AbortSignal): Promise<LayerInfo> {
+    const working = this.#get(id);
+    if (!working.frozen) throw new Error(`snapshot ${id} is not frozen`);
+    const task = this.#commit(id, working, signal);
+    working.settle(task.then(({ diffId }) => diffId));
+    return task;
+  }
+
+  async #commit(id: string, { chain }: Working, signal: AbortSignal | undefined): Promise<LayerInfo> {
+    throwIfAborted(signal);
+    const tree = this.#trees.pathOf(id);
+    const job = { tree, chain: chain.map((diffId) => this.#trees.filesOf(diffId)), scan: `${tree}.scan` };
+    const { blobs } = this.#store.layout;
+    const info = await this.#store.layers.make(
+      (tarPath, indexPath) => ({ kind: 'commit-copy', job, tarPath, indexPath, blobs }),
+      undefined,
+      signal,
+    );
+    if (!(await this.#idle.offer([...chain, info.diffId], id))) await this.#trees.remove(id);
+    return info;
+  }
+
+  async discard(id: string): Promise<void> {
+    const working = this.#working.get(id);
+    if (!working) return;
+    this.#working.delete(id);
+    working.settle(Promise.reject<Digest>(snapshotNotFound(id)));
+    await this.#trees.remove(id);
+  }
+
+  removeTree(path: string): Promise<void> {
+    return this.#trees.removePath(path);
+  }
+
+  close(): Promise<void> {
+    return this.#trees.settled();
+  }
+}

@@ -1,0 +1,351 @@
+import assert from 'node:assert/strict';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, readdirSync, readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+
+import { collect, digestOf, type Digest } from '@strake/core';
+import { mount, unmount } from '@strake/sys';
+
+import type { FileStamp } from '../src/index.js';
+import { openStore } from '../src/index.js';
+import { failsWith, file, withFolder, withStore } from './support.js';
+
+const CHILD = fileURLToPath(new URL('./holder-child.js', import.meta.url));
+const run = promisify(execFile);
+const isRoot = process.getuid?.() === 0;
+
+describe('store', () => {
+  it('refuses a newer format, and leaves it alone', () =>
+    withFolder(async (root) => {
+      writeFileSync(`${root}/format`, '99\n');
+      await assert.rejects(openStore({ root }), failsWith('STORE_VERSION', /99/));
+      assert.deepEqual(readdirSync(root), ['format']);
+    }));
+
+  it('refuses a folder that it cannot use, with the reason', () =>
+    withFolder(async (root) => {
+      writeFileSync(`${root}/file`, '');
+      await assert.rejects(openStore({ root: `${root}/file` }), failsWith('STORE_DENIED'));
+      await assert.rejects(openStore({ root: 'relative' }), failsWith('STORE_DENIED'));
+    }));
+
+  it('is closed to other users', () =>
+    withFolder(async (root) => {
+      const store = await openStore({ root: `${root}/s` });
+      assert.equal(statSync(`${root}/s`).mode & 0o77, 0);
+      await store.close();
+    }));
+
+  it('loads no native code before a lock or a snapshot needs it', async () => {
+    const script = `
+      const { openStore } = await import(${JSON.stringify(new URL('../src/index.js', import.meta.url).href)});
+      const store = await openStore({ root: process.argv[1] });
+      await store.references.set('docker.io/library/a:b', { mediaType: 'x', digest: 'sha256:' + 'a'.repeat(64), size: 1 });
+      await (await store.lease(['x'])).release();
+      await store.close();
+      console.log(process.report.getReport().sharedObjects.filter((path) => path.endsWith('.node')).length);`;
+    await withFolder(async (root) => {
+      const { stdout } = await run(process.execPath, ['--input-type=module', '-e', script, `${root}/s`]);
+      assert.equal(stdout.trim(), '0');
+    });
+  });
+});
+
+describe('blobs', () => {
+  it('give back ranges of what was put', () =>
+    withStore(async ({ blobs }) => {
+      const { digest, size } = await blobs.put('hello world');
+      assert.equal(digest, digestOf('hello world'));
+      assert.equal(size, 11);
+      const part = async (start?: number, end?: number): Promise<string> =>
+        (await collect(blobs.open(digest, { start, end }), 100)).toString();
+      assert.deepEqual(
+        [await part(), await part(6), await part(0, 5), await part(3, 3), await part(6, 99)],
+        ['hello world', 'world', 'hello', '', 'world'],
+      );
+      assert.equal((await blobs.read(digest, 11)).toString(), 'hello world');
+      await assert.rejects(blobs.read(digest, 10), failsWith('TOO_LARGE'));
+    }));
+
+  it('fail for what is not there', () =>
+    withStore(async ({ blobs }) => {
+      const digest = digestOf('none');
+      assert.equal(await blobs.size(digest), undefined);
+      await assert.rejects(blobs.read(digest, 1), failsWith('BLOB_NOT_FOUND'));
+      await assert.rejects(collect(blobs.open(digest), 1), failsWith('BLOB_NOT_FOUND'));
+      await assert.rejects(collect(blobs.open(digest, { start: 1, end: 1 }), 1), failsWith('BLOB_NOT_FOUND'));
+    }));
+
+  it('keep nothing that is not what was expected', () =>
+    withStore(async (store) => {
+      const { blobs } = store;
+      const digest = digestOf('right');
+      await assert.rejects(blobs.put('wrong', { digest }), failsWith('DIGEST_MISMATCH'));
+      await assert.rejects(blobs.put('right', { digest, size: 4 }), failsWith('DIGEST_MISMATCH'));
+      await assert.rejects(blobs.put('right', { digest, size: 6 }), failsWith('DIGEST_MISMATCH'));
+      const controller = new AbortController();
+      const endless = (async function* (): AsyncGenerator<Uint8Array> {
+        for (let i = 0; ; i++) {
+          if (i === 100) controller.abort();
+          await Promise.resolve();
+          yield Buffer.alloc(1000);
+        }
+      })();
+      await assert.rejects(blobs.put(endless, {}, controller.signal), failsWith('CANCELLED'));
+      assert.equal(await blobs.size(digest), undefined);
+      assert.deepEqual(readdirSync(store.layout.tmp), []);
+    }));
+
+  it('fail with DISK_FULL where there is no room, and leave nothing half-written', async function () {
+    if (!isRoot) this.skip();
+    await withFolder(async (root) => {
+      mount('tmpfs', root, 'tmpfs', 0, 'size=4m,mode=700');
+      try {
+        const store = await openStore({ root: `${root}/s` });
+        const noise = Buffer.alloc(8 << 20, 7);
+        await assert.rejects(store.blobs.put(noise), failsWith('DISK_FULL'));
+        const big = file('big', '', { size: noise.length, content: { kind: 'bytes', bytes: noise } });
+        await assert.rejects(store.layers.write([big]), failsWith('DISK_FULL'));
+        assert.deepEqual(readdirSync(store.layout.tmp), []);
+        assert.deepEqual(readdirSync(store.layout.blobs), []);
+        assert.ok(await store.layers.write([file('small', 'x')]));
+        await store.close();
+      } finally {
+        unmount(root);
+      }
+    });
+  });
+});
+
+describe('references', () => {
+  it('are set, listed, replaced and removed', () =>
+    withStore(async ({ references }) => {
+      const target = { mediaType: 'm', digest: digestOf('x'), size: 1 };
+      await references.set('docker.io/library/b:1', target);
+      await references.set('docker.io/library/a:1', target);
+      await references.set('docker.io/library/a:1', { ...target, size: 2 });
+      assert.deepEqual(
+        (await references.list()).map(({ name, target: { size } }) => [name, size]),
+        [
+          ['docker.io/library/a:1', 2],
+          ['docker.io/library/b:1', 1],
+        ],
+      );
+      assert.equal((await references.get('docker.io/library/b:1'))?.target.digest, target.digest);
+      assert.equal(await references.get('../../b'), undefined);
+      assert.equal(await references.remove('docker.io/library/a:1'), true);
+      assert.equal(await references.remove('docker.io/library/a:1'), false);
+    }));
+});
+
+describe('records', () => {
+  it('are kept by key, and a damaged one is a miss', () =>
+    withStore(async (store) => {
+      const { records } = store;
+      const key = digestOf('key');
+      assert.equal(await records.get(key), undefined);
+      await records.put(key, { a: [1] });
+      assert.deepEqual(await records.get(key), { a: [1] });
+      const path = `${store.layout.cache}/${key.slice(7, 9)}/${key.slice(7)}`;
+      utimesSync(path, 1000, 1000);
+      records.touch(key);
+      records.touch(digestOf('gone'));
+      await records.flush();
+      assert.ok(statSync(path).mtimeMs > 1e9);
+      const listed = [];
+      for await (const one of records.list()) listed.push([one.key, one.record]);
+      assert.deepEqual(listed, [[key, { a: [1] }]]);
+      writeFileSync(path, '{"a": [');
+      assert.equal(await records.get(key), undefined);
+      await records.remove(key);
+      await records.remove(key);
+    }));
+});
+
+describe('digest cache', () => {
+  const stamp = (more: Partial<FileStamp> = {}): FileStamp => ({
+    size: 5,
+    mtime: 1_000_000_000_000_000_001n,
+    ctime: 1_000_000_000_000_000_002n,
+    inode: 3n,
+    mode: 0o100644,
+    ...more,
+  });
+  const a: Digest = digestOf('a');
+
+  it('knows a file by all its facts', () =>
+    withStore(async (store) => {
+      const cache = await store.digestCache('/ctx');
+      cache.set('x', stamp(), a);
+      cache.set('\udcff/odd', stamp(), a);
+      await cache.save();
+      const again = await store.digestCache('/ctx');
+      assert.equal(again.get('\udcff/odd', stamp()), a);
+      assert.equal(again.get('x', stamp()), a);
+      const changes: Partial<FileStamp>[] = [
+        { size: 6 },
+        { mtime: 1n },
+        { ctime: 1n },
+        { inode: 4n },
+        { mode: 0o100755 },
+      ];
+      for (const change of changes) assert.equal(again.get('x', stamp(change)), undefined);
+      assert.equal(again.get('y', stamp()), undefined);
+      assert.equal((await store.digestCache('/other')).get('x', stamp()), undefined);
+    }));
+
+  it('does not trust files that changed within a tick of the scan', () =>
+    withStore(async (store) => {
+      const cache = await store.digestCache('/ctx');
+      const now = BigInt(Date.now()) * 1_000_000n;
+      cache.set('young', stamp({ mtime: now + 1n, ctime: now + 1n }), a);
+      cache.set('old', stamp({ mtime: now - 1_000_000_001n, ctime: now - 1_000_000_001n }), a);
+      // A file system with whole seconds.
+      const second = (now / 1_000_000_000n - 1n) * 1_000_000_000n;
+      cache.set('coarse', stamp({ mtime: second, ctime: second }), a);
+      await cache.save();
+      const again = await store.digestCache('/ctx');
+      assert.equal(again.get('young', stamp({ mtime: now + 1n, ctime: now + 1n })), undefined);
+      assert.equal(again.get('old', stamp({ mtime: now - 1_000_000_001n, ctime: now - 1_000_000_001n })), a);
+      assert.equal(again.get('coarse', stamp({ mtime: second, ctime: second })), undefined);
+    }));
+
+  it('forgets in time what nobody asks for, and starts anew where its file is damaged', () =>
+    withStore(async (store) => {
+      const first = await store.digestCache('/ctx');
+      first.set('gone', stamp(), a);
+      await first.save();
+      for (let i = 0; i < 18; i++) {
+        const cache = await store.digestCache('/ctx');
+        if (i < 10)
+          assert.ok(
+            readFileSync(`${store.layout.contexts}/${readdirSync(store.layout.contexts)[0] ?? ''}`).includes(
+              'gone',
+              0,
+              'utf16le',
+            ),
+          );
+        cache.set('x', stamp({ size: i }), a);
+        await cache.save();
+      }
+      assert.equal((await store.digestCache('/ctx')).get('gone', stamp()), undefined);
+      assert.equal((await store.digestCache('/ctx')).get('x', stamp({ size: 17 })), a);
+      writeFileSync(`${store.layout.contexts}/${readdirSync(store.layout.contexts)[0] ?? ''}`, 'strkdig1 nonsense');
+      assert.equal((await store.digestCache('/ctx')).get('x', stamp({ size: 17 })), undefined);
+    }));
+
+  it('loads 50,000 files quickly', () =>
+    withStore(async (store) => {
+      const cache = await store.digestCache('/ctx');
+      const paths = Array.from({ length: 50_000 }, (_, i) => `folder${i % 500}/some/file${i}.txt`);
+      for (const path of paths) cache.set(path, stamp(), a);
+      await cache.save();
+      const start = performance.now();
+      const again = await store.digestCache('/ctx');
+      for (const path of paths) assert.equal(again.get(path, stamp()), a);
+      assert.ok(performance.now() - start < 1500);
+    }));
+});
+
+describe('locks and leases', () => {
+  it('let one in at a time, in order, and give up when cancelled', () =>
+    withStore(async (store) => {
+      const first = await store.lock('x');
+      assert.equal(await store.tryLock('x'), undefined);
+      const order: number[] = [];
+      const waiting = [1, 2, 3].map(async (number) => {
+        const lock = await store.lock('x');
+        order.push(number);
+        await lock.release();
+      });
+      const controller = new AbortController();
+      const cancelled = assert.rejects(store.lock('x', controller.signal), failsWith('CANCELLED'));
+      controller.abort();
+      await cancelled;
+      await first.release();
+      await first.release();
+      await Promise.all(waiting);
+      assert.deepEqual(order, [1, 2, 3]);
+      const again = await store.tryLock('x');
+      assert.ok(again);
+      await again.release();
+      assert.deepEqual(readdirSync(store.layout.locks), []);
+    }));
+
+  it('hold between processes', async function () {
+    this.timeout(60_000);
+    await withStore(async (store) => {
+      writeFileSync(`${store.root}/counter`, '0');
+      await Promise.all([1, 2, 3].map(() => run(process.execPath, [CHILD, store.root, 'count'])));
+      assert.equal(readFileSync(`${store.root}/counter`, 'utf8'), '60');
+    });
+  });
+
+  it('let several processes write the same and other layers', async function () {
+    this.timeout(60_000);
+    await withStore(async (store) => {
+      const outputs = await Promise.all(
+        ['same', 'same', 'other'].map((what) => run(process.execPath, [CHILD, store.root, what])),
+      );
+      const ids = outputs.map(({ stdout }) => new Set(stdout.trim().split('\n')));
+      assert.deepEqual(ids[0], ids[1]);
+      assert.equal((await store.references.list()).length, 11);
+      for (const id of new Set(ids.flatMap((set) => [...set]))) {
+        const info = await store.layers.info(id as Digest);
+        assert.equal(info?.compressed.length, 1);
+        assert.equal(digestOf(await collect(store.blobs.open(id as Digest), 1e7)), id);
+      }
+      assert.deepEqual(await store.findLeftovers(), []);
+    });
+  });
+
+  it('end with a process that is killed, and what it left is found and removed', async function () {
+    this.timeout(60_000);
+    await withStore(async (store) => {
+      const child = spawn(process.execPath, [CHILD, store.root, 'hang'], { stdio: ['ignore', 'pipe', 'inherit'] });
+      try {
+        await once(child.stdout, 'data');
+        assert.deepEqual(await store.findLeftovers(), []);
+        assert.equal(await store.tryLock('held'), undefined);
+        const other = await openStore({ root: store.root });
+        assert.equal(readdirSync(store.layout.tmp).length, 1);
+        await other.close();
+      } finally {
+        child.kill('SIGKILL');
+        await once(child, 'exit');
+      }
+      const lock = await store.tryLock('held');
+      assert.ok(lock);
+      await lock.release();
+      const found = await store.findLeftovers();
+      assert.deepEqual(found.map(({ what }) => what).sort(), [
+        'a lease of a process that is gone',
+        'a snapshot that nothing uses',
+        'a snapshot that nothing uses',
+        'a snapshot that nothing uses',
+        'a temporary file',
+      ]);
+      const next = await openStore({ root: store.root });
+      assert.deepEqual(readdirSync(store.layout.tmp), []);
+      assert.deepEqual(
+        (await next.findLeftovers()).map(({ what }) => what),
+        ['a snapshot that nothing uses', 'a snapshot that nothing uses', 'a snapshot that nothing uses'],
+      );
+      await next.close();
+    });
+  });
+
+  it('name a cache mount by its id only', () =>
+    withStore(async (store) => {
+      const path = await store.cacheMount('../../../etc');
+      assert.ok(path.startsWith(`${store.root}/mounts/`) && !path.includes('..'));
+      assert.equal(await store.cacheMount('../../../etc'), path);
+      assert.notEqual(await store.cacheMount('x'), path);
+      const temporary = await store.temporary('../x');
+      assert.ok(temporary.path.startsWith(`${store.root}/tmp/`));
+      mkdirSync(`${temporary.path}/d`);
+      await temporary.remove();
+    }));
+});
