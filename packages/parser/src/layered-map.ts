@@ -12,7 +12,7 @@ export class LayeredMap<V> {
 
   constructor(below?: LayeredMap<V>) {
     const flatten = below !== undefined && below.#layers >= MAX_LAYERS;
-    this.#own = flatten ? new Map(below.entries()) : new Map();
+    this.#own = new Map<string, V>(flatten ? below.entries() : []);
     this.#below = flatten ? undefined : below;
     this.#layers = this.#below ? this.#below.#layers + 1 : 1;
   }
