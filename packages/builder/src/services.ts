@@ -68,6 +68,8 @@ export interface BuilderServices {
     id: string,
     owner: { readonly uid: number; readonly gid: number; readonly mode: number },
   ) => Promise<{ readonly path: string; close(): Promise<void> } | undefined>;
+  /** Folders of cache mounts that this build has emptied (`--no-cache`): its further steps share what it puts there. */
+  readonly renewedCaches: Set<string>;
   readonly emit: ProgressSink;
   /** Milliseconds since 1970. */
   readonly now: () => number;

@@ -101,6 +101,7 @@ export async function createServices(
     secret: createSecrets(options.secrets ?? [], env),
     sshSocket: createSshSockets(options.ssh ?? [], env, cleanups),
     onCleanup: (cleanup) => cleanups.add(cleanup),
+    renewedCaches: new Set(),
     emit,
     now: Date.now,
   };

@@ -163,7 +163,10 @@ export async function prepareMounts(
         const base = plan.from && (await tree(plan, plan.from, plan.source));
         const held = await holdCache(plan.id, plan.sharing, services, signal);
         releases.push(held.release);
-        mounts.push({ kind: 'cache', target, folder: held.folder, base, mode, uid, gid, readOnly, renew });
+        const { folder } = held;
+        const renewNow = renew && !services.renewedCaches.has(folder);
+        if (renewNow) services.renewedCaches.add(folder);
+        mounts.push({ kind: 'cache', target, folder, base, mode, uid, gid, readOnly, renew: renewNow });
         return;
       }
       case 'tmpfs':
