@@ -72,7 +72,8 @@ export async function buildDockerfile(request: BuildRequest, services: BuilderSe
       finished: (vertex, error) => {
         if (!declared.has(vertex)) return;
         const duration = now() - (started.get(vertex) ?? now());
-        if (error === undefined) outcomes.set(vertex, { ...told(vertex), cached: false, duration, key: undefined, reason: undefined });
+        if (error === undefined)
+          outcomes.set(vertex, { ...told(vertex), cached: false, duration, key: undefined, reason: undefined });
         emit({
           type: 'step-finished',
           id: vertex.id,
@@ -161,4 +162,3 @@ function warnUnused(
   if (unused.length === 0) return;
   emit({ type: 'warning', message: `One or more build-args [${unused.sort().join(' ')}] were not consumed` });
 }
-

@@ -12,7 +12,9 @@ const ARCHITECTURES: Record<string, readonly [string, string?]> = {
   armel: ['arm', 'v6'],
 };
 const SYSTEMS = new Set(
-  'aix android darwin dragonfly freebsd illumos ios js linux netbsd openbsd plan9 solaris wasip1 windows zos'.split(' '),
+  'aix android darwin dragonfly freebsd illumos ios js linux netbsd openbsd plan9 solaris wasip1 windows zos'.split(
+    ' ',
+  ),
 );
 const KNOWN_ARCHITECTURES = new Set(
   '386 amd64 amd64p32 arm armbe arm64 arm64be loong64 mips mipsle mips64 mips64le mips64p32 mips64p32le ppc ppc64 ppc64le riscv riscv64 s390 s390x sparc sparc64 wasm'.split(
@@ -28,7 +30,8 @@ export function normalizePlatform(platform: Platform): Platform {
   let variant = platform.variant?.toLowerCase() ?? implied;
   if (architecture === 'arm64' && (variant === 'v8' || variant === '8')) variant = undefined;
   if (architecture === 'amd64' && variant === 'v1') variant = undefined;
-  if (architecture === 'arm') variant = variant === undefined ? 'v7' : variant.startsWith('v') ? variant : `v${variant}`;
+  if (architecture === 'arm')
+    variant = variant === undefined ? 'v7' : variant.startsWith('v') ? variant : `v${variant}`;
   const os = platform.os.toLowerCase() === 'macos' ? 'darwin' : platform.os.toLowerCase();
   const { variant: _old, ...rest } = platform;
   return { ...rest, os, architecture, ...(variant ? { variant } : {}) };

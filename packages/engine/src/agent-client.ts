@@ -71,7 +71,9 @@ export function startAgent(options: AgentOptions): Agent {
 /** The agent sees what it needs to find programs and nothing else of the user's environment. */
 function agentEnvironment(): NodeJS.ProcessEnv {
   const names = ['PATH', 'HOME', 'TMPDIR', 'LANG', 'NODE_COMPILE_CACHE', 'XDG_RUNTIME_DIR', 'TERM'];
-  return Object.fromEntries(names.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])));
+  return Object.fromEntries(
+    names.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])),
+  );
 }
 
 class AgentClient implements Agent {

@@ -24,6 +24,9 @@ export interface AgentMethods {
   };
   commit: { args: { readonly snapshot: string }; result: LayerInfo };
   /** What can run containers here, in the order of preference; the first available one is used. */
-  probe: { args: Record<string, never>; result: { readonly capabilities: readonly Capability[]; readonly reason: string } };
+  probe: {
+    args: Record<string, never>;
+    result: { readonly capabilities: readonly Capability[]; readonly reason: string };
+  };
   removeTree: { args: { readonly path: string }; result: undefined };
 }

@@ -1,4 +1,11 @@
-import { checkStages, createSourceResolver, openContext, openTree, StageLowering, type LowerOptions } from '@strake/builder';
+import {
+  checkStages,
+  createSourceResolver,
+  openContext,
+  openTree,
+  StageLowering,
+  type LowerOptions,
+} from '@strake/builder';
 import { hostPlatform, type SourceLocation } from '@strake/core';
 import { jsonLocation, lintError, listTargets, outline, parseDockerfile, type CheckReport } from '@strake/parser';
 
@@ -121,7 +128,13 @@ function outlineText(found: ReturnType<typeof outline>): string {
     ['SECRET', found.secrets],
     ['SSH', found.ssh],
   ] as const) {
-    if (mounts) sections.push(table([title, 'REQUIRED'], mounts.map(({ name, required }) => [name, required ? 'true' : 'false'])));
+    if (mounts)
+      sections.push(
+        table(
+          [title, 'REQUIRED'],
+          mounts.map(({ name, required }) => [name, required ? 'true' : 'false']),
+        ),
+      );
   }
   return sections.join('\n');
 }
@@ -129,5 +142,12 @@ function outlineText(found: ReturnType<typeof outline>): string {
 function table(header: readonly string[], rows: readonly (readonly string[])[]): string {
   const all = [header, ...rows];
   const widths = header.map((_, i) => Math.max(...all.map((row) => (row[i] ?? '').length)));
-  return `${all.map((row) => row.map((cell, i) => cell.padEnd((widths[i] ?? 0) + 4)).join('').trimEnd()).join('\n')}\n`;
+  return `${all
+    .map((row) =>
+      row
+        .map((cell, i) => cell.padEnd((widths[i] ?? 0) + 4))
+        .join('')
+        .trimEnd(),
+    )
+    .join('\n')}\n`;
 }

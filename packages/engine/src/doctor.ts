@@ -5,11 +5,7 @@ import type { Resources } from './resources.js';
 import type { DoctorCheck, DoctorReport, EngineOptions } from './types.js';
 
 /** What this machine can do and what a build would use here. With FIX, what crashed processes left behind is removed. */
-export async function diagnose(
-  resources: Resources,
-  options: EngineOptions,
-  fix: boolean,
-): Promise<DoctorReport> {
+export async function diagnose(resources: Resources, options: EngineOptions, fix: boolean): Promise<DoctorReport> {
   const store = await resources.store();
   const { kind, userNamespace } = chooseSnapshotter(options.snapshotter ?? 'auto');
   const checks: DoctorCheck[] = [
@@ -62,17 +58,24 @@ function subordinateIds(): DoctorCheck {
   const user = process.env['USER'] ?? String(process.getuid?.());
   const has = (file: string): boolean => {
     try {
-      return fs.readFileSync(file, 'utf8').split('\n').some((line) => line.startsWith(`${user}:`) || line.startsWith(`${process.getuid?.()}:`));
+      return fs
+        .readFileSync(file, 'utf8')
+        .split('\n')
+        .some((line) => line.startsWith(`${user}:`) || line.startsWith(`${process.getuid?.()}:`));
     } catch {
       return false;
     }
   };
-  const helper = ['/usr/bin/newuidmap', '/bin/newuidmap', '/usr/local/bin/newuidmap'].some((file) => fs.existsSync(file));
+  const helper = ['/usr/bin/newuidmap', '/bin/newuidmap', '/usr/local/bin/newuidmap'].some((file) =>
+    fs.existsSync(file),
+  );
   const ok = helper && has('/etc/subuid') && has('/etc/subgid');
   return {
     name: 'subordinate ids',
     ok,
     detail: ok ? 'newuidmap and a range of ids in /etc/subuid' : 'no newuidmap, or no range of ids for this user',
-    hint: ok ? undefined : `As root: apt-get install uidmap && usermod --add-subuids 100000-165535 --add-subgids 100000-165535 ${user}`,
+    hint: ok
+      ? undefined
+      : `As root: apt-get install uidmap && usermod --add-subuids 100000-165535 --add-subgids 100000-165535 ${user}`,
   };
 }

@@ -9,7 +9,6 @@ import {
   verified,
   type Descriptor,
   type Index,
-
 } from '@strake/core';
 import { loadImage, type ImageContent, type LoadedImage } from '@strake/builder';
 import type { Store } from '@strake/store';
@@ -64,7 +63,9 @@ export async function inspectImage({ store }: Resources, name: string): Promise<
   const opened = await store();
   const found = await findImage(opened, name);
   const image = await loadStored(opened, found.target, found.name);
-  const manifest: unknown = JSON.parse((await opened.blobs.read(image.manifest.digest, DOCUMENT_LIMIT)).toString('utf8'));
+  const manifest: unknown = JSON.parse(
+    (await opened.blobs.read(image.manifest.digest, DOCUMENT_LIMIT)).toString('utf8'),
+  );
   const layers = [];
   for (const { diffId, origin } of image.layers) {
     const info = await opened.layers.info(diffId);
@@ -151,4 +152,3 @@ export async function removeImage({ store }: Resources, name: string): Promise<v
   const found = await findImage(opened, name);
   if (!(await opened.references.remove(found.name))) throw imageNotFound(name);
 }
-

@@ -1,5 +1,13 @@
 import { exportResult, type PlatformResult } from '@strake/builder';
-import { canonicalName, familiarName, isIndexType, MediaType, parseReference, type Descriptor, type Index } from '@strake/core';
+import {
+  canonicalName,
+  familiarName,
+  isIndexType,
+  MediaType,
+  parseReference,
+  type Descriptor,
+  type Index,
+} from '@strake/core';
 import type { Store } from '@strake/store';
 
 import { findImage } from './image-names.js';

@@ -23,7 +23,11 @@ export async function runImage(resources: Resources, options: RunImageOptions): 
   }
   const config = image.config.config ?? {};
   const entrypoint = options.entrypoint === undefined ? (config.Entrypoint ?? []) : [options.entrypoint];
-  const command = options.command?.length ? options.command : options.entrypoint === undefined ? (config.Cmd ?? []) : [];
+  const command = options.command?.length
+    ? options.command
+    : options.entrypoint === undefined
+      ? (config.Cmd ?? [])
+      : [];
   const args = [...entrypoint, ...command];
   if (args.length === 0) {
     throw new StrakeError({

@@ -159,7 +159,10 @@ export interface Engine {
   build(options: BuildOptions): Promise<BuildResult>;
   /** `--call`: `check`, `outline` or `targets` of a Dockerfile, without building. */
   call(method: 'check' | 'outline' | 'targets', options: BuildOptions): Promise<CallResult>;
-  pull(name: string, options?: TransferImageOptions & { readonly platform?: string | undefined }): Promise<ImageSummary>;
+  pull(
+    name: string,
+    options?: TransferImageOptions & { readonly platform?: string | undefined },
+  ): Promise<ImageSummary>;
   push(name: string, options?: TransferImageOptions): Promise<Descriptor>;
   images(): Promise<readonly ImageSummary[]>;
   /** By name, or by a prefix of the manifest's or config's digest. */

@@ -122,6 +122,7 @@ export class Solver<R> {
     inputs: readonly Solved<R>[],
   ): Promise<Solved<R>> {
     const { signal, records, hooks, lock } = this.#options;
+    throwIfAborted(signal);
     let reason: MissReason = vertex.caching === 'renew' ? 'renewed' : 'no-record';
     if (vertex.caching === 'none') {
       const started = this.#now();
@@ -131,7 +132,16 @@ export class Solver<R> {
         { signal, key },
       );
       hooks?.finished?.(vertex);
-      return { result, key, identity: key, cached: false, reason: 'not-cacheable', parts, created: started, duration: 0 };
+      return {
+        result,
+        key,
+        identity: key,
+        cached: false,
+        reason: 'not-cacheable',
+        parts,
+        created: started,
+        duration: 0,
+      };
     }
     const held = await lock?.(key, signal);
     let handedOn = false;
@@ -271,18 +281,16 @@ export class Solver<R> {
 
   /** Tells that VERTEX and all that it was built from came from the cache, each once, in the order of the graph. */
   #markCached(vertex: Vertex<R>, key: Digest): void {
+    this.#watch(this.#mark(vertex, key));
+  }
+
+  async #mark(vertex: Vertex<R>, key: Digest): Promise<void> {
     if (this.#marked.has(vertex)) return;
     this.#marked.add(vertex);
-    const behind = vertex.inputs.filter((input) => !this.#solved.has(input.vertex));
-    if (behind.length === 0) {
-      this.#options.hooks?.cached?.(vertex, key);
-      return;
+    for (const { vertex: input } of vertex.inputs) {
+      if (!this.#solved.has(input)) await this.#mark(input, (await this.#identify(input))?.key ?? key);
     }
-    const told = async (): Promise<void> => {
-      for (const input of behind) this.#markCached(input.vertex, (await this.#identify(input.vertex))?.key ?? key);
-      this.#options.hooks?.cached?.(vertex, key);
-    };
-    this.#watch(told());
+    this.#options.hooks?.cached?.(vertex, key);
   }
 }
 

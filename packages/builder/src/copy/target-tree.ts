@@ -118,4 +118,3 @@ export class TargetTree {
     return node !== undefined && node.facts.type !== 'directory' && this.#base?.lookup(path)?.type === 'directory';
   }
 }
-

@@ -71,7 +71,13 @@ async function isArchive(source: SelectedSource): Promise<boolean> {
   }
   const block = Buffer.concat(chunks).subarray(0, 512);
   if (block.length < 512) return false;
-  const stated = parseInt(block.toString('latin1', 148, 156).replace(/[\0 ]+$/, '').trim(), 8);
+  const stated = parseInt(
+    block
+      .toString('latin1', 148, 156)
+      .replace(/[\0 ]+$/, '')
+      .trim(),
+    8,
+  );
   let sum = 8 * 32;
   for (let i = 0; i < 512; i++) if (i < 148 || i >= 156) sum += block[i] ?? 0;
   return sum === stated;
@@ -144,12 +150,7 @@ class Unpacker {
     this.#target.put(path, this.#node(type, common, header, offset));
   }
 
-  #node(
-    type: EntryType,
-    common: Omit<TargetNode['facts'], 'type'>,
-    header: Header,
-    offset: number,
-  ): TargetNode {
+  #node(type: EntryType, common: Omit<TargetNode['facts'], 'type'>, header: Header, offset: number): TargetNode {
     switch (type) {
       case 'file':
         return {
@@ -162,7 +163,10 @@ class Unpacker {
         const path = this.#inRoot(treePath(`/${header.linkname ?? ''}`), true);
         const node = this.#target.node(path);
         if (node?.facts.type !== 'file') {
-          throw builderError('COPY_CONFLICT', `the archive links "${header.name}" to "${header.linkname}", which it does not hold`);
+          throw builderError(
+            'COPY_CONFLICT',
+            `the archive links "${header.name}" to "${header.linkname}", which it does not hold`,
+          );
         }
         return { facts: node.facts, linkTo: node.linkTo ?? { path, node } };
       }
@@ -179,7 +183,8 @@ class Unpacker {
   /** A path of the archive as a path of the target; links are followed with the destination as the root. */
   #inRoot(path: string, nofollow = false): string {
     const resolved = resolveInTree(path, (p) => this.#target.lookup(joinTree(this.#root, p)), nofollow);
-    if (resolved === undefined) throw builderError('COPY_CONFLICT', `"${path}" of the archive leads in a circle of links`);
+    if (resolved === undefined)
+      throw builderError('COPY_CONFLICT', `"${path}" of the archive leads in a circle of links`);
     return resolved === '' ? this.#root : this.#root === '' ? resolved : joinTree(this.#root, resolved);
   }
 }
@@ -188,5 +193,7 @@ const XATTR = 'SCHILY.xattr.';
 
 function xattrsOf(header: Header): { xattrs?: Record<string, string> } {
   const found = Object.entries(header.pax ?? {}).filter(([key]) => key.startsWith(XATTR));
-  return found.length === 0 ? {} : { xattrs: Object.fromEntries(found.map(([key, v]) => [key.slice(XATTR.length), v])) };
+  return found.length === 0
+    ? {}
+    : { xattrs: Object.fromEntries(found.map(([key, v]) => [key.slice(XATTR.length), v])) };
 }

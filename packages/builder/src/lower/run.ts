@@ -29,28 +29,31 @@ export async function lowerRun(instruction: RunInstruction, context: StageContex
   checkEntitlements(instruction, context);
   const env = state.env.toList();
   const declared = new Map([...state.args].map(([name, value]) => [name, state.env.get(name) ?? value ?? ''] as const));
-  const vertex = context.declare(runVertex(
-    {
-      id: context.nextId(),
-      name: context.names.next(displayName(instruction, summary, context)),
-      caching: context.caching,
-      parent: state.vertex,
-      args,
-      env,
-      proxyEnv: [...proxyVariables(options.buildArgs)].map(([name, value]) => `${name}=${value}`),
-      cwd: state.config.WorkingDir ?? '/',
-      user: state.config.User ?? '',
-      hostname: options.buildArgs.get('BUILDKIT_SANDBOX_HOSTNAME') ?? 'buildkitsandbox',
-      network: instruction.network === 'default' ? options.network : instruction.network,
-      security: instruction.security,
-      mounts,
-      extraHosts: options.extraHosts,
-      ulimits: options.ulimits,
-      shmSize: options.shmSize,
-      platform: formatPlatform(state.platform),
-    },
-    services,
-  ), instruction.location);
+  const vertex = context.declare(
+    runVertex(
+      {
+        id: context.nextId(),
+        name: context.names.next(displayName(instruction, summary, context)),
+        caching: context.caching,
+        parent: state.vertex,
+        args,
+        env,
+        proxyEnv: [...proxyVariables(options.buildArgs)].map(([name, value]) => `${name}=${value}`),
+        cwd: state.config.WorkingDir ?? '/',
+        user: state.config.User ?? '',
+        hostname: options.buildArgs.get('BUILDKIT_SANDBOX_HOSTNAME') ?? 'buildkitsandbox',
+        network: instruction.network === 'default' ? options.network : instruction.network,
+        security: instruction.security,
+        mounts,
+        extraHosts: options.extraHosts,
+        ulimits: options.ulimits,
+        shmSize: options.shmSize,
+        platform: formatPlatform(state.platform),
+      },
+      services,
+    ),
+    instruction.location,
+  );
   state.vertex = vertex;
   state.history.push({
     createdBy: `RUN ${argumentPrefix(declared)}${args.join(' ')} # buildkit`,

@@ -17,14 +17,7 @@ import { builderError, located } from '../errors.js';
 import type { ChainResult } from '../result.js';
 import type { BuilderServices } from '../services.js';
 import { scratchVertex } from '../steps/base-image.js';
-import type {
-  FromSource,
-  LowerOptions,
-  NamedSource,
-  ResolvedImage,
-  SourceResolver,
-  StageContext,
-} from './context.js';
+import type { FromSource, LowerOptions, NamedSource, ResolvedImage, SourceResolver, StageContext } from './context.js';
 import { lowerCopy, lowerWorkdir } from './files.js';
 import { lowerMetadata } from './metadata.js';
 import { lowerRun } from './run.js';
@@ -128,7 +121,10 @@ export class StageLowering {
         const given = this.#options.buildArgs.get(name);
         if (given !== undefined) this.#globalArgs.set(name, given);
         else if (value !== undefined) {
-          const text = withLocation(instruction.location, () => this.#expander.expandWord(value, this.#globalArgs).text);
+          const text = withLocation(
+            instruction.location,
+            () => this.#expander.expandWord(value, this.#globalArgs).text,
+          );
           this.#globalArgs.set(name, text);
         }
       }
@@ -174,14 +170,12 @@ export class StageLowering {
     if (!prepared) throw new Error(`no stage ${index}`);
     const { stage } = prepared;
     const base = this.#graph.bases[index];
-    const replaced =
-      stage.from.name === undefined ? undefined : await this.#named(stage.from.name, prepared.platform);
+    const replaced = stage.from.name === undefined ? undefined : await this.#named(stage.from.name, prepared.platform);
     if (replaced) {
       const image = replaced.kind === 'tree' ? this.#treeImage(replaced, prepared.platform) : replaced.image;
       return startFromImage(image);
     }
-    const stageName =
-      this.#dockerfile.stages.length === 1 ? '' : (stage.from.name ?? `stage-${index}`);
+    const stageName = this.#dockerfile.stages.length === 1 ? '' : (stage.from.name ?? `stage-${index}`);
     let state: StageState;
     let triggers: readonly string[];
     let names: StepNames;
@@ -289,12 +283,7 @@ export class StageLowering {
   }
 
   /** What `--from=NAME` means in stage INDEX: a stage before it, a named context, an image. */
-  async #from(
-    name: string,
-    index: number,
-    platform: Platform,
-    instruction: StageInstruction,
-  ): Promise<FromSource> {
+  async #from(name: string, index: number, platform: Platform, instruction: StageInstruction): Promise<FromSource> {
     if (this.#expander.expandWord(name, { get: () => undefined, names: () => [] }).text !== name) {
       throw builderError('INSTRUCTION_INVALID', `variable expansion is not supported for --from: "${name}"`, {
         hint: 'Define a stage with FROM and an ARG before the first FROM, and name that stage.',

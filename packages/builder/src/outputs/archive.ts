@@ -88,7 +88,8 @@ function layoutFiles(kind: 'oci' | 'docker', images: ImageSet, { names, store, s
 
 async function packFiles(files: readonly LayoutFile[], pack: Pack, signal: AbortSignal): Promise<void> {
   const mtime = new Date(0);
-  for (const name of ['blobs/', 'blobs/sha256/']) await packHeader(pack, { name, type: 'directory', mode: 0o755, mtime });
+  for (const name of ['blobs/', 'blobs/sha256/'])
+    await packHeader(pack, { name, type: 'directory', mode: 0o755, mtime });
   for (const { name, size, read } of files) await packFile(pack, { name, size, mode: 0o644, mtime }, read(), signal);
 }
 

@@ -44,7 +44,11 @@ const TAR_TYPES = {
   fifo: 'fifo',
 } as const;
 
-function tarHeader(entry: ViewEntry, prefix: string, first: string | undefined): Partial<Header> & Pick<Header, 'name'> {
+function tarHeader(
+  entry: ViewEntry,
+  prefix: string,
+  first: string | undefined,
+): Partial<Header> & Pick<Header, 'name'> {
   const xattrs = Object.entries(entry.xattrs ?? {}).map(([name, value]) => [`SCHILY.xattr.${name}`, value] as const);
   return {
     name: prefix + entry.path + (entry.type === 'directory' ? '/' : ''),
@@ -53,7 +57,11 @@ function tarHeader(entry: ViewEntry, prefix: string, first: string | undefined):
     uid: entry.uid,
     gid: entry.gid,
     mtime: new Date(entry.mtime * 1000),
-    ...(first === undefined ? (entry.link === undefined ? {} : { linkname: entry.link }) : { linkname: prefix + first }),
+    ...(first === undefined
+      ? entry.link === undefined
+        ? {}
+        : { linkname: entry.link }
+      : { linkname: prefix + first }),
     ...(entry.device ? { devmajor: entry.device.major, devminor: entry.device.minor } : {}),
     ...(xattrs.length > 0 ? { pax: Object.fromEntries(xattrs) } : {}),
   };

@@ -88,7 +88,8 @@ export function copyVertex(step: CopyStep, services: BuilderServices): Vertex<Ch
         mode: step.mode,
       };
       for (const selected of sources) {
-        if (selected.unpack && (await planUnpack(target, selected, destination, facts, services.store, signal))) continue;
+        if (selected.unpack && (await planUnpack(target, selected, destination, facts, services.store, signal)))
+          continue;
         const digests: ReadonlyMap<string, Digest> = await selected.tree.digests(
           [selected.entry, ...selected.below.map(({ entry }) => entry)],
           signal,

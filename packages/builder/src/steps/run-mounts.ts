@@ -148,7 +148,8 @@ export async function prepareMounts(
     const ids = await usableChain(result, signal);
     const view = await services.store.layers.view(ids);
     const path = view.resolve(treePath(source));
-    if (!view.lookup(path)) throw builderError('COPY_SOURCE_NOT_FOUND', `"/${treePath(source)}": not found in ${from.where}`);
+    if (!view.lookup(path))
+      throw builderError('COPY_SOURCE_NOT_FOUND', `"/${treePath(source)}": not found in ${from.where}`);
     return { chain: ids, path: `/${path}` };
   };
   const prepare = async (plan: RunMountPlan): Promise<void> => {

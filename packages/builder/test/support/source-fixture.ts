@@ -37,6 +37,7 @@ export async function createFixture(overrides: Partial<BuilderServices> = {}): P
     xattrs: () => undefined,
     secret: () => Promise.resolve(undefined),
     sshSocket: () => Promise.resolve(undefined),
+    renewedCaches: new Set(),
     emit: () => undefined,
     now: Date.now,
     onCleanup: (cleanup) => void cleanups.push(cleanup),

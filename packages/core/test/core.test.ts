@@ -1,0 +1,177 @@
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+
+import {
+  abortable,
+  canonicalJson,
+  canonicalName,
+  closest,
+  collect,
+  digestOf,
+  familiarName,
+  goQuote,
+  isDigest,
+  Limiter,
+  parsePlatform,
+  parseReference,
+  selectPlatform,
+  StrakeError,
+  verified,
+  type ByteStream,
+} from '../src/index.js';
+
+async function* chunks(...texts: string[]): AsyncGenerator<Uint8Array> {
+  for (const text of texts) yield await Promise.resolve(Buffer.from(text));
+}
+
+async function drain(stream: ByteStream): Promise<string> {
+  return (await collect(stream, 1 << 20)).toString();
+}
+
+describe('digests and streams', () => {
+  it('only 64 hex digits after sha256: are a digest', () => {
+    assert.ok(isDigest(digestOf('x')));
+    for (const bad of [
+      '',
+      'sha256:',
+      `sha256:${'a'.repeat(63)}`,
+      `sha256:${'A'.repeat(64)}`,
+      `sha256:../${'a'.repeat(61)}`,
+      7,
+    ]) {
+      assert.ok(!isDigest(bad));
+    }
+  });
+
+  it('verified passes what is right and refuses what is not, before its end', async () => {
+    const digest = digestOf('hello world');
+    assert.equal(await drain(verified(chunks('hello ', 'world'), { digest, size: 11 })), 'hello world');
+    for (const [texts, size] of [
+      [['hello ', 'worlds'], 11],
+      [['hello'], 11],
+      [['hello world'], 10],
+      [['jello world'], 11],
+    ] as const) {
+      await assert.rejects(drain(verified(chunks(...texts), { digest, size })), { code: 'DIGEST_MISMATCH' });
+    }
+  });
+
+  it('collect reads no more than its limit', async () => {
+    await assert.rejects(collect(chunks('abc', 'def'), 5), { code: 'TOO_LARGE' });
+  });
+});
+
+describe('canonical JSON', () => {
+  it('does not depend on the order of keys', () => {
+    assert.equal(canonicalJson({ b: [{ z: 1, a: 2 }], a: undefined }), '{"b":[{"a":2,"z":1}]}');
+  });
+
+  it('round-trips every JSON value', () => {
+    fc.assert(
+      fc.property(fc.jsonValue(), (value) =>
+        assert.deepEqual(JSON.parse(canonicalJson(value)), JSON.parse(JSON.stringify(value))),
+      ),
+    );
+  });
+});
+
+describe('image names', () => {
+  const names: readonly (readonly [string, string, string])[] = [
+    ['node', 'docker.io/library/node:latest', 'node:latest'],
+    ['node:22-slim', 'docker.io/library/node:22-slim', 'node:22-slim'],
+    ['me/app', 'docker.io/me/app:latest', 'me/app:latest'],
+    ['index.docker.io/node', 'docker.io/library/node:latest', 'node:latest'],
+    ['localhost/x', 'localhost/x:latest', 'localhost/x:latest'],
+    ['127.0.0.1:5000/me/app:1', '127.0.0.1:5000/me/app:1', '127.0.0.1:5000/me/app:1'],
+    [`a@sha256:${'0'.repeat(64)}`, `docker.io/library/a@sha256:${'0'.repeat(64)}`, `a@sha256:${'0'.repeat(64)}`],
+  ];
+  for (const [text, canonical, familiar] of names) {
+    it(`${text} is ${canonical}`, () => {
+      assert.equal(canonicalName(parseReference(text)), canonical);
+      assert.equal(familiarName(parseReference(text)), familiar);
+    });
+  }
+
+  for (const bad of [
+    '',
+    'A',
+    'a/B',
+    'a:',
+    'a:b:c/',
+    'a@sha256:12',
+    '-a',
+    'a//b',
+    'a b',
+    'host:5000/',
+    '../../etc',
+    `${'a'.repeat(300)}`,
+  ]) {
+    it(`refuses ${JSON.stringify(bad.slice(0, 20))}`, () => {
+      assert.throws(() => parseReference(bad), { code: 'REFERENCE_INVALID' });
+    });
+  }
+
+  it('throws nothing but its own error', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary' }), (text) => {
+        try {
+          parseReference(text);
+        } catch (error) {
+          assert.ok(error instanceof StrakeError);
+        }
+      }),
+    );
+  });
+});
+
+describe('platforms', () => {
+  it('normalises spellings', () => {
+    const host = { os: 'linux', architecture: 'amd64' };
+    assert.deepEqual(parsePlatform('linux/aarch64', host), { os: 'linux', architecture: 'arm64' });
+    assert.deepEqual(parsePlatform('linux/arm64/v8', host), { os: 'linux', architecture: 'arm64' });
+    assert.deepEqual(parsePlatform('x86_64', host), { os: 'linux', architecture: 'amd64' });
+    assert.deepEqual(parsePlatform('linux', host), host);
+    assert.throws(() => parsePlatform('a/b/c/d', host), { code: 'PLATFORM_INVALID' });
+    assert.throws(() => parsePlatform('nonsense', host), { code: 'PLATFORM_INVALID' });
+  });
+
+  it('chooses the entry of an index that runs', () => {
+    const arm = (variant: string) => ({ platform: { os: 'linux', architecture: 'arm', variant } });
+    const entries = [{ platform: { os: 'unknown', architecture: 'unknown' } }, arm('v5'), arm('v6')];
+    assert.equal(selectPlatform(entries, { os: 'linux', architecture: 'arm', variant: 'v7' }), entries[2]);
+    assert.equal(selectPlatform(entries, { os: 'linux', architecture: 'amd64' }), undefined);
+  });
+});
+
+describe('limiter and abort', () => {
+  it('a waiting task leaves the queue when it is aborted', async () => {
+    const limiter = new Limiter(1);
+    let release: () => void = () => undefined;
+    const first = limiter.run(() => new Promise<void>((resolve) => (release = resolve)));
+    const controller = new AbortController();
+    const waiting = limiter.run(() => Promise.resolve('ran'), controller.signal);
+    controller.abort();
+    await assert.rejects(waiting, { code: 'CANCELLED' });
+    release();
+    await first;
+    assert.equal(await limiter.run(() => Promise.resolve('next')), 'next');
+  });
+
+  it('abortable rejects with the reason given', async () => {
+    const controller = new AbortController();
+    const never = abortable(new Promise(() => undefined), controller.signal);
+    controller.abort(new StrakeError({ code: 'STEP_FAILED', message: 'elsewhere' }));
+    await assert.rejects(never, { code: 'STEP_FAILED' });
+  });
+});
+
+describe('words', () => {
+  it('closest finds a typing mistake and nothing far away', () => {
+    assert.equal(closest('COPPY', ['COPY', 'CMD']), 'COPY');
+    assert.equal(closest('zzzzzz', ['COPY', 'CMD']), undefined);
+  });
+
+  it("goQuote writes Go's escapes", () => {
+    assert.equal(goQuote('a"b\n\x07\x01\u200b\\é'), '"a\\"b\\n\\a\\x01\\u200b\\\\é"');
+  });
+});
