@@ -64,13 +64,13 @@ outdated() { # STAMP PATH...: whether anything below the paths is newer than the
   [ ! -e "$mark" ] || [ -n "$(find "$@" -newer "$mark" -print -quit 2>/dev/null)" ]
 }
 sources=(packages/*/src packages/*/package.json scripts/bundle.mjs node_modules/.strake-stamp)
-if [ "$mode" = --tests ] && outdated .strake/compiled "${sources[@]}" packages/*/test packages/*/tsconfig.json e2e/test tsconfig*.json; then
-  touch .strake/compiling
-  node_modules/.bin/tsc -b
-  mv .strake/compiling .strake/compiled
-fi
 if [ ! -e packages/cli/dist/strake.cjs ] || outdated .strake/bundled "${sources[@]}"; then
   touch .strake/bundling
   node scripts/bundle.mjs
   mv .strake/bundling .strake/bundled
+fi
+if [ "$mode" = --tests ] && outdated .strake/compiled "${sources[@]}" packages/*/test packages/*/tsconfig.json e2e/test tsconfig*.json; then
+  touch .strake/compiling
+  node_modules/.bin/tsc -b
+  mv .strake/compiling .strake/compiled
 fi

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import path from 'node:path';
+import { STRAKE } from './support/repository.js';
 import { Workshop, type Outcome } from './support/strake.js';
 
 /** Answers as a registry would: on loopback, so plain http. */
@@ -172,6 +174,19 @@ describe('the command as a process', () => {
       { config: { config: unknown } },
     ];
     assert.deepEqual((image.config.config as { Labels: unknown }).Labels, { from: 'stdin' });
+  });
+
+  it('writes archives to standard output, and nothing else', async () => {
+    const outcome = await workshop.build(['FROM scratch', 'COPY . /'], ['-o', '-']);
+    assert.equal(outcome.status, 0, outcome.stderr);
+    assert.equal(outcome.stdout.length % 512, 0);
+    const layout = await workshop.build(['FROM busybox'], ['-o', 'type=oci']);
+    assert.match(layout.stdout, /index\.json/);
+  });
+
+  it('ends quietly where nobody reads', () => {
+    const script = '"$0" help | true; echo "${PIPESTATUS[0]}"';
+    assert.equal(execFileSync('bash', ['-c', script, STRAKE], { encoding: 'utf8' }), '0\n');
   });
 
   for (const [signal, status] of [
