@@ -271,7 +271,7 @@ export interface Store {
   /** The folder of a cache mount, made where it is new. */
   cacheMount(id: string): Promise<string>;
   /** A folder for temporary files on the store's file system, removed with the lease or, after a crash, by the next command. */
-  temporary(prefix: string): Promise<{ readonly path: string; remove(): Promise<void> }>;
+  temporary(prefix: string): Promise<{ readonly path: string; readonly remove: () => Promise<void> }>;
   /** Keeps garbage collection away from what is in use: a digest, a snapshot id, a record key. */
   lease(what: readonly string[]): Promise<Lease>;
   /** An exclusive lock between processes and within this one, for example of a step's key or a cache mount. */

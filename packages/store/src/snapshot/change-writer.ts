@@ -96,8 +96,9 @@ export class ChangeWriter {
     let { uid, gid } = stats;
     const owner = xattrs?.[OWNER_XATTR];
     if (xattrs && owner !== undefined) {
+      // Noted when the file was unpacked, as this process's own; a step that gave it to someone else has the last word.
       const [ownerUid = uid, ownerGid = gid] = owner.split(':').map(Number);
-      [uid, gid] = [ownerUid, ownerGid];
+      if (uid === process.geteuid?.() && gid === process.getegid?.()) [uid, gid] = [ownerUid, ownerGid];
       const { [OWNER_XATTR]: _own, ...rest } = xattrs;
       xattrs = Object.keys(rest).length > 0 ? rest : undefined;
     }

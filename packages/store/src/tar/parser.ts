@@ -13,6 +13,8 @@ const MAX_LONG_NAME = 1 << 16;
 /** Bytes of holes in sparse files of one tar: they cost time to hash, and space where something writes them out. */
 const MAX_HOLES = 256 * 2 ** 30;
 const MAX_ID = 0xfffffffe;
+const EMPTY_BLOCK = Buffer.alloc(BLOCK);
+const NO_RECORDS: ReadonlyMap<string, string> = new Map();
 
 /** An entry as the tar has it; its name not yet checked. */
 export interface TarEntry {
@@ -156,7 +158,7 @@ export class TarParser {
   #takeBlock(block: Buffer): void {
     if (this.#state === 'gnu-map') return this.#takeGnuMap(block);
     if (this.#state === 'pax-map') return this.#takePaxMap(block);
-    const empty = block.every((byte) => byte === 0);
+    const empty = block[0] === 0 && block.equals(EMPTY_BLOCK);
     if (this.#state === 'zeros') {
       if (!empty) throw layerInvalid('its tar goes on after an empty block');
       this.#state = 'end';
@@ -274,7 +276,7 @@ export class TarParser {
 
   /** Finds out about sparse files, then goes on to the content. */
   #beginContent(block: Buffer, flag: string, draft: Draft): void {
-    const pax = new Map([...(this.#pax ?? [])].map(([key, value]) => [key, value.toString('latin1')]));
+    const pax = this.#pax ? new Map([...this.#pax].map(([key, value]) => [key, value.toString('latin1')])) : NO_RECORDS;
     const pieces = this.#paxPieces;
     this.#longName = this.#longLink = this.#pax = undefined;
     this.#paxPieces = [];
