@@ -7,11 +7,12 @@ import {
   parsePlatform,
   parseReference,
   verified,
+  type ByteStream,
   type Descriptor,
+  type Digest,
   type Index,
 } from '@strake/core';
 import { loadImage, type ImageContent, type LoadedImage } from '@strake/builder';
-import type { Store } from '@strake/store';
 
 import { findImage, imageNotFound } from './image-names.js';
 import type { Resources } from './resources.js';
@@ -20,8 +21,12 @@ import type { ImageDetails, ImageSummary, TransferImageOptions } from './types.j
 const PARALLEL = 4;
 const DOCUMENT_LIMIT = 8 << 20;
 
-/** The image of a name in the local store, for this machine's platform or the one that it has. */
-export async function loadStored(store: Store, target: Descriptor, name: string): Promise<LoadedImage> {
+/**
+ * The image of a name in the local store, for this machine's platform or the one that it has. Layers that were never downloaded
+ * come from a repository that had them.
+ */
+export async function loadStored(resources: Resources, target: Descriptor, name: string): Promise<LoadedImage> {
+  const store = await resources.store();
   const content: ImageContent = {
     name,
     blob: (descriptor) => store.blobs.open(descriptor.digest),
@@ -34,11 +39,31 @@ export async function loadStored(store: Store, target: Descriptor, name: string)
     const [first] = here;
     if (here.length === 1 && first?.platform) platform = first.platform;
   }
-  return loadImage(content, target, platform);
+  const image = await loadImage(content, target, platform);
+  const layers = image.layers.map(({ diffId, origin: { descriptor } }) => ({
+    diffId,
+    origin: { descriptor, fetch: (signal?: AbortSignal) => storedLayer(resources, diffId, descriptor, signal) },
+  }));
+  return { ...image, layers };
 }
 
-export async function summarize(store: Store, name: string, target: Descriptor): Promise<ImageSummary> {
-  const image = await loadStored(store, target, name);
+/** @throws StrakeError `BLOB_NOT_FOUND` where neither the store nor any repository has it */
+async function* storedLayer(
+  resources: Resources,
+  diffId: Digest,
+  layer: Descriptor,
+  signal: AbortSignal | undefined,
+): ByteStream {
+  const store = await resources.store();
+  const [home] =
+    (await store.blobs.size(layer.digest)) === undefined ? await store.layers.homes(diffId, layer.digest) : [];
+  if (home === undefined) yield* store.blobs.open(layer.digest);
+  else yield* verified((await resources.registry()).blob(parseReference(home), layer, { signal }), layer, 'layer');
+}
+
+export async function summarize(resources: Resources, name: string, target: Descriptor): Promise<ImageSummary> {
+  const store = await resources.store();
+  const image = await loadStored(resources, target, name);
   let size = 0;
   for (const { diffId, origin } of image.layers) {
     size += (await store.layers.info(diffId))?.size ?? origin.descriptor.size;
@@ -53,16 +78,15 @@ export async function summarize(store: Store, name: string, target: Descriptor):
   };
 }
 
-export async function listImages({ store }: Resources): Promise<ImageSummary[]> {
-  const opened = await store();
-  const records = await opened.references.list();
-  return Promise.all(records.map(({ name, target }) => summarize(opened, name, target)));
+export async function listImages(resources: Resources): Promise<ImageSummary[]> {
+  const records = await (await resources.store()).references.list();
+  return Promise.all(records.map(({ name, target }) => summarize(resources, name, target)));
 }
 
-export async function inspectImage({ store }: Resources, name: string): Promise<ImageDetails> {
-  const opened = await store();
+export async function inspectImage(resources: Resources, name: string): Promise<ImageDetails> {
+  const opened = await resources.store();
   const found = await findImage(opened, name);
-  const image = await loadStored(opened, found.target, found.name);
+  const image = await loadStored(resources, found.target, found.name);
   const manifest: unknown = JSON.parse(
     (await opened.blobs.read(image.manifest.digest, DOCUMENT_LIMIT)).toString('utf8'),
   );
@@ -71,7 +95,7 @@ export async function inspectImage({ store }: Resources, name: string): Promise<
     const info = await opened.layers.info(diffId);
     layers.push({ diffId, size: info?.size ?? origin.descriptor.size, descriptor: origin.descriptor });
   }
-  return { ...(await summarize(opened, found.name, found.target)), manifest, config: image.config, layers };
+  return { ...(await summarize(resources, found.name, found.target)), manifest, config: image.config, layers };
 }
 
 /** Fetches an image with all its layers. What the store has already is not fetched again. */
@@ -126,6 +150,7 @@ export async function pullImage(
           await store.blobs.put(client.blob(reference, layer, { signal, onProgress }), layer, signal);
         }
         await store.layers.import(diffId, layer, (s) => origin.fetch(s), signal);
+        await store.layers.addHome(diffId, layer.digest, `${reference.registry}/${reference.repository}`);
       }, signal),
     ),
   );
@@ -137,7 +162,7 @@ export async function pullImage(
   const name = canonicalName(reference);
   await store.references.set(name, descriptor);
   onEvent?.({ type: 'step-finished', id, time: Date.now() });
-  return summarize(store, name, descriptor);
+  return summarize(resources, name, descriptor);
 }
 
 export async function tagImage({ store }: Resources, source: string, target: string): Promise<void> {

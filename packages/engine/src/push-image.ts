@@ -8,7 +8,6 @@ import {
   type Descriptor,
   type Index,
 } from '@strake/core';
-import type { Store } from '@strake/store';
 
 import { findImage } from './image-names.js';
 import { loadStored } from './images.js';
@@ -24,7 +23,7 @@ export async function pushStored(
   const store = await resources.store();
   const reference = parseReference(name);
   const found = await findImage(store, name);
-  const results = await storedResults(store, found.target, found.name);
+  const results = await storedResults(resources, found.target, found.name);
   const emit = onEvent ?? ((): void => undefined);
   const id = `push ${name}`;
   emit({ type: 'step', id, name: `push ${familiarName(reference)}`, inputs: [] });
@@ -50,7 +49,8 @@ export async function pushStored(
 }
 
 /** The images behind a name as a build's results: one, or one a platform that is in the store. */
-async function storedResults(store: Store, target: Descriptor, name: string): Promise<PlatformResult[]> {
+async function storedResults(resources: Resources, target: Descriptor, name: string): Promise<PlatformResult[]> {
+  const store = await resources.store();
   const targets: Descriptor[] = [];
   if (isIndexType(target.mediaType)) {
     const index = JSON.parse((await store.blobs.read(target.digest, 8 << 20)).toString('utf8')) as Index;
@@ -60,7 +60,7 @@ async function storedResults(store: Store, target: Descriptor, name: string): Pr
   } else targets.push(target);
   const results: PlatformResult[] = [];
   for (const descriptor of targets) {
-    const image = await loadStored(store, descriptor, name);
+    const image = await loadStored(resources, descriptor, name);
     const configBytes = await store.blobs.read(image.configDescriptor.digest, 8 << 20);
     results.push({
       chain: { layers: [] },

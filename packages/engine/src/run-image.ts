@@ -17,7 +17,7 @@ export async function runImage(resources: Resources, options: RunImageOptions): 
     const pulled = await pullImage(resources, options.image, { signal, onEvent });
     found = { name: pulled.name, target: pulled.target };
   }
-  const image = await loadStored(store, found.target, found.name);
+  const image = await loadStored(resources, found.target, found.name);
   for (const { diffId, origin } of image.layers) {
     await store.layers.import(diffId, origin.descriptor, (s) => origin.fetch(s), signal);
   }

@@ -3,6 +3,7 @@ import { readdir, readFile, readlink, rm, stat } from 'node:fs/promises';
 import { unlessMissing } from './files.js';
 import { bootId, judgeHolders } from './holders.js';
 import type { StoreLayout } from './layout.js';
+import { HOMES } from './layer/layer-homes.js';
 import { parseNote } from './snapshot/notes.js';
 import type { Leftover } from './types.js';
 
@@ -72,7 +73,7 @@ async function leftoverLayers(layout: StoreLayout): Promise<Leftover[]> {
   for (const name of await names(layout.layers)) {
     const path = `${layout.layers}/${name}`;
     const files = await names(path);
-    if (files.includes('info') || files.some((file) => file.startsWith('blob-'))) continue;
+    if (files.includes('info') || files.some((file) => file.startsWith('blob-') || file.startsWith(HOMES))) continue;
     const facts = await unlessMissing(stat(path));
     if (facts && Date.now() - facts.mtimeMs > UNFINISHED) {
       found.push({ path, what: 'a layer without facts', privileged: false });

@@ -148,6 +148,10 @@ export interface LayerStore {
   compress(diffId: Digest, compression: 'gzip' | 'zstd', signal?: AbortSignal, level?: number): Promise<Descriptor>;
   /** Notes that BLOB is a compressed form of the layer. */
   addCompressed(diffId: Digest, blob: Descriptor): Promise<void>;
+  /** Repositories (`registry/path`) that had the blob DIGEST of the layer, the one seen last first. */
+  homes(diffId: Digest, digest: Digest): Promise<readonly string[]>;
+  /** Notes that REPOSITORY has the blob DIGEST of the layer, which the store itself need not have. */
+  addHome(diffId: Digest, digest: Digest, repository: string): Promise<void>;
 }
 
 /** What must be mounted to see a file tree; see mount(8). */

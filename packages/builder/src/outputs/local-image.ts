@@ -13,8 +13,18 @@ export async function storeImage(
   for (const { bytes, descriptor, result } of manifests) {
     await blobs.put(result.image.configBytes, result.image.configDescriptor, context.signal);
     await blobs.put(bytes, { digest: descriptor.digest }, context.signal);
+    await rememberHomes(result, context);
   }
   if (manifests.length !== 1) await blobs.put(root.bytes, { digest: root.descriptor.digest }, context.signal);
   for (const name of context.names) await references.set(name, root.descriptor);
   return { descriptor: root.descriptor, names: context.names };
+}
+
+/** Layers of the base may not have been downloaded: the image is of use only as long as somebody knows where they are. */
+async function rememberHomes({ image }: PlatformResult, { store }: OutputContext): Promise<void> {
+  for (const { diffId, origin } of image.layers) {
+    if (!origin?.reference) continue;
+    const { registry, repository } = origin.reference;
+    await store.layers.addHome(diffId, origin.descriptor.digest, `${registry}/${repository}`);
+  }
 }

@@ -1,8 +1,9 @@
 import { Limiter, MediaType, parseReference, type Descriptor, type ImageReference } from '@strake/core';
 import type { RegistryClient } from '@strake/registry';
+import type { Store } from '@strake/store';
 
 import { builderError } from '../errors.js';
-import { layerBytes } from '../image.js';
+import { layerBytes, type BuiltImage } from '../image.js';
 import { assembleImages, type ImageSet } from './image-set.js';
 import { storeImage } from './local-image.js';
 import { manifestOptions, type OutputContext, type OutputResult, type PlatformResult } from './output.js';
@@ -40,21 +41,20 @@ async function pushTo(
   const sent = new Set<string>();
   const uploads: Promise<unknown>[] = [];
   for (const { manifest, result } of images.manifests) {
-    for (const layer of manifest.layers) {
+    for (const [i, layer] of manifest.layers.entries()) {
       if (sent.has(layer.digest) || layer.mediaType === MediaType.ociConfig) continue;
       sent.add(layer.digest);
-      const from = result.image.layers.find(({ origin }) => origin?.descriptor.digest === layer.digest)?.origin;
-      const mountFrom = from?.reference?.registry === reference.registry ? [from.reference.repository] : undefined;
+      const built = result.image.layers[i];
+      if (!built) continue;
       uploads.push(
-        limiter.run(
-          () =>
-            client.pushBlob(reference, layer, () => layerBytes(result.image, layer, store, signal), {
-              signal,
-              mountFrom,
-              onProgress: progressOf(layer, context),
-            }),
-          signal,
-        ),
+        limiter.run(async () => {
+          await client.pushBlob(reference, layer, () => layerBytes(result.image, layer, store, signal), {
+            signal,
+            mountFrom: await repositoriesWith(built, layer, reference.registry, store),
+            onProgress: progressOf(layer, context),
+          });
+          await store.layers.addHome(built.diffId, layer.digest, `${reference.registry}/${reference.repository}`);
+        }, signal),
       );
     }
     const { configBytes } = result.image;
@@ -75,6 +75,19 @@ async function pushTo(
   }
   const tagged = { ...reference, tag: reference.tag ?? 'latest', digest: undefined };
   await client.pushManifest(tagged, root.descriptor, root.bytes, { signal });
+}
+
+/** Repositories of the registry that have a layer's blob, so that it can be mounted from there. */
+async function repositoriesWith(
+  { diffId, origin }: BuiltImage['layers'][number],
+  { digest }: Descriptor,
+  registry: string,
+  store: Store,
+): Promise<readonly string[]> {
+  const start = `${registry}/`;
+  const homes = await store.layers.homes(diffId, digest);
+  const known = homes.filter((home) => home.startsWith(start)).map((home) => home.slice(start.length));
+  return origin?.reference?.registry === registry ? [origin.reference.repository, ...known] : known;
 }
 
 async function* oneChunk(bytes: Uint8Array): AsyncGenerator<Uint8Array> {

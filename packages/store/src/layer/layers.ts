@@ -13,6 +13,7 @@ import type { WorkerPool } from '../worker-pool.js';
 import { compressLayer, compressedType } from './compress.js';
 import { batchesOf, type EntryBatch } from './entry-batch.js';
 import { loadIndex, type LayerIndex } from './layer-index.js';
+import { LayerHomes } from './layer-homes.js';
 import { MergedView } from './tree-view.js';
 
 /** Bytes of indexes kept in memory. */
@@ -35,6 +36,7 @@ export class FileLayers implements LayerStore {
   readonly #holder: OwnHolder;
   readonly #blobs: BlobStore;
   readonly #pool: WorkerPool;
+  readonly #homes: LayerHomes;
   readonly #indexes = new LRUCache<Digest, LayerIndex>({
     maxSize: INDEX_MEMORY,
     sizeCalculation: (index) => index.size,
@@ -48,6 +50,7 @@ export class FileLayers implements LayerStore {
     this.#holder = holder;
     this.#blobs = blobs;
     this.#pool = pool;
+    this.#homes = new LayerHomes(layout, holder);
   }
 
   async info(diffId: Digest): Promise<LayerInfo | undefined> {
@@ -259,6 +262,14 @@ export class FileLayers implements LayerStore {
     } finally {
       this.#compressing.delete(key);
     }
+  }
+
+  homes(diffId: Digest, digest: Digest): Promise<readonly string[]> {
+    return this.#homes.list(diffId, digest);
+  }
+
+  addHome(diffId: Digest, digest: Digest, repository: string): Promise<void> {
+    return this.#homes.add(diffId, digest, repository);
   }
 
   async addCompressed(diffId: Digest, blob: Descriptor): Promise<void> {
