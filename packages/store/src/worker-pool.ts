@@ -6,6 +6,8 @@ import { cancelled, Limiter, onAbort, StrakeError, throwIfAborted } from '@strak
 import type { EntryBatch } from './layer/entry-batch.js';
 import type { Job, MadeLayer, PlainError, Request, Response } from './worker-protocol.js';
 
+/** Megabytes of a worker's heap for short-lived objects: nearly all of its are, and it need not hold many of them. */
+const YOUNG = 8;
 /** Batches that may wait at a worker: it never idles, and memory stays bounded. */
 const AHEAD = 3;
 
@@ -56,7 +58,7 @@ export class WorkerPool {
   }
 
   #start(): Worker {
-    const worker = new Worker(this.#url, { name: 'strake-store' });
+    const worker = new Worker(this.#url, { name: 'strake-store', resourceLimits: { maxYoungGenerationSizeMb: YOUNG } });
     this.#all.add(worker);
     worker.once('exit', () => {
       this.#all.delete(worker);

@@ -238,15 +238,16 @@ export class IndexBuilder {
     const room = (1 << 20) + RECORD_SIZE;
     let chunk = Buffer.alloc(room);
     let used = HEADER_SIZE;
-    const sizes = this.#merged.map(({ entry, keyLength }) => keyLength + (entry < 0 ? 0 : this.#extraLength(entry)));
+    const sizeOf = ({ entry, keyLength }: Merged): number => keyLength + (entry < 0 ? 0 : this.#extraLength(entry));
     chunk.write(INDEX_MAGIC, 0, 'latin1');
     chunk.writeUInt32LE(this.#merged.length, 8);
     chunk.writeUInt32LE(this.#flags, 12);
     chunk.writeDoubleLE(
-      sizes.reduce((sum, size) => sum + size, 0),
+      this.#merged.reduce((sum, merged) => sum + sizeOf(merged), 0),
       16,
     );
-    for (const [number, { entry, keyLength, type, flags }] of this.#merged.entries()) {
+    for (const merged of this.#merged) {
+      const { entry, keyLength, type, flags } = merged;
       if (entry >= 0) chunk.set(raw.record(entry), used);
       else {
         chunk.fill(0, used, used + RECORD_SIZE);
@@ -258,7 +259,7 @@ export class IndexBuilder {
       chunk[used + Field.flags] = flags;
       chunk.writeUInt32LE(heap + keyLength, used + Field.extra);
       chunk.writeUInt32LE(this.#firstNames.get(entry) ?? NONE, used + Field.firstName);
-      heap += sizes[number] ?? 0;
+      heap += sizeOf(merged);
       used += RECORD_SIZE;
       if (used + RECORD_SIZE > room) {
         yield chunk.subarray(0, used);
