@@ -23,7 +23,7 @@ export function chainCodec(store: Store, registry: () => Promise<RegistryClient>
       if (!Array.isArray(recorded)) return undefined;
       const layers: LayerRef[] = [];
       for (const layer of recorded as RecordedLayer[]) {
-        if (!isDigest(layer?.diffId)) return undefined;
+        if (!isDigest((layer as Partial<RecordedLayer> | null)?.diffId)) return undefined;
         const ref = await restore(layer, store, registry);
         if (!ref) return undefined;
         layers.push(ref);

@@ -17,6 +17,15 @@ export type StepMount =
       readonly path: string;
       readonly readOnly: boolean;
     }
+  /** A socket of this machine, given to the step's user. */
+  | {
+      readonly kind: 'socket';
+      readonly target: string;
+      readonly source: string;
+      readonly mode: number;
+      readonly uid: number;
+      readonly gid: number;
+    }
   /** A persistent folder of the store; filled from `base` when it is new. */
   | {
       readonly kind: 'cache';
@@ -41,13 +50,14 @@ export interface StepSpec extends Omit<ContainerSpec, 'root' | 'user' | 'mounts'
 export interface Sandbox {
   /**
    * Runs a step on top of PARENT. The snapshot that results is frozen: it can be a parent at once, also while it is committed.
-   * Where the step fails (exit code not 0), nothing is left of it and `snapshot` is undefined.
+   * Where the step fails (exit code not 0), nothing is left of it and `snapshot` is undefined; `hint` may tell what this machine
+   * has to do with it.
    */
   run(
     parent: ParentChain,
     spec: StepSpec,
     options: RunOptions,
-  ): Promise<{ readonly exit: ExitStatus; readonly snapshot: string | undefined }>;
+  ): Promise<{ readonly exit: ExitStatus; readonly snapshot: string | undefined; readonly hint?: string | undefined }>;
   /** The layer that a frozen snapshot stands for. */
   commit(snapshot: string, signal?: AbortSignal): Promise<LayerInfo>;
 }
@@ -64,10 +74,7 @@ export interface BuilderServices {
   /** A secret's bytes; undefined where the build was not given it. */
   readonly secret: (id: string) => Promise<Uint8Array | undefined>;
   /** A socket that speaks the ssh agent protocol, for one step; undefined where the build was not given it. */
-  readonly sshSocket: (
-    id: string,
-    owner: { readonly uid: number; readonly gid: number; readonly mode: number },
-  ) => Promise<{ readonly path: string; close(): Promise<void> } | undefined>;
+  readonly sshSocket: (id: string) => Promise<{ readonly path: string; close(): Promise<void> } | undefined>;
   /** Folders of cache mounts that this build has emptied (`--no-cache`): its further steps share what it puts there. */
   readonly renewedCaches: Set<string>;
   readonly emit: ProgressSink;

@@ -104,7 +104,7 @@ describe('image names', () => {
     'a b',
     'host:5000/',
     '../../etc',
-    `${'a'.repeat(300)}`,
+    'a'.repeat(300),
   ]) {
     it(`refuses ${JSON.stringify(bad.slice(0, 20))}`, () => {
       assert.throws(() => parseReference(bad), { code: 'REFERENCE_INVALID' });

@@ -1,10 +1,12 @@
-import { cancelled, onAbort, StrakeError, throwIfAborted } from '@strake/core';
+import { cancelled, onAbort, throwIfAborted } from '@strake/core';
 import type { Sandbox } from '@strake/builder';
 import type { RunOptions } from '@strake/runtime';
 import { spawn, type ChildProcess } from 'node:child_process';
 
 import type { AgentMethods, AgentSetup } from './agent-protocol.js';
+import { agentEnded, agentUnavailable, oneIdHint } from './agent-errors.js';
 import { revivedError, type RpcMessage } from './rpc.js';
+import type { StepIds } from './user-ids.js';
 
 export interface AgentOptions {
   readonly setup: AgentSetup;
@@ -16,8 +18,14 @@ export interface AgentOptions {
 
 /** A running agent: the one process of an engine that mounts, unpacks and runs steps. */
 export interface Agent extends Sandbox {
+  readonly ids: StepIds;
   /** Runs a container whose file system is thrown away afterwards. */
   runAndForget(args: Omit<AgentMethods['run']['args'], 'keep'>, options: RunOptions): Promise<number>;
+  /**
+   * Resolves when it runs.
+   * @throws StrakeError `AGENT_UNAVAILABLE` where this machine does not let it
+   */
+  hello(): Promise<void>;
   removeTree(path: string): Promise<void>;
   probe(): Promise<AgentMethods['probe']['result']>;
   /** Ends it with everything that it started and mounted. */
@@ -45,7 +53,8 @@ export function startAgent(options: AgentOptions): Agent {
       '--pdeathsig',
       'KILL',
       'unshare',
-      ...(setup.userNamespace ? ['--user', '--map-root-user', '--map-auto'] : []),
+      ...(setup.ids === 'all' ? [] : ['--user', '--map-root-user']),
+      ...(setup.ids === 'range' ? ['--map-auto'] : []),
       '--mount',
       '--propagation',
       'private',
@@ -65,7 +74,7 @@ export function startAgent(options: AgentOptions): Agent {
       detached: !options.inheritStdin,
     },
   );
-  return new AgentClient(child);
+  return new AgentClient(child, setup.ids);
 }
 
 /** The agent sees what it needs to find programs and nothing else of the user's environment. */
@@ -77,28 +86,26 @@ function agentEnvironment(): NodeJS.ProcessEnv {
 }
 
 class AgentClient implements Agent {
+  readonly ids: StepIds;
   readonly #child: ChildProcess;
   readonly #pending = new Map<number, Pending>();
   readonly #exited: Promise<void>;
   #stderr = '';
-  #ids = 0;
+  #calls = 0;
+  #greeted = false;
   #closing = false;
   #ended: Error | undefined;
 
-  constructor(child: ChildProcess) {
+  constructor(child: ChildProcess, ids: StepIds) {
     this.#child = child;
+    this.ids = ids;
     child.on('message', (message: RpcMessage) => this.#receive(message));
     child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       this.#stderr = (this.#stderr + text).slice(-STDERR_LIMIT);
     });
     this.#exited = new Promise((resolve) => {
       const ended = (why: string, cause?: unknown): void => {
-        this.#ended ??= new StrakeError({
-          code: 'AGENT_ENDED',
-          message: `the process that runs steps ended: ${why}`,
-          hint: 'Run strake doctor to see what this machine allows.',
-          cause,
-        });
+        this.#ended ??= this.#greeted ? agentEnded(why, cause) : agentUnavailable(this.ids, why, cause);
         for (const pending of this.#pending.values()) pending.reject(this.#ended);
         this.#pending.clear();
         resolve();
@@ -120,8 +127,9 @@ class AgentClient implements Agent {
     parent: AgentMethods['run']['args']['parent'],
     spec: AgentMethods['run']['args']['spec'],
     options: RunOptions,
-  ): Promise<AgentMethods['run']['result']> {
-    return this.#call('run', { parent, spec, keep: true }, options.signal, options.onOutput);
+  ): ReturnType<Sandbox['run']> {
+    const result = await this.#call('run', { parent, spec, keep: true }, options.signal, options.onOutput);
+    return result.exit.exitCode !== 0 && this.ids === 'one' ? { ...result, hint: oneIdHint() } : result;
   }
 
   async runAndForget(args: Omit<AgentMethods['run']['args'], 'keep'>, options: RunOptions): Promise<number> {
@@ -131,6 +139,11 @@ class AgentClient implements Agent {
 
   async commit(snapshot: string, signal?: AbortSignal): Promise<AgentMethods['commit']['result']> {
     return this.#call('commit', { snapshot }, signal);
+  }
+
+  async hello(): Promise<void> {
+    await this.#call('hello', {});
+    this.#greeted = true;
   }
 
   async removeTree(path: string): Promise<void> {
@@ -159,7 +172,7 @@ class AgentClient implements Agent {
   ): Promise<AgentMethods[M]['result']> {
     throwIfAborted(signal);
     if (this.#ended) throw this.#ended;
-    const id = ++this.#ids;
+    const id = ++this.#calls;
     const off = onAbort(signal, () => this.#send({ kind: 'abort', id }));
     try {
       return (await new Promise<unknown>((resolve, reject) => {

@@ -2,13 +2,15 @@ import type { ParentChain, StepSpec } from '@strake/builder';
 import type { Capability, ExitStatus } from '@strake/runtime';
 import type { LayerInfo } from '@strake/store';
 
+import type { StepIds } from './user-ids.js';
+
 /** How an agent is set up; its one argument, as JSON. */
 export interface AgentSetup {
   readonly storeRoot: string;
   readonly snapshotter: 'overlay' | 'copy';
   readonly isolation: 'auto' | 'oci' | 'native' | 'chroot';
-  /** Whether it runs in a user namespace that was made for it. */
-  readonly userNamespace: boolean;
+  /** Which ids it has: but for `all`, it runs in a user namespace that was made for it. */
+  readonly ids: StepIds;
   /** `holder` of the builder's store: what this agent holds, it holds for that process. */
   readonly parent: string;
   /** Programs beside the bundle; undefined where packages are run as they are built. */
@@ -18,6 +20,8 @@ export interface AgentSetup {
 
 /** The calls that an agent answers: arguments and result by name. */
 export interface AgentMethods {
+  /** Answered as soon as it runs. */
+  hello: { args: Record<string, never>; result: undefined };
   run: {
     args: { readonly parent: ParentChain; readonly spec: StepSpec; readonly keep: boolean };
     result: { readonly exit: ExitStatus; readonly snapshot: string | undefined };

@@ -1,6 +1,7 @@
 import { StrakeError } from '@strake/core';
-import { chooseExecutor, probeRuntimes, resolveUser, type ContainerMount } from '@strake/runtime';
+import { chooseExecutor, probeRuntimes, requireOwner, resolveUser, type ContainerMount } from '@strake/runtime';
 import { createSnapshotter, openStore, type Snapshotter, type Store } from '@strake/store';
+import { chmod, chown } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
@@ -25,11 +26,11 @@ class AgentServer {
     const { storeRoot: root, parent, worker } = setup;
     this.#store = openStore({ root, parent, ...(worker === undefined ? {} : { workerUrl: pathToFileURL(worker) }) });
     this.#snapshotter = this.#store.then((store) =>
-      createSnapshotter({ store, kind: setup.snapshotter, userNamespace: setup.userNamespace }),
+      createSnapshotter({ store, kind: setup.snapshotter, userNamespace: setup.ids !== 'all' }),
     );
     this.#probing = {
       scratch: join(root, 'tmp'),
-      cacheFile: join(root, 'probes.json'),
+      cacheFile: join(root, setup.ids === 'one' ? 'probes-one-id.json' : 'probes.json'),
       env: process.env,
       ...(setup.nativeInit === undefined ? {} : { initCommand: [process.execPath, setup.nativeInit] as const }),
     };
@@ -54,6 +55,7 @@ class AgentServer {
   }
 
   async #handle(id: number, method: keyof AgentMethods, args: unknown, signal: AbortSignal): Promise<unknown> {
+    if (method === 'hello') return undefined;
     const snapshotter = await this.#snapshotter;
     switch (method) {
       case 'run':
@@ -110,6 +112,13 @@ class AgentServer {
         const { target, folder, readOnly } = mount;
         await prepareCacheFolder(mount, await this.#store, signal);
         return { kind: 'host', target, source: folder, readOnly };
+      }
+      case 'socket': {
+        const { target, source, uid, gid, mode } = mount;
+        requireOwner(mount, target);
+        await chown(source, uid, gid);
+        await chmod(source, mode);
+        return { kind: 'host', target, source, readOnly: false };
       }
       default:
         return mount;

@@ -1,6 +1,7 @@
 import { writeFiles } from '@strake/builder';
 import { isDigest } from '@strake/core';
 import type { StepMount } from '@strake/builder';
+import { requireOwner } from '@strake/runtime';
 import type { Store } from '@strake/store';
 import { chmod, chown, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -27,6 +28,7 @@ export async function prepareCacheFolder(
       const view = await store.layers.view(base.chain.filter(isDigest));
       await writeFiles(view, folder, { from: base.path.replace(/^\/+/, ''), signal });
     }
+    requireOwner(mount, `the cache mount ${mount.target}`);
     await chown(folder, uid, gid);
     await chmod(folder, mode);
     await writeFile(marker, '');

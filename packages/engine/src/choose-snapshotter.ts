@@ -1,10 +1,12 @@
 import { StrakeError } from '@strake/core';
 
+import { findStepIds, type StepIds } from './user-ids.js';
+
 /** How file trees of steps are made. */
 export interface SnapshotterChoice {
   readonly kind: 'overlay' | 'copy';
-  /** Whether the agent needs a user namespace of its own. */
-  readonly userNamespace: boolean;
+  /** Which ids its files can have: the agent needs a user namespace of its own but for `all`. */
+  readonly ids: StepIds;
 }
 
 /**
@@ -12,7 +14,6 @@ export interface SnapshotterChoice {
  * @throws StrakeError `SNAPSHOTTER_UNAVAILABLE`
  */
 export function chooseSnapshotter(asked: 'auto' | 'overlay' | 'copy'): SnapshotterChoice {
-  const userNamespace = process.getuid?.() !== 0;
   if (asked === 'copy') {
     throw new StrakeError({
       code: 'SNAPSHOTTER_UNAVAILABLE',
@@ -20,5 +21,5 @@ export function chooseSnapshotter(asked: 'auto' | 'overlay' | 'copy'): Snapshott
       hint: 'Leave --snapshotter away, or use overlay.',
     });
   }
-  return { kind: 'overlay', userNamespace };
+  return { kind: 'overlay', ids: findStepIds().ids };
 }

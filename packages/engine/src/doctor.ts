@@ -1,31 +1,42 @@
+import { isStrakeError } from '@strake/core';
 import fs from 'node:fs';
 
+import type { Agent } from './agent-client.js';
 import { chooseSnapshotter } from './choose-snapshotter.js';
 import type { Resources } from './resources.js';
 import type { DoctorCheck, DoctorReport, EngineOptions } from './types.js';
+import { findStepIds, type StepIds, type StepIdsFacts } from './user-ids.js';
 
 /** What this machine can do and what a build would use here. With FIX, what crashed processes left behind is removed. */
 export async function diagnose(resources: Resources, options: EngineOptions, fix: boolean): Promise<DoctorReport> {
   const store = await resources.store();
-  const { kind, userNamespace } = chooseSnapshotter(options.snapshotter ?? 'auto');
+  const { kind } = chooseSnapshotter(options.snapshotter ?? 'auto');
+  const facts = findStepIds();
   const checks: DoctorCheck[] = [
     {
       name: 'user',
       ok: true,
-      detail: userNamespace ? `uid ${process.getuid?.()}: steps run in a user namespace` : 'root',
+      detail: facts.ids === 'all' ? 'root' : `uid ${process.getuid?.()}: steps run in a user namespace`,
     },
     { name: 'store', ok: true, detail: resources.root },
     overlayCheck(),
-    ...(userNamespace ? [subordinateIds()] : []),
   ];
-  const agent = await resources.agent();
-  const probed = await agent.probe();
+  let agent: Agent | undefined;
+  let probed: Awaited<ReturnType<Agent['probe']>> = { capabilities: [], reason: 'no step can be run' };
+  try {
+    agent = await resources.agent();
+    if (facts.ids !== 'all') checks.push(idsCheck(facts, agent.ids));
+    probed = await agent.probe();
+  } catch (error) {
+    if (!isStrakeError(error)) throw error;
+    checks.push({ name: 'namespaces', ok: false, detail: error.message, hint: error.hint });
+  }
   for (const { name, available, detail, hint } of probed.capabilities) {
     checks.push({ name, ok: available, detail, hint: available ? undefined : hint });
   }
   const leftovers = await store.findLeftovers();
   if (fix) {
-    for (const { path, privileged } of leftovers) if (privileged) await agent.removeTree(path);
+    for (const { path, privileged } of leftovers) if (privileged) await agent?.removeTree(path);
     await store.removeLeftovers();
   }
   const available = probed.capabilities.find((capability) => capability.available);
@@ -36,7 +47,7 @@ export async function diagnose(resources: Resources, options: EngineOptions, fix
       {
         what: 'snapshotter',
         choice: kind,
-        why: userNamespace ? 'overlay mounts in a user namespace' : 'overlay mounts as root',
+        why: facts.ids === 'all' ? 'overlay mounts as root' : 'overlay mounts in a user namespace',
       },
     ],
     leftovers: leftovers.map(({ path }) => path),
@@ -53,29 +64,14 @@ function overlayCheck(): DoctorCheck {
   };
 }
 
-/** Whether newuidmap and a range of ids are there: without them, a step has one id only. */
-function subordinateIds(): DoctorCheck {
-  const user = process.env['USER'] ?? String(process.getuid?.());
-  const has = (file: string): boolean => {
-    try {
-      return fs
-        .readFileSync(file, 'utf8')
-        .split('\n')
-        .some((line) => line.startsWith(`${user}:`) || line.startsWith(`${process.getuid?.()}:`));
-    } catch {
-      return false;
-    }
-  };
-  const helper = ['/usr/bin/newuidmap', '/bin/newuidmap', '/usr/local/bin/newuidmap'].some((file) =>
-    fs.existsSync(file),
-  );
-  const ok = helper && has('/etc/subuid') && has('/etc/subgid');
+/** Whether steps have more than one id. ACTUAL: what the agent got, which may be less than the files grant. */
+function idsCheck({ ids, detail, hint }: StepIdsFacts, actual: StepIds): DoctorCheck {
+  const name = 'subordinate ids';
+  if (actual === ids) return { name, ok: ids === 'range', detail, hint };
   return {
-    name: 'subordinate ids',
-    ok,
-    detail: ok ? 'newuidmap and a range of ids in /etc/subuid' : 'no newuidmap, or no range of ids for this user',
-    hint: ok
-      ? undefined
-      : `As root: apt-get install uidmap && usermod --add-subuids 100000-165535 --add-subgids 100000-165535 ${user}`,
+    name,
+    ok: false,
+    detail: "newuidmap may not work here: every file of a step is root's",
+    hint: 'In a container without privileges that is so; elsewhere newuidmap and newgidmap must be setuid root.',
   };
 }

@@ -1,3 +1,4 @@
+import { isStrakeError } from '@strake/core';
 import { createDockerCredentials, createRegistryClient, type RegistryClient } from '@strake/registry';
 import { openStore, type Store } from '@strake/store';
 import { homedir } from 'node:os';
@@ -7,15 +8,16 @@ import { startAgent, type Agent } from './agent-client.js';
 import { chooseSnapshotter } from './choose-snapshotter.js';
 import { storeRoot } from './store-root.js';
 import type { EngineOptions } from './types.js';
+import type { StepIds } from './user-ids.js';
 
 /** What the builds of one engine share, each made when it is first needed. */
 export interface Resources {
   readonly root: string;
-  store(): Promise<Store>;
-  registry(): Promise<RegistryClient>;
-  agent(): Promise<Agent>;
+  readonly store: () => Promise<Store>;
+  readonly registry: () => Promise<RegistryClient>;
+  readonly agent: () => Promise<Agent>;
   /** An agent of its own with this process's stdin, for `strake run -i`. */
-  interactiveAgent(): Promise<Agent>;
+  readonly interactiveAgent: () => Promise<Agent>;
   close(): Promise<void>;
 }
 
@@ -37,23 +39,34 @@ export function createResources(options: EngineOptions, env: NodeJS.ProcessEnv):
     (store ??= openStore({ root, ...(programs.worker ? { workerUrl: pathToFileURL(programs.worker) } : {}) }));
   const start = (inheritStdin: boolean): Promise<Agent> => {
     const made = (async () => {
-      const { kind, userNamespace } = chooseSnapshotter(options.snapshotter ?? 'auto');
+      const { kind, ids } = chooseSnapshotter(options.snapshotter ?? 'auto');
       const opened = await openOnce();
       // Others judge by this process's lease whether the agent, whose pid they cannot see, is alive.
       await opened.lease(['agent']);
-      return startAgent({
-        program: programs.agent,
-        inheritStdin,
-        setup: {
-          storeRoot: root,
-          parent: opened.holder,
-          snapshotter: kind,
-          userNamespace,
-          isolation: options.isolation ?? 'auto',
-          worker: programs.worker,
-          nativeInit: programs.nativeInit,
-        },
-      });
+      const attempt = async (withIds: StepIds): Promise<Agent> => {
+        const agent = startAgent({
+          program: programs.agent,
+          inheritStdin,
+          setup: {
+            storeRoot: root,
+            parent: opened.holder,
+            snapshotter: kind,
+            ids: withIds,
+            isolation: options.isolation ?? 'auto',
+            worker: programs.worker,
+            nativeInit: programs.nativeInit,
+          },
+        });
+        await agent.hello();
+        return agent;
+      };
+      try {
+        return await attempt(ids);
+      } catch (error) {
+        // newuidmap may be there and yet not allowed to work, as in most containers.
+        if (ids !== 'range' || !isStrakeError(error, 'AGENT_UNAVAILABLE')) throw error;
+        return await attempt('one').catch(() => Promise.reject(error));
+      }
     })();
     agents.push(made);
     return made;

@@ -1,22 +1,19 @@
 import { StrakeError } from '@strake/core';
-import { chmod, chown, mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import type { SshSource } from './types.js';
 
-/** Opens sockets that pass a step on to an ssh agent: one a step, removed with it. */
+/** Opens sockets that pass a step on to an ssh agent: one a step, removed with it. The agent gives them to the step's user. */
 export function createSshSockets(
   sources: readonly SshSource[],
   env: NodeJS.ProcessEnv,
   cleanups: { add(cleanup: () => Promise<void>): void },
-): (
-  id: string,
-  owner: { readonly uid: number; readonly gid: number; readonly mode: number },
-) => Promise<{ readonly path: string; close(): Promise<void> } | undefined> {
+): (id: string) => Promise<{ readonly path: string; close(): Promise<void> } | undefined> {
   const byId = new Map(sources.map((source) => [source.id, source] as const));
-  return async (id, owner) => {
+  return async (id) => {
     const source = byId.get(id);
     if (!source) return undefined;
     const agent = agentSocket(source, env);
@@ -48,8 +45,6 @@ export function createSshSockets(
       server.once('error', reject);
       server.listen(path, resolve);
     });
-    await chmod(path, owner.mode);
-    if (process.getuid?.() === 0) await chown(path, owner.uid, owner.gid);
     return { path, close };
   };
 }

@@ -144,7 +144,7 @@ export class Solver<R> {
       };
     }
     const held = await lock?.(key, signal);
-    let handedOn = false;
+    const progress = { handedOn: false };
     try {
       const record = await records.get<CacheRecord>(key);
       if (vertex.caching === 'use') {
@@ -166,7 +166,7 @@ export class Solver<R> {
         // A renewed result may differ from the one that older records of later steps were made from.
         const identity = vertex.caching === 'renew' || record ? digestOf(`${key} ${randomUUID()}`) : key;
         const solved: Solved<R> = { result, key, identity, cached: false, reason, parts, created: started, duration };
-        handedOn = true;
+        progress.handedOn = true;
         this.#watch(
           this.#save(vertex, solved)
             .then(
@@ -181,7 +181,8 @@ export class Solver<R> {
         return solved;
       }, signal);
     } finally {
-      if (!handedOn) await held?.release();
+      // Once the result was handed on, the lock is held until its record is written.
+      if (!progress.handedOn) await held?.release();
     }
   }
 

@@ -2,6 +2,7 @@ import type { ByteStream } from '@strake/core';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import zlib from 'node:zlib';
+import type { XzReadableStream } from 'xz-decompress';
 
 /** Compressions that ADD unpacks, told by the first bytes. */
 export type ArchiveCompression = 'none' | 'gzip' | 'bzip2' | 'xz' | 'zstd';
@@ -23,9 +24,9 @@ export async function* prepend(head: Uint8Array, rest: AsyncIterator<Uint8Array>
   try {
     if (head.length > 0) yield head;
     for (;;) {
-      const { done, value } = await rest.next();
-      if (done) return;
-      yield value;
+      const next = await rest.next();
+      if (next.done) return;
+      yield next.value;
     }
   } finally {
     await rest.return?.();
@@ -43,11 +44,13 @@ export async function decompress(stream: ByteStream, compression: ArchiveCompres
       return bunzip2(stream);
     case 'xz': {
       // A CommonJS module, whatever its types say: Node shows its names on the default export only.
-      const imported: typeof import('xz-decompress') & { default?: typeof import('xz-decompress') } =
-        await import('xz-decompress');
-      const { XzReadableStream } = imported.default ?? imported;
+      const imported: {
+        XzReadableStream: typeof XzReadableStream;
+        default?: { XzReadableStream: typeof XzReadableStream };
+      } = await import('xz-decompress');
+      const Decompressor = imported.default?.XzReadableStream ?? imported.XzReadableStream;
       const web = Readable.toWeb(Readable.from(stream, { objectMode: false }));
-      return new XzReadableStream(web as ReadableStream<Uint8Array>) as unknown as ByteStream;
+      return new Decompressor(web as ReadableStream<Uint8Array>);
     }
     case 'zstd':
       return zstd(stream);

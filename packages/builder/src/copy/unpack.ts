@@ -2,7 +2,7 @@ import type { Digest } from '@strake/core';
 import type { EntryType, Store } from '@strake/store';
 import { posix } from 'node:path';
 import { Readable } from 'node:stream';
-import type { Header } from 'tar-stream';
+import type { Header as TarHeader } from 'tar-stream';
 
 import { builderError } from '../errors.js';
 import { baseName, joinTree, parentPath, resolveInTree, treePath } from '../tree/paths.js';
@@ -107,7 +107,10 @@ async function* contents(
   }
 }
 
-const TYPES: Partial<Record<NonNullable<Header['type']>, EntryType>> = {
+/** A header as an archive has it: what tar-stream promises, where the archive keeps to it. */
+type Header = { readonly [K in keyof TarHeader]?: TarHeader[K] | null };
+
+const TYPES: Partial<Record<TarHeader['type'], EntryType>> = {
   file: 'file',
   'contiguous-file': 'file',
   directory: 'directory',

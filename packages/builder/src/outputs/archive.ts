@@ -16,7 +16,7 @@ import { isTrue, manifestOptions, type OutputContext, type OutputResult, type Pl
 interface LayoutFile {
   readonly name: string;
   readonly size: number;
-  read(): AsyncIterable<Uint8Array> | Uint8Array;
+  readonly read: () => AsyncIterable<Uint8Array> | Uint8Array;
 }
 
 /**

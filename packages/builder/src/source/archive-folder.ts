@@ -40,7 +40,7 @@ export async function unpackContext(
   archive: ByteStream,
   folder: string,
   signal: AbortSignal,
-): Promise<{ readonly newest: number | undefined; restoreModes(): void }> {
+): Promise<{ readonly newest: number | undefined; readonly restoreModes: () => void }> {
   const unpacking = new Unpacking(folder);
   let name = '';
   try {
@@ -161,7 +161,7 @@ class Unpacking {
       default:
         throw refused(name, 'it is of a type that is not known');
     }
-    for await (const chunk of content) void chunk;
+    await skip(content);
   }
 
   /** Gives folders their modes and times. */
@@ -250,4 +250,10 @@ function refused(name: string, why: string): Error {
     'CONTEXT_UNREADABLE',
     `the archive of the context holds "${shown(name)}", which is refused: ${why}`,
   );
+}
+
+/** Reads past what is left of an entry: a tar has no other way to its next one. */
+async function skip(content: AsyncIterable<Uint8Array>): Promise<void> {
+  const iterator = content[Symbol.asyncIterator]();
+  while (!(await iterator.next()).done);
 }

@@ -7,7 +7,7 @@ import type { GitReference } from './git-reference.js';
 export interface GitSurroundings {
   readonly env: Readonly<Record<string, string>>;
   readonly secrets: readonly string[];
-  close(): Promise<void>;
+  readonly close: () => Promise<void>;
 }
 
 /** Of the builder's environment, git sees only these: where programs, proxies and certificates are. */

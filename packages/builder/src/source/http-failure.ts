@@ -1,4 +1,4 @@
-import { isStrakeError, StrakeError } from '@strake/core';
+import { isStrakeError, type StrakeError } from '@strake/core';
 
 import { builderError } from '../errors.js';
 import { HttpTimeout, ProxyRefusal } from './http-request.js';

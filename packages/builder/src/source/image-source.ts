@@ -89,7 +89,7 @@ async function loadManifest(
   if (diffIds.length !== descriptors.length) {
     throw invalid(content, `it has ${descriptors.length} layers, its config speaks of ${diffIds.length}`);
   }
-  if (config.history !== undefined && config.history !== null && !Array.isArray(config.history)) {
+  if (!Array.isArray((config.history as unknown) ?? [])) {
     throw invalid(content, 'its history is no list');
   }
   const platform =

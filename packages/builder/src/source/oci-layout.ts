@@ -28,7 +28,9 @@ export async function openLayout(spec: string): Promise<{ content: ImageContent;
   }
   const manifests: unknown = (index as Index | null)?.manifests;
   if (!Array.isArray(manifests)) throw invalid('its index.json lists no manifests');
-  const entries = (manifests as Descriptor[]).filter((entry) => typeof entry === 'object' && isDigest(entry?.digest));
+  const entries = (manifests as Descriptor[]).filter((entry) =>
+    isDigest((entry as Partial<Descriptor> | null)?.digest),
+  );
   const wanted = folder === path ? tag : undefined;
   const candidates = entries.filter(
     (entry) =>

@@ -29,10 +29,10 @@ export async function readStreamContext(
   const chunks: Uint8Array[] = [];
   let size = 0;
   while (size < PEEK) {
-    const { done, value } = await iterator.next();
-    if (done) break;
-    chunks.push(value);
-    size += value.length;
+    const next = await iterator.next();
+    if (next.done) break;
+    chunks.push(next.value);
+    size += next.value.length;
   }
   const head = Buffer.concat(chunks);
   const whole = prepend(head, iterator);
@@ -61,13 +61,13 @@ export async function temporaryFolder(services: BuilderServices, before?: () => 
 export async function* stdinBytes(stdin: NodeJS.ReadableStream, signal: AbortSignal): AsyncGenerator<Uint8Array> {
   const iterator = stdin[Symbol.asyncIterator]();
   const off = onAbort(signal, () => {
-    if ('destroy' in stdin && typeof stdin.destroy === 'function') stdin.destroy();
+    (stdin as NodeJS.ReadableStream & { destroy?: () => void }).destroy?.();
   });
   try {
     for (;;) {
-      const { done, value } = await abortable(iterator.next(), signal);
-      if (done) return;
-      yield typeof value === 'string' ? Buffer.from(value) : value;
+      const next = await abortable(iterator.next(), signal);
+      if (next.done) return;
+      yield typeof next.value === 'string' ? Buffer.from(next.value) : next.value;
     }
   } catch (error) {
     throw signal.aborted ? cancelled(signal) : error;

@@ -73,7 +73,7 @@ export function runVertex(step: RunStep, services: BuilderServices): Vertex<Chai
       const [sandbox, chain] = await Promise.all([services.sandbox(), parentOf(parent, signal)]);
       const prepared = await prepareMounts(step.mounts, mounted, services, step.caching === 'renew', signal);
       try {
-        const { exit, snapshot } = await sandbox.run(
+        const { exit, snapshot, hint } = await sandbox.run(
           chain,
           {
             args,
@@ -91,7 +91,7 @@ export function runVertex(step: RunStep, services: BuilderServices): Vertex<Chai
           },
           { signal, onOutput },
         );
-        if (snapshot === undefined) throw stepFailed(args, exit.exitCode, tail);
+        if (snapshot === undefined) throw stepFailed(args, exit.exitCode, tail, hint);
         return { layers: [...parent.layers, pendingLayer(snapshot, sandbox.commit(snapshot, signal))] };
       } catch (error) {
         throw error instanceof StrakeError ? error.with({ step: step.name, outputTail: tail.text() }) : error;
@@ -121,10 +121,15 @@ function outputSink(
   };
 }
 
-function stepFailed(args: readonly string[], exitCode: number, tail: OutputTail): StrakeError {
+function stepFailed(
+  args: readonly string[],
+  exitCode: number,
+  tail: OutputTail,
+  hint: string | undefined,
+): StrakeError {
   return builderError(
     'STEP_FAILED',
     `process ${JSON.stringify(args.join(' '))} did not complete successfully: exit code: ${exitCode}`,
-    { exitCode, outputTail: tail.text() },
+    { exitCode, outputTail: tail.text(), hint },
   );
 }
