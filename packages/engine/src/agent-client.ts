@@ -110,7 +110,10 @@ class AgentClient implements Agent {
         this.#pending.clear();
         resolve();
       };
-      child.on('error', (error) => ended(error.message, error));
+      child.on('error', (error) => {
+        // A message to one that has just ended fails too: why it ended, its exit tells.
+        if (child.pid === undefined) ended(error.message, error);
+      });
       // Not 'close': Node 20 never tells it once the channel was disconnected from this side.
       child.on('exit', (code, signal) => {
         setImmediate(() => {

@@ -14,7 +14,12 @@ export function agentEnded(why: string, cause?: unknown): StrakeError {
 
 /** An agent could not be started at all. WHY: what unshare(1), newuidmap(1) or setpriv(1) said of it. */
 export function agentUnavailable(ids: StepIds, why: string, cause?: unknown): StrakeError {
-  return new StrakeError({ code: 'AGENT_UNAVAILABLE', message: `steps cannot be run here: ${why}`, hint: hintFor(ids, why, cause), cause });
+  return new StrakeError({
+    code: 'AGENT_UNAVAILABLE',
+    message: `steps cannot be run here: ${why}`,
+    hint: hintFor(ids, why, cause),
+    cause,
+  });
 }
 
 function hintFor(ids: StepIds, why: string, cause: unknown): string {

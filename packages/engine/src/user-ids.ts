@@ -36,7 +36,8 @@ export function findStepIds(place: StepIdsPlace = thisUser()): StepIdsFacts {
     ...programs.map((name) => `there is no ${name}`),
     ...files.map((name) => `/etc/${name} has no range for ${place.name}`),
   ];
-  if (lacking.length === 0) return { ids: 'range', detail: 'newuidmap, and a range of ids in /etc/subuid and /etc/subgid' };
+  if (lacking.length === 0)
+    return { ids: 'range', detail: 'newuidmap, and a range of ids in /etc/subuid and /etc/subgid' };
   return { ids: 'one', detail: `${lacking.join(', ')}: every file of a step is root's`, hint: moreIdsHint(place.name) };
 }
 

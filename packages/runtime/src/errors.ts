@@ -13,6 +13,7 @@ export type RuntimeErrorCode =
   | 'USER_FILE_INVALID'
   | 'USER_INVALID'
   | 'USER_UNKNOWN'
+  | 'USER_UNMAPPED'
   | 'WORKDIR_INVALID';
 
 function error(code: RuntimeErrorCode, message: string, hint?: string, cause?: unknown): StrakeError {
@@ -70,6 +71,14 @@ export function userUnknown(kind: 'user' | 'group', name: string): StrakeError {
   const file = kind === 'user' ? '/etc/passwd' : '/etc/group';
   const hint = `Create it in an earlier step, or give its number: numbers need no entry in ${file}.`;
   return error('USER_UNKNOWN', `the image has no ${kind} "${name}" in its ${file}`, hint);
+}
+
+/** An id that the user namespace does not have. */
+export function userUnmapped(kind: 'user' | 'group', id: number, what: string): StrakeError {
+  const hint =
+    'Root can grant you more ids: apt-get install uidmap && usermod --add-subuids 100000-165535 --add-subgids 100000-165535 ' +
+    'YOU. strake doctor tells what is missing.';
+  return error('USER_UNMAPPED', `${what} cannot belong to ${kind} ${id}: this user namespace has no such id`, hint);
 }
 
 export function userFileInvalid(file: string, why: string): StrakeError {

@@ -7,6 +7,7 @@ export { createOciExecutor } from './oci-executor.js';
 export type { OciExecutorOptions } from './oci-executor.js';
 export { probeRuntimes } from './probe.js';
 export type { ProbedRuntime, ProbeOptions, RuntimeName } from './probe.js';
+export { requireOwner } from './user-namespace.js';
 export { resolveUser } from './user.js';
 export type { ResolvedUser, UserFiles } from './user.js';
 export type {

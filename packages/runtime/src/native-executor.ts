@@ -13,6 +13,7 @@ import { missingProgram } from './program.js';
 import { resourceLimits, type ResourceLimit } from './rlimits.js';
 import { assembleRoot, type RootAssembly } from './root-assembly.js';
 import { checkSpec } from './spec-check.js';
+import { withOwnIds } from './user-namespace.js';
 import type { ContainerSpec, Executor, ExitStatus, RunOptions } from './types.js';
 
 export interface NativeExecutorOptions {
@@ -65,9 +66,10 @@ export function createNativeExecutor(options: NativeExecutorOptions): Executor {
   prepare();
   return {
     name: 'native',
-    async run(spec: ContainerSpec, runOptions: RunOptions): Promise<ExitStatus> {
+    async run(given: ContainerSpec, runOptions: RunOptions): Promise<ExitStatus> {
       throwIfAborted(runOptions.signal);
-      checkSpec(spec);
+      checkSpec(given);
+      const spec = withOwnIds(given);
       if (spec.tty) throw terminalUnsupported('native');
       const limits = resourceLimits(spec.ulimits);
       const assembly = assembleRoot(spec, options.scratch);

@@ -12,7 +12,7 @@ import { missingProgram } from './program.js';
 import { resourceLimits } from './rlimits.js';
 import { assembleRoot, type RootAssembly } from './root-assembly.js';
 import { checkSpec } from './spec-check.js';
-import { inUserNamespace } from './user-namespace.js';
+import { inUserNamespace, withOwnIds } from './user-namespace.js';
 import type { ContainerSpec, Executor, ExitStatus, RunOptions } from './types.js';
 
 export interface OciExecutorOptions {
@@ -40,9 +40,10 @@ export function createOciExecutor(options: OciExecutorOptions): Executor {
   let covered = false;
   return {
     name: 'oci',
-    async run(spec: ContainerSpec, runOptions: RunOptions): Promise<ExitStatus> {
+    async run(given: ContainerSpec, runOptions: RunOptions): Promise<ExitStatus> {
       throwIfAborted(runOptions.signal);
-      checkSpec(spec);
+      checkSpec(given);
+      const spec = withOwnIds(given);
       const limits = resourceLimits(spec.ulimits);
       if (!covered) coverCgroups();
       covered = true;
