@@ -1,4 +1,4 @@
-import { StrakeError, type ImageReference } from '@strake/core';
+import { type StrakeError, type ImageReference } from '@strake/core';
 import { imageNotFound, rateLimited, registryDenied, registryError, registryUnauthorized } from './errors.js';
 import { redact } from './redact.js';
 import { retryAfter } from './retry.js';

@@ -141,7 +141,7 @@ async function open(
 
 /** The bytes of an answer from OFFSET on: what comes before is skipped where the server sent everything again. */
 async function* bodyFrom(response: HttpResponse, descriptor: Descriptor, offset: number): AsyncGenerator<Uint8Array> {
-  let skip = 0;
+  let skip: number;
   try {
     const length = response.header('content-length');
     let whole = length !== undefined && /^\d{1,15}$/.test(length) ? Number(length) : undefined;

@@ -60,7 +60,7 @@ export async function taggedReferrers(
       undefined,
       options,
     );
-    return (JSON.parse(bytes.toString('utf8')) as Index).manifests ?? [];
+    return (JSON.parse(bytes.toString('utf8')) as Partial<Index>).manifests ?? [];
   } catch (error) {
     if (isStrakeError(error, 'IMAGE_NOT_FOUND')) return [];
     throw error;
