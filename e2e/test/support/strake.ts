@@ -20,6 +20,8 @@ export interface RunOptions {
   readonly cwd?: string;
   /** Called with what the command has printed so far; a signal that is returned is sent. */
   readonly onOutput?: (text: string) => NodeJS.Signals | undefined;
+  /** Called once the process is there; `kill` is SIGKILL. */
+  readonly onStart?: (child: { kill(): void }) => void;
 }
 
 const STACK_TRACE = /^\s+at .*(?:\(|:\d+:\d+)|node:internal|UnhandledPromise|triggerUncaughtException/m;
@@ -56,6 +58,7 @@ export class Workshop {
       },
       stdio: ['pipe', 'pipe', 'pipe'],
     });
+    options.onStart?.({ kill: () => void child.kill('SIGKILL') });
     let stdout = '';
     let stderr = '';
     const heard = (): void => {
