@@ -82,7 +82,7 @@ export async function logout(options: LogoutOptions): Promise<boolean> {
 /** The file with one entry for the registry, or none. */
 function withAuths(file: CredentialFile, registry: string, entry: object | undefined): CredentialFile {
   const old = new Set(keysOf(file, registry));
-  const others = Object.entries((file.raw['auths'] ?? {})).filter(([key]) => !old.has(key));
+  const others = Object.entries(file.raw['auths'] ?? {}).filter(([key]) => !old.has(key));
   const auths: Record<string, unknown> = Object.fromEntries(others);
   if (entry) auths[storageKey(registry)] = entry;
   return { path: file.path, raw: { ...file.raw, auths } };

@@ -98,6 +98,12 @@ function checkEntitlements(instruction: RunInstruction, { options }: StageContex
   }
 }
 
+/** As in BuildKit, a cache mount with another owner or mode is another cache. */
+function ownerSuffix({ uid, gid, mode }: RunMount): string {
+  if (uid === undefined && gid === undefined && mode === undefined) return '';
+  return `\n${uid ?? 0}:${gid ?? 0}:${(mode ?? 0o755).toString(8)}`;
+}
+
 async function planMount(
   mount: RunMount,
   before: readonly RunMountPlan[],
@@ -136,7 +142,7 @@ async function planMount(
       return {
         kind: 'cache',
         target: absolute(target),
-        id: `${namespace}/${mount.id ?? posix.normalize(target).replace(/(.)\/+$/, '$1')}`,
+        id: `${namespace}/${mount.id ?? posix.normalize(target).replace(/(.)\/+$/, '$1')}${ownerSuffix(mount)}`,
         sharing: mount.sharing,
         from: hasBase ? await from() : undefined,
         source: mount.source ?? '/',

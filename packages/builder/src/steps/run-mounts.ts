@@ -1,4 +1,4 @@
-import type { Digest } from '@strake/core';
+import { canonicalJson, digestOf, type Digest } from '@strake/core';
 import type { Input, Vertex } from '@strake/solver';
 
 import { selectSource, type SelectOptions } from '../copy/select.js';
@@ -162,7 +162,9 @@ export async function prepareMounts(
       case 'cache': {
         const { target, mode, uid, gid, readOnly } = plan;
         const base = plan.from && (await tree(plan, plan.from, plan.source));
-        const held = await holdCache(plan.id, plan.sharing, services, signal);
+        // A cache that starts from other content is another cache.
+        const id = base ? `${plan.id}\n${digestOf(canonicalJson(base))}` : plan.id;
+        const held = await holdCache(id, plan.sharing, services, signal);
         releases.push(held.release);
         const { folder } = held;
         const renewNow = renew && !services.renewedCaches.has(folder);

@@ -85,7 +85,7 @@ export class TestUploads {
     this.open.delete(id);
     if (url.searchParams.get('digest') !== digest) return refuse(response, 400, 'DIGEST_INVALID');
     const blob = this.#options.discard
-      ? { size, open: () => memoryBlob(Buffer.alloc(0)).open() }
+      ? { ...memoryBlob(Buffer.alloc(0)), size }
       : memoryBlob(Buffer.concat(upload.chunks));
     this.#contents.addVirtualBlob(name, digest, blob);
     return this.#created(response, name, digest);
