@@ -17,6 +17,7 @@ import {
 
 import { builderError } from '../errors.js';
 import type { LayerOrigin } from '../result.js';
+import { imageConfigOf } from './image-shape.js';
 
 /** Where an image's documents and layers are read from: a registry, an OCI layout, the store. Content is verified by whoever reads. */
 export interface ImageContent {
@@ -82,15 +83,14 @@ async function loadManifest(
   const configDescriptor = soundDescriptor(content, manifest.config);
   const layers = Array.isArray(manifest.layers) ? (manifest.layers as readonly unknown[]) : [];
   const descriptors = layers.map((layer) => soundDescriptor(content, layer));
-  const config = (await readDocument(content, configDescriptor, signal)) as unknown as ImageConfig;
+  const checked = imageConfigOf(await readDocument(content, configDescriptor, signal));
+  if ('wrong' in checked) throw invalid(content, `of its config, ${checked.wrong}`);
+  const { config } = checked;
   const diffIds: unknown = (config.rootfs as ImageConfig['rootfs'] | undefined)?.diff_ids ?? [];
   if (!Array.isArray(diffIds) || !diffIds.every(isDigest))
     throw invalid(content, 'its config has no sound rootfs.diff_ids');
   if (diffIds.length !== descriptors.length) {
     throw invalid(content, `it has ${descriptors.length} layers, its config speaks of ${diffIds.length}`);
-  }
-  if (!Array.isArray((config.history as unknown) ?? [])) {
-    throw invalid(content, 'its history is no list');
   }
   const platform =
     typeof config.os === 'string' && config.os !== '' && typeof config.architecture === 'string'
