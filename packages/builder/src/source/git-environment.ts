@@ -75,8 +75,7 @@ export async function gitSurroundings(
     if (value !== undefined) env[name] = value;
   }
   if (reference.protocol !== 'ssh') return { env, secrets, close: () => Promise.resolve() };
-  const owner = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0, mode: 0o600 };
-  const socket = await services.sshSocket('default', owner);
+  const socket = await services.sshSocket('default');
   const agent = socket?.path ?? outside['SSH_AUTH_SOCK'];
   if (agent !== undefined) env['SSH_AUTH_SOCK'] = agent;
   return { env, secrets, close: async () => socket?.close() };
