@@ -215,6 +215,20 @@ describe('other commands', () => {
     }
   });
 
+  it('strake images PATTERN lists what matches by name or repository', async () => {
+    const names = ['docker.io/library/app:latest', 'localhost:5000/a/b:1', 'docker.io/me/tool:2'];
+    const images = (): Promise<ImageSummary[]> => Promise.resolve(names.map((name) => ({ ...SUMMARY, name })));
+    const listed = async (pattern: string): Promise<string[]> => {
+      const { stdout } = await strake(['images', '--json', pattern], { images });
+      return (JSON.parse(stdout) as ImageSummary[]).map(({ name }) => name);
+    };
+    assert.deepEqual(await listed('app'), [names[0]]);
+    assert.deepEqual(await listed('a*:l*'), [names[0]]);
+    assert.deepEqual(await listed('me/*'), [names[2]]);
+    assert.deepEqual(await listed('localhost:5000/**'), [names[1]]);
+    assert.deepEqual(await listed('nothing'), []);
+  });
+
   it('strake history pairs entries with layers', async () => {
     const inspect = (): Promise<ImageDetails> => Promise.resolve(DETAILS);
     assert.equal(
@@ -303,7 +317,7 @@ describe('other commands', () => {
       ['tag', 'a'],
       ['rm'],
       ['run'],
-      ['images', 'x'],
+      ['images', 'x', 'y'],
       ['frobnicate'],
       ['--root', 'x'],
     ]) {
