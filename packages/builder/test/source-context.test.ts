@@ -50,6 +50,31 @@ describe('contexts', () => {
       assert.equal((await open(lower, { file: join(lower, 'Dockerfile') })).dockerfile.text, 'FROM b');
     });
 
+    it('have their digests and attributes remembered for the next build', async () => {
+      const root = fixture.write({ Dockerfile: 'FROM a', f: 'content', g: 'x'.repeat(5 << 20) });
+      const old = new Date(Date.now() - 60_000);
+      const asked: string[] = [];
+      const services = { ...fixture.services, xattrs: (path: string) => void asked.push(path) };
+      const digests = async (): Promise<ReadonlyMap<string, string>> => {
+        const tree = await (await open(root, { services })).tree();
+        const found = await tree.digests(tree.list('').flatMap((name) => tree.lookup(name) ?? []));
+        await fixture.cleanUp();
+        return found;
+      };
+      // Changed so shortly before, a file's times prove nothing.
+      await new Promise((resolve) =>
+        setTimeout(resolve, Math.max(0, fs.statSync(join(root, 'g')).ctimeMs + 50 - Date.now())),
+      );
+      const first = await digests();
+      assert.equal(first.size, 3);
+      assert.equal(asked.length, 4);
+      assert.deepEqual(await digests(), first);
+      assert.equal(asked.length, 4);
+      fs.writeFileSync(join(root, 'f'), 'CONTENT');
+      fs.utimesSync(join(root, 'f'), old, old);
+      assert.notEqual((await digests()).get('f'), first.get('f'));
+    });
+
     it('may be named by a link', async () => {
       const root = fixture.write({ Dockerfile: 'FROM a', 'd/f': '' });
       const alias = join(fixture.folder, 'alias');

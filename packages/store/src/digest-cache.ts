@@ -9,9 +9,9 @@ import type { DigestCache, FileStamp } from './types.js';
  * The file: a header (magic 8, count u32, bytes of the paths u32), records of fixed size, and the paths joined by NUL in the
  * order in which they were last asked for: a scan asks in the same order again, which makes finding them free.
  */
-const MAGIC = 'strkdig1';
+const MAGIC = 'strkdig2';
 const HEADER = 16;
-/** size f64, mtime u64, ctime u64, inode u64, mode u32, unseen u32, digest 32. */
+/** size f64, mtime u64, ctime u64, inode u64, mode u32, unseen u16, flags u16, digest 32. */
 const RECORD = 72;
 /** How many saves an entry survives that nobody asked for. Builds of several Dockerfiles may take turns on one context. */
 const MAX_UNSEEN = 16;
@@ -19,9 +19,21 @@ const MAX_UNSEEN = 16;
 const TICK = 20_000_000n;
 const SECOND = 1_000_000_000n;
 
+/** Bits of a record's flags. */
+const HAS_DIGEST = 1;
+const PLAIN = 2;
+/** How far ahead of the last record found the next one is looked for: folders lie between files, files between folders. */
+const AHEAD = 8;
+
 interface Fresh {
   readonly stamp: FileStamp;
-  readonly digest: Digest;
+  digest: Digest | undefined;
+  plain: boolean;
+}
+
+/** Where the search for the next path begins: scans, and what they are asked for later, go through the paths in one order. */
+interface Cursor {
+  at: number;
 }
 
 /** Digests of a context's files, in one file. */
@@ -35,8 +47,9 @@ export class FileDigestCache implements DigestCache {
   /** What was asked for, in order: numbers are records, texts are paths in `fresh`. */
   readonly #asked: (number | string)[] = [];
   readonly #opened: bigint = BigInt(Date.now()) * 1_000_000n;
+  readonly #scanning: Cursor = { at: 0 };
+  readonly #asking: Cursor = { at: 0 };
   #numbers: Map<string, number> | undefined;
-  #cursor = 0;
   #changed = false;
 
   /** BYTES: the file as it is, or nothing. TEMPORARY gives a path to write to. */
@@ -54,18 +67,22 @@ export class FileDigestCache implements DigestCache {
     this.#seen = new Uint8Array(this.#paths.length);
   }
 
-  #number(path: string): number | undefined {
-    if (this.#paths[this.#cursor] === path) return this.#cursor++;
-    this.#numbers ??= new Map(this.#paths.map((known, number) => [known, number]));
+  #number(path: string, cursor: Cursor): number | undefined {
+    const paths = this.#paths;
+    for (let i = cursor.at; i < cursor.at + AHEAD && i < paths.length; i++) {
+      if (paths[i] !== path) continue;
+      cursor.at = i + 1;
+      return i;
+    }
+    this.#numbers ??= new Map(paths.map((known, number) => [known, number]));
     const number = this.#numbers.get(path);
-    if (number !== undefined) this.#cursor = number + 1;
+    if (number !== undefined) cursor.at = number + 1;
     return number;
   }
 
-  get(path: string, stamp: FileStamp): Digest | undefined {
-    const fresh = this.#fresh.get(path);
-    if (fresh) return sameStamp(fresh.stamp, stamp) ? fresh.digest : undefined;
-    const number = this.#number(path);
+  /** The place of the record of PATH, where its facts are STAMP. */
+  #record(path: string, stamp: FileStamp, cursor: Cursor): number | undefined {
+    const number = this.#number(path, cursor);
     if (number === undefined) return undefined;
     const at = HEADER + number * RECORD;
     const bytes = this.#bytes;
@@ -78,13 +95,45 @@ export class FileDigestCache implements DigestCache {
     if (!same) return undefined;
     if (!this.#seen[number]) this.#asked.push(number);
     this.#seen[number] = 1;
-    return `sha256:${bytes.toString('hex', at + 40, at + RECORD)}`;
+    return at;
+  }
+
+  get(path: string, stamp: FileStamp): Digest | undefined {
+    const fresh = this.#fresh.get(path);
+    if (fresh?.digest !== undefined) return sameStamp(fresh.stamp, stamp) ? fresh.digest : undefined;
+    const at = this.#record(path, stamp, this.#asking);
+    if (at === undefined || !(this.#bytes.readUInt16LE(at + 38) & HAS_DIGEST)) return undefined;
+    return `sha256:${this.#bytes.toString('hex', at + 40, at + RECORD)}`;
   }
 
   set(path: string, stamp: FileStamp, digest: Digest): void {
-    if (!this.#fresh.has(path)) this.#asked.push(path);
-    this.#fresh.set(path, { stamp, digest });
+    this.#note(path, stamp).digest = digest;
+  }
+
+  isPlain(path: string, stamp: FileStamp): boolean {
+    const at = this.#record(path, stamp, this.#scanning);
+    return at !== undefined && (this.#bytes.readUInt16LE(at + 38) & PLAIN) !== 0;
+  }
+
+  setPlain(path: string, stamp: FileStamp): void {
+    this.#note(path, stamp).plain = true;
+  }
+
+  #note(path: string, stamp: FileStamp): Fresh {
     this.#changed = true;
+    let fresh = this.#fresh.get(path);
+    if (!fresh || !sameStamp(fresh.stamp, stamp)) {
+      if (!fresh) this.#asked.push(path);
+      const at = this.#record(path, stamp, this.#asking);
+      const flags = at === undefined ? 0 : this.#bytes.readUInt16LE(at + 38);
+      const digest: Digest | undefined =
+        at !== undefined && flags & HAS_DIGEST
+          ? `sha256:${this.#bytes.toString('hex', at + 40, at + RECORD)}`
+          : undefined;
+      fresh = { stamp, digest, plain: (flags & PLAIN) !== 0 };
+      this.#fresh.set(path, fresh);
+    }
+    return fresh;
   }
 
   /**
@@ -102,7 +151,7 @@ export class FileDigestCache implements DigestCache {
     this.#changed = false;
     const paths: string[] = [];
     const records: Buffer[] = [];
-    const add = (path: string, { stamp, digest }: Fresh): void => {
+    const add = (path: string, { stamp, digest, plain }: Fresh): void => {
       if (this.#isRacy(stamp)) return;
       const record = Buffer.alloc(RECORD);
       record.writeDoubleLE(stamp.size, 0);
@@ -110,7 +159,8 @@ export class FileDigestCache implements DigestCache {
       record.writeBigInt64LE(stamp.ctime, 16);
       record.writeBigUInt64LE(stamp.inode, 24);
       record.writeUInt32LE(stamp.mode, 32);
-      record.write(digest.slice(7), 40, 'hex');
+      record.writeUInt16LE((digest === undefined ? 0 : HAS_DIGEST) | (plain ? PLAIN : 0), 38);
+      if (digest !== undefined) record.write(digest.slice(7), 40, 'hex');
       paths.push(path);
       records.push(record);
     };
@@ -119,9 +169,9 @@ export class FileDigestCache implements DigestCache {
       if (this.#fresh.has(path)) return;
       const at = HEADER + number * RECORD;
       const record = Buffer.from(this.#bytes.subarray(at, at + RECORD));
-      const unseen = this.#seen[number] ? 0 : record.readUInt32LE(36) + 1;
+      const unseen = this.#seen[number] ? 0 : record.readUInt16LE(36) + 1;
       if (unseen > MAX_UNSEEN) return;
-      record.writeUInt32LE(unseen, 36);
+      record.writeUInt16LE(unseen, 36);
       paths.push(path);
       records.push(record);
     };

@@ -10,6 +10,7 @@ export type {
   EntryFacts,
   EntryType,
   FileStamp,
+  SizedPath,
   ImageRecord,
   LayerEntry,
   LayerInfo,

@@ -1,10 +1,11 @@
 import { mkdir, readFile, rm } from 'node:fs/promises';
 import { isAbsolute } from 'node:path';
 
-import { errnoOf, StrakeError, throwIfAborted } from '@strake/core';
+import { errnoOf, StrakeError, throwIfAborted, type Digest } from '@strake/core';
 
 import { FileBlobs } from './blobs.js';
 import { loadDigestCache } from './digest-cache.js';
+import { digestInPieces } from './digest-files.js';
 import { storeDenied, storeVersion } from './errors.js';
 import { unlessMissing, writeFileWhole } from './files.js';
 import { OwnHolder } from './holders.js';
@@ -14,7 +15,7 @@ import { findLeftovers, removeLeftovers } from './leftovers.js';
 import { Locks } from './locks.js';
 import { FileRecords } from './records.js';
 import { FileReferences } from './references.js';
-import type { DigestCache, Lease, Leftover, Store } from './types.js';
+import type { DigestCache, Lease, Leftover, SizedPath, Store } from './types.js';
 import { WorkerPool } from './worker-pool.js';
 
 /** What {@link openStore} takes. */
@@ -63,6 +64,10 @@ export class FileStore implements Store {
 
   digestCache(context: string): Promise<DigestCache> {
     return loadDigestCache(`${this.layout.contexts}/${fileNameOf(context)}`, () => this.own.temporaryPath('digests'));
+  }
+
+  digestFiles(root: string, files: readonly SizedPath[], signal?: AbortSignal): Promise<(Digest | undefined)[]> {
+    return digestInPieces(root, files, (job) => this.pool.run(job, { signal }));
   }
 
   async cacheMount(id: string): Promise<string> {

@@ -238,11 +238,20 @@ export interface FileStamp {
   readonly mode: number;
 }
 
+/** A file to be read, and the bytes that it is thought to have. */
+export interface SizedPath {
+  readonly path: string;
+  readonly size: number;
+}
+
 /** Content digests of one context's files from earlier builds (`contexts/`). */
 export interface DigestCache {
   /** The digest of the file at PATH where its facts are what they were, and old enough then to prove anything. */
   get(path: string, stamp: FileStamp): Digest | undefined;
   set(path: string, stamp: FileStamp, digest: Digest): void;
+  /** Whether PATH, of any type, is known to have no extended attribute that goes into an image. */
+  isPlain(path: string, stamp: FileStamp): boolean;
+  setPlain(path: string, stamp: FileStamp): void;
   /** Writes what changed; paths not asked for since loading under a folder that was scanned whole are dropped. */
   save(): Promise<void>;
 }
@@ -272,6 +281,15 @@ export interface Store {
   readonly references: ReferenceStore;
   readonly records: RecordStore;
   digestCache(context: string): Promise<DigestCache>;
+  /**
+   * The sha256 of files below ROOT, read by worker threads; undefined for those that are gone, or no longer files.
+   * @throws StrakeError `SOURCE_DENIED`, `CANCELLED`
+   */
+  digestFiles(
+    root: string,
+    files: readonly SizedPath[],
+    signal?: AbortSignal,
+  ): Promise<readonly (Digest | undefined)[]>;
   /** The folder of a cache mount, made where it is new. */
   cacheMount(id: string): Promise<string>;
   /** A folder for temporary files on the store's file system, removed with the lease or, after a crash, by the next command. */

@@ -4,7 +4,7 @@ import { Worker } from 'node:worker_threads';
 import { cancelled, Limiter, onAbort, StrakeError, throwIfAborted } from '@strake/core';
 
 import type { EntryBatch } from './layer/entry-batch.js';
-import type { Job, MadeLayer, PlainError, Request, Response } from './worker-protocol.js';
+import type { DigestedFiles, Job, MadeLayer, PlainError, Request, Response, ResultOf } from './worker-protocol.js';
 
 /** Megabytes of a worker's heap for short-lived objects: nearly all of its are, and it need not hold many of them. */
 const YOUNG = 8;
@@ -35,10 +35,10 @@ export class WorkerPool {
    * Runs a job. BATCHES go to a `write` job, a few ahead of what it has taken.
    * When this rejects the job has ended: its files are the caller's to remove.
    */
-  async run(
-    job: Job,
+  async run<J extends Job>(
+    job: J,
     options: { readonly batches?: AsyncIterable<EntryBatch>; readonly signal?: AbortSignal | undefined } = {},
-  ): Promise<MadeLayer | undefined> {
+  ): Promise<ResultOf<J> | undefined> {
     throwIfAborted(options.signal);
     return this.#limiter.run(async () => {
       throwIfAborted(options.signal);
@@ -46,8 +46,7 @@ export class WorkerPool {
       const worker = this.#idle.pop() ?? this.#start();
       worker.ref();
       try {
-        const result = await this.#converse(worker, job, options);
-        return result;
+        return (await this.#converse(worker, job, options)) as ResultOf<J> | undefined;
       } finally {
         if (this.#all.has(worker)) {
           worker.unref();
@@ -72,7 +71,7 @@ export class WorkerPool {
     worker: Worker,
     job: Job,
     { batches, signal }: { readonly batches?: AsyncIterable<EntryBatch>; readonly signal?: AbortSignal | undefined },
-  ): Promise<MadeLayer | undefined> {
+  ): Promise<MadeLayer | DigestedFiles | undefined> {
     const cancel = new Int32Array(new SharedArrayBuffer(4));
     const send = (request: Request): void => worker.postMessage(request);
     let taken = 0;
@@ -83,7 +82,7 @@ export class WorkerPool {
       worker.on(event, listener as (value: unknown) => void);
       listeners.push(() => worker.off(event, listener as (value: unknown) => void));
     };
-    const ended = new Promise<MadeLayer | undefined>((resolve, reject) => {
+    const ended = new Promise<MadeLayer | DigestedFiles | undefined>((resolve, reject) => {
       on('message', (response: Response) => {
         if (response.type === 'taken') taken++;
         else {

@@ -12,6 +12,11 @@ export interface MadeLayer {
   readonly size: number;
 }
 
+/** What a job that digests files gives: hex digits, '' for what could not be read, joined by NUL. */
+export interface DigestedFiles {
+  readonly digests: string;
+}
+
 /** The work of a worker thread. Paths are absolute; those to be written do not exist yet. */
 export type Job =
   | { readonly kind: 'write'; readonly tarPath: string; readonly indexPath: string; readonly blobs: string }
@@ -30,8 +35,12 @@ export type Job =
       readonly indexPath: string;
       readonly blobs: string;
     }
+  | { readonly kind: 'digest'; readonly root: string; readonly paths: string }
   | { readonly kind: 'unpack'; readonly job: UnpackJob }
   | { readonly kind: 'remove'; readonly path: string };
+
+/** What a job gives; the others give nothing. */
+export type ResultOf<J extends Job> = J extends { readonly kind: 'digest' } ? DigestedFiles : MadeLayer;
 
 /** To the worker. `cancel` is a shared number that is not 0 once the job is cancelled. */
 export type Request =
@@ -42,7 +51,7 @@ export type Request =
 /** From the worker. `taken` asks for the next batch. */
 export type Response =
   | { readonly type: 'taken' }
-  | { readonly type: 'done'; readonly result: MadeLayer | undefined }
+  | { readonly type: 'done'; readonly result: MadeLayer | DigestedFiles | undefined }
   | { readonly type: 'failed'; readonly error: PlainError };
 
 /** An error as it crosses to the other thread. */

@@ -3,13 +3,14 @@ import { parentPort } from 'node:worker_threads';
 
 import { StrakeError } from '@strake/core';
 
+import { digestFilesNow } from './digest-files.js';
 import { writeFailure } from './errors.js';
 import { entriesOf } from './layer/entry-batch.js';
 import { IndexBuilder } from './layer/index-builder.js';
 import { importLayer } from './layer/layer-importer.js';
 import { LayerWriter } from './layer/layer-writer.js';
 import type { RawEntries } from './layer/raw-entries.js';
-import type { Job, MadeLayer, PlainError, Request, Response } from './worker-protocol.js';
+import type { DigestedFiles, Job, MadeLayer, PlainError, Request, Response } from './worker-protocol.js';
 
 /** The entry of the store's worker threads: one job at a time, synchronous inside. */
 
@@ -44,7 +45,7 @@ let writing: { readonly writer: LayerWriter; readonly indexPath: string; readonl
 
 async function start(job: Job, cancel: Int32Array): Promise<void> {
   const aborted = (): boolean => Atomics.load(cancel, 0) !== 0;
-  let result: MadeLayer | undefined;
+  let result: MadeLayer | DigestedFiles | undefined;
   switch (job.kind) {
     case 'write': {
       const writer = new LayerWriter(job.tarPath, (digest) => `${job.blobs}/${digest.slice(7)}`);
@@ -58,6 +59,9 @@ async function start(job: Job, cancel: Int32Array): Promise<void> {
       result = { diffId: job.job.diffId, size };
       break;
     }
+    case 'digest':
+      result = { digests: digestFilesNow(job.root, job.paths.split('\0'), aborted).join('\0') };
+      break;
     // These load the system calls: only where they are needed.
     case 'commit':
     case 'commit-copy': {

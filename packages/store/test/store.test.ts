@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, readdirSync, readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
@@ -196,6 +196,29 @@ describe('digest cache', () => {
       assert.equal((await store.digestCache('/other')).get('x', stamp()), undefined);
     }));
 
+  it('knows what has no extended attributes, with its digest or without', () =>
+    withStore(async (store) => {
+      const cache = await store.digestCache('/ctx');
+      for (const path of ['both', 'folder']) cache.setPlain(path, stamp());
+      for (const path of ['both', 'file']) cache.set(path, stamp(), a);
+      await cache.save();
+      const again = await store.digestCache('/ctx');
+      const known = (path: string): unknown[] => [again.isPlain(path, stamp()), again.get(path, stamp())];
+      assert.deepEqual(known('both'), [true, a]);
+      assert.deepEqual(known('folder'), [true, undefined]);
+      assert.deepEqual(known('file'), [false, a]);
+      assert.deepEqual(known('other'), [false, undefined]);
+      assert.equal(again.isPlain('both', stamp({ ctime: 1n })), false);
+      // What is learned later is added to what was known.
+      again.setPlain('file', stamp());
+      again.set('folder', stamp(), a);
+      await again.save();
+      const third = await store.digestCache('/ctx');
+      for (const path of ['both', 'folder', 'file']) {
+        assert.deepEqual([third.isPlain(path, stamp()), third.get(path, stamp())], [true, a], path);
+      }
+    }));
+
   it('does not trust files that changed within a tick of the scan', () =>
     withStore(async (store) => {
       const cache = await store.digestCache('/ctx');
@@ -232,7 +255,7 @@ describe('digest cache', () => {
       }
       assert.equal((await store.digestCache('/ctx')).get('gone', stamp()), undefined);
       assert.equal((await store.digestCache('/ctx')).get('x', stamp({ size: 17 })), a);
-      writeFileSync(`${store.layout.contexts}/${readdirSync(store.layout.contexts)[0] ?? ''}`, 'strkdig1 nonsense');
+      writeFileSync(`${store.layout.contexts}/${readdirSync(store.layout.contexts)[0] ?? ''}`, 'strkdig2 nonsense');
       assert.equal((await store.digestCache('/ctx')).get('x', stamp({ size: 17 })), undefined);
     }));
 
@@ -347,5 +370,30 @@ describe('locks and leases', () => {
       assert.ok(temporary.path.startsWith(`${store.root}/tmp/`));
       mkdirSync(`${temporary.path}/d`);
       await temporary.remove();
+    }));
+});
+
+describe('digests of files', () => {
+  it('are those of their bytes; of what is no file there is none', () =>
+    withStore(async (store) => {
+      const root = `${store.root}/tmp/files`;
+      mkdirSync(`${root}/folder`, { recursive: true });
+      const contents = new Map<string, Buffer>();
+      for (let i = 0; i < 40; i++) contents.set(`folder/f${i}`, Buffer.alloc(i * 1000, String(i)));
+      contents.set('large', Buffer.alloc(700_001, 'abc'));
+      contents.set('empty', Buffer.alloc(0));
+      for (const [path, bytes] of contents) writeFileSync(`${root}/${path}`, bytes);
+      symlinkSync('large', `${root}/link`);
+      symlinkSync('folder', `${root}/other`);
+      const strange = ['link', 'other/f1', 'folder', 'missing'];
+      const files = [...contents.keys(), ...strange].map((path) => ({ path, size: 9 << 20 }));
+      const digests = await store.digestFiles(root, files);
+      assert.deepEqual(digests, [
+        ...[...contents.values()].map((bytes) => digestOf(bytes)),
+        ...strange.map(() => undefined),
+      ]);
+      assert.deepEqual(await store.digestFiles(root, []), []);
+      const aborted = AbortSignal.abort(new Error('enough'));
+      await assert.rejects(store.digestFiles(root, files, aborted));
     }));
 });

@@ -167,14 +167,14 @@ async function folderContext(root: string, options: OpenContextOptions): Promise
   const elsewhere = await dockerfileElsewhere(options, file !== undefined && file !== '');
   const dockerfile = elsewhere ?? (await dockerfileInTree(unfiltered));
   const ignore = dockerfile.ignore ?? (await ignoreFileInTree(unfiltered, '.dockerignore'));
-  let tree: LocalTree | undefined;
+  let tree: Promise<LocalTree> | undefined;
   return {
     kind: 'folder',
     root,
     epoch: undefined,
     dockerfile,
     ignorePatterns: async () => Promise.resolve(ignore ? parseIgnoreFile(ignore.text) : []),
-    tree: async () => Promise.resolve((tree ??= folderTree(root, ignore, services))),
+    tree: () => (tree ??= folderTree(root, ignore, services)),
   };
 }
 
@@ -196,11 +196,16 @@ async function dockerfileElsewhere(
   return localDockerfile(localFolder(spec), file);
 }
 
-function folderTree(root: string, ignore: IgnoreFile | undefined, services: BuilderServices): LocalTree {
-  return new LocalTree({
+async function folderTree(root: string, ignore: IgnoreFile | undefined, services: BuilderServices): Promise<LocalTree> {
+  const { store } = services;
+  const rules = ignore && ignoreRules(ignore.text, basename(ignore.name));
+  const tree = new LocalTree({
     root,
-    ignore: ignore && ignoreRules(ignore.text, basename(ignore.name)),
-    digestCache: () => services.store.digestCache(root),
+    ignore: rules,
+    remembered: await store.digestCache(root),
+    digestFiles: (files, signal) => store.digestFiles(root, files, signal),
     xattrs: services.xattrs,
   });
+  services.onCleanup(() => tree.save());
+  return tree;
 }

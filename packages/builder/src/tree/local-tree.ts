@@ -1,5 +1,5 @@
 import { errnoOf, throwIfAborted, type Digest } from '@strake/core';
-import type { ContentSource, DigestCache, FileStamp } from '@strake/store';
+import type { ContentSource, DigestCache, FileStamp, SizedPath } from '@strake/store';
 import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import { join } from 'node:path';
@@ -19,11 +19,19 @@ export interface LocalTreeOptions {
   /** Absolute path of the context, free of links. */
   readonly root: string;
   readonly ignore?: IgnoreRules | undefined;
-  /** Digests remembered from earlier builds; asked for at the first file that is read. */
-  readonly digestCache: () => Promise<DigestCache>;
+  /** What is remembered from earlier builds. */
+  readonly remembered: DigestCache;
+  /** Digests of many files; where it is missing, or there are few, they are read here. */
+  readonly digestFiles?:
+    ((files: readonly SizedPath[], signal?: AbortSignal) => Promise<readonly (Digest | undefined)[]>) | undefined;
   /** Extended attributes of a path that belong into a layer. */
   readonly xattrs: (path: string) => Readonly<Record<string, string>> | undefined;
 }
+
+/** From so many bytes on, worker threads read. What opening a file costs counts as bytes too. */
+const FOR_OTHERS = 4 << 20;
+const OPENING = 16 << 10;
+const CHUNK = 256 << 10;
 
 interface LocalEntry extends SourceEntry {
   readonly stamp: FileStamp;
@@ -38,7 +46,6 @@ export class LocalTree implements SourceTree {
   readonly #options: LocalTreeOptions;
   readonly #entries = new Map<string, LocalEntry | null>();
   readonly #lists = new Map<string, readonly string[]>();
-  #cache: Promise<DigestCache> | undefined;
 
   constructor(options: LocalTreeOptions) {
     this.#root = options.root;
@@ -76,23 +83,21 @@ export class LocalTree implements SourceTree {
   async digests(entries: readonly SourceEntry[], signal?: AbortSignal): Promise<ReadonlyMap<string, Digest>> {
     const digests = new Map<string, Digest>();
     const files = entries.filter((entry): entry is LocalEntry => entry.type === 'file' && 'stamp' in entry);
-    if (files.length === 0) return digests;
-    this.#cache ??= this.#options.digestCache();
-    const cache = await this.#cache;
-    const buffer = Buffer.allocUnsafe(1 << 18);
-    let sinceYield = 0;
+    const { remembered, digestFiles } = this.#options;
+    const unknown: LocalEntry[] = [];
+    let bytes = 0;
     for (const file of files) {
-      let digest = cache.get(file.path, file.stamp);
-      if (!digest) {
-        digest = this.#hash(file, buffer);
-        cache.set(file.path, file.stamp, digest);
-        sinceYield += file.size + 4096;
-        if (sinceYield > 16 << 20) {
-          sinceYield = 0;
-          await new Promise((resolve) => setImmediate(resolve));
-          throwIfAborted(signal);
-        }
+      const digest = remembered.get(file.path, file.stamp);
+      if (digest) digests.set(file.path, digest);
+      else {
+        unknown.push(file);
+        bytes += file.size + OPENING;
       }
+    }
+    const many = digestFiles && bytes > FOR_OTHERS ? await digestFiles(unknown, signal) : undefined;
+    for (const [i, file] of unknown.entries()) {
+      const digest = many?.[i] ?? (await this.#hash(file, signal));
+      remembered.set(file.path, file.stamp, digest);
       digests.set(file.path, digest);
     }
     return digests;
@@ -105,12 +110,12 @@ export class LocalTree implements SourceTree {
   async *read(entry: SourceEntry): AsyncGenerator<Uint8Array> {
     const fd = this.#open(entry.path);
     try {
-      for (;;) {
-        const buffer = Buffer.allocUnsafe(1 << 18);
+      for (let room = Math.min(entry.size + 1, CHUNK); ; room = CHUNK) {
+        const buffer = Buffer.allocUnsafe(room);
         const read = fs.readSync(fd, buffer, 0, buffer.length, null);
         if (read === 0) return;
         yield buffer.subarray(0, read);
-        await new Promise((resolve) => setImmediate(resolve));
+        if (read === CHUNK) await new Promise((resolve) => setImmediate(resolve));
       }
     } finally {
       fs.closeSync(fd);
@@ -119,7 +124,7 @@ export class LocalTree implements SourceTree {
 
   /** Writes the digests learned to disk, for the next build. */
   async save(): Promise<void> {
-    await (await this.#cache)?.save();
+    await this.#options.remembered.save();
   }
 
   /** Opens a file without following a link in any component: what was opened must be where it was looked for. */
@@ -141,19 +146,13 @@ export class LocalTree implements SourceTree {
     return fd;
   }
 
-  #hash(entry: LocalEntry, buffer: Buffer): Digest {
-    const fd = this.#open(entry.path);
-    try {
-      const hash = createHash('sha256');
-      for (;;) {
-        const read = fs.readSync(fd, buffer, 0, buffer.length, null);
-        if (read === 0) break;
-        hash.update(buffer.subarray(0, read));
-      }
-      return `sha256:${hash.digest('hex')}`;
-    } finally {
-      fs.closeSync(fd);
+  async #hash(entry: LocalEntry, signal: AbortSignal | undefined): Promise<Digest> {
+    const hash = createHash('sha256');
+    for await (const chunk of this.read(entry)) {
+      throwIfAborted(signal);
+      hash.update(chunk);
     }
+    return `sha256:${hash.digest('hex')}`;
   }
 
   #unreadable(path: string, cause: unknown): Error {
@@ -183,7 +182,7 @@ export class LocalTree implements SourceTree {
       throw this.#unreadable(path, error);
     }
     if (!stat) return undefined;
-    const entry = localEntry(path, full, stat, this.#options.xattrs);
+    const entry = localEntry(path, full, stat, this.#options);
     if (!entry || path === '' || !this.#options.ignore?.excluded(path)) return entry;
     return entry.type === 'directory' && this.#hasVisible(path) ? entry : undefined;
   }
@@ -206,7 +205,7 @@ function localEntry(
   path: string,
   full: string,
   stat: fs.BigIntStats,
-  readXattrs: LocalTreeOptions['xattrs'],
+  { xattrs: readXattrs, remembered }: LocalTreeOptions,
 ): LocalEntry | undefined {
   const type = stat.isFile()
     ? 'file'
@@ -222,26 +221,29 @@ function localEntry(
               ? 'fifo'
               : undefined;
   if (type === undefined) return undefined;
-  const xattrs = readXattrs(full);
+  const stamp: FileStamp = {
+    size: Number(stat.size),
+    mtime: stat.mtimeNs,
+    ctime: stat.ctimeNs,
+    inode: stat.ino,
+    mode: Number(stat.mode),
+  };
+  const plain = remembered.isPlain(path, stamp);
+  const xattrs = plain ? undefined : readXattrs(full);
+  if (!plain && !xattrs) remembered.setPlain(path, stamp);
   return {
     path,
     type,
-    mode: type === 'symlink' ? 0o777 : Number(stat.mode & 0o7777n),
+    mode: type === 'symlink' ? 0o777 : stamp.mode & 0o7777,
     uid: 0,
     gid: 0,
-    size: type === 'file' ? Number(stat.size) : 0,
+    size: type === 'file' ? stamp.size : 0,
     mtime: Number(stat.mtimeNs / 1_000_000_000n),
     ...(type === 'symlink' ? { link: fs.readlinkSync(full) } : {}),
     ...(type === 'char' || type === 'block' ? { device: deviceNumbers(stat.rdev) } : {}),
     ...(type === 'file' && stat.nlink > 1n ? { inode: `${stat.dev}:${stat.ino}` } : {}),
     ...(xattrs ? { xattrs } : {}),
-    stamp: {
-      size: Number(stat.size),
-      mtime: stat.mtimeNs,
-      ctime: stat.ctimeNs,
-      inode: stat.ino,
-      mode: Number(stat.mode),
-    },
+    stamp,
   };
 }
 

@@ -93,7 +93,7 @@ export class FileLayers implements LayerStore {
 
   /** Runs a job that makes a layer, and puts tar and index in their places. */
   async make(
-    job: (tarPath: string, indexPath: string) => Job,
+    job: (tarPath: string, indexPath: string) => Exclude<Job, { kind: 'digest' }>,
     batches: AsyncIterable<EntryBatch> | undefined,
     signal?: AbortSignal,
   ): Promise<LayerInfo> {
