@@ -8,6 +8,7 @@ import type { Pack } from 'tar-stream';
 import { builderError } from '../errors.js';
 import { layerBytes } from '../image.js';
 import { assembleImages, type ImageSet } from './image-set.js';
+import { outputFailure } from './output-failure.js';
 import { writeTo } from './write-tar.js';
 import { packFile, packHeader } from './tar-pack.js';
 import { isTrue, manifestOptions, type OutputContext, type OutputResult, type PlatformResult } from './output.js';
@@ -94,16 +95,19 @@ async function packFiles(files: readonly LayoutFile[], pack: Pack, signal: Abort
 }
 
 async function writeFolder(files: readonly LayoutFile[], dest: string, signal: AbortSignal): Promise<void> {
-  await mkdir(join(dest, 'blobs', 'sha256'), { recursive: true });
-  for (const file of files) {
-    const content = file.read();
-    const temporary = join(dest, `.${file.name.replaceAll('/', '-')}.${process.pid}`);
-    try {
+  let made: string | undefined;
+  let temporary = '';
+  try {
+    made = await mkdir(join(dest, 'blobs', 'sha256'), { recursive: true });
+    for (const file of files) {
+      const content = file.read();
+      temporary = join(dest, `.${file.name.replaceAll('/', '-')}.${process.pid}`);
       await pipeline(content instanceof Uint8Array ? [content] : content, fs.createWriteStream(temporary), { signal });
       await rename(temporary, join(dest, file.name));
-    } catch (error) {
-      await rm(temporary, { force: true });
-      throw error;
     }
+  } catch (error) {
+    if (made !== undefined) await rm(made, { recursive: true, force: true });
+    else if (temporary !== '') await rm(temporary, { force: true });
+    throw outputFailure(dest, error);
   }
 }

@@ -1,12 +1,13 @@
-import { errnoOf, formatPlatform } from '@strake/core';
+import { formatPlatform } from '@strake/core';
 import type { TreeView, ViewEntry } from '@strake/store';
-import { mkdir } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Header } from 'tar-stream';
 
 import { builderError } from '../errors.js';
 import { usableChain } from '../result.js';
 import { writeFiles } from '../tree/write-files.js';
+import { outputFailure } from './output-failure.js';
 import { writeTo } from './write-tar.js';
 import { packFile, packHeader } from './tar-pack.js';
 import type { OutputContext, OutputResult, PlatformResult } from './output.js';
@@ -93,8 +94,11 @@ export async function writeTree(
   if (dest === undefined || dest === '-') {
     throw builderError('OUTPUT_INVALID', 'dest is required for local exporter', { hint: 'Write -o FOLDER.' });
   }
+  const sources = await trees(results, context);
+  let made: string | undefined;
   try {
-    for (const { prefix, view } of await trees(results, context)) {
+    made = await mkdir(dest, { recursive: true });
+    for (const { prefix, view } of sources) {
       const root = join(dest, prefix);
       await mkdir(root, { recursive: true });
       const skipped = await writeFiles(view, root, { clean: attributes['mode'] === 'delete', signal: context.signal });
@@ -103,9 +107,9 @@ export async function writeTree(
       }
     }
   } catch (error) {
-    const errno = errnoOf(error);
-    if (errno === undefined) throw error;
-    throw builderError('OUTPUT_INVALID', `cannot write to "${dest}": ${errno}`, { cause: error });
+    // What was there before may be anybody's: only a folder of our own goes again.
+    if (made !== undefined) await rm(made, { recursive: true, force: true });
+    throw outputFailure(dest, error);
   }
   return { names: [] };
 }

@@ -13,6 +13,19 @@ export function packHeader(pack: Pack, header: TarHeader): Promise<void> {
   });
 }
 
+/** Resolves when SINK takes more, or will never do so again. */
+function drained(sink: ReturnType<Pack['entry']>): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      sink.removeListener('drain', done);
+      sink.removeListener('close', done);
+      resolve();
+    };
+    sink.once('drain', done);
+    sink.once('close', done);
+  });
+}
+
 /** Adds a file, no faster than the tar is read. */
 export async function packFile(
   pack: Pack,
@@ -25,15 +38,13 @@ export async function packFile(
       if (error) reject(error);
       else resolve();
     });
+    // It ends with the tar, where that cannot be written any further.
+    sink.once('error', reject);
     const feed = async (): Promise<void> => {
       for await (const chunk of content instanceof Uint8Array ? [content] : content) {
         signal.throwIfAborted();
-        if (!sink.write(chunk)) {
-          await new Promise<void>((drained) => {
-            sink.once('drain', drained);
-            sink.once('close', drained);
-          });
-        }
+        if (sink.destroyed) return;
+        if (!sink.write(chunk)) await drained(sink);
       }
       sink.end(undefined);
     };

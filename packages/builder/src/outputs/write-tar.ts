@@ -1,4 +1,3 @@
-import { errnoOf } from '@strake/core';
 import fs from 'node:fs';
 import { rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -6,11 +5,12 @@ import { pipeline } from 'node:stream/promises';
 import type { Pack } from 'tar-stream';
 
 import { builderError } from '../errors.js';
+import { outputFailure } from './output-failure.js';
 import type { OutputContext } from './output.js';
 
 /**
  * Writes a tar to a file (whole or not at all) or to stdout.
- * @throws StrakeError `OUTPUT_INVALID` where the file cannot be written
+ * @throws StrakeError `OUTPUT_INVALID` where the file cannot be written, `DISK_FULL`
  */
 export async function writeTo(
   dest: string,
@@ -44,13 +44,6 @@ export async function writeTo(
     if (toFile && !direct) await rename(temporary, dest);
   } catch (error) {
     if (toFile && !direct) await rm(temporary, { force: true });
-    const errno = errnoOf(error);
-    if (toFile && errno !== undefined) {
-      throw builderError('OUTPUT_INVALID', `cannot write "${dest}": ${errno}`, {
-        cause: error,
-        hint: errno === 'ENOENT' ? 'The folder that it shall lie in does not exist.' : undefined,
-      });
-    }
-    throw error;
+    throw toFile ? outputFailure(dest, error) : error;
   }
 }
