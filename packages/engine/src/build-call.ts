@@ -28,6 +28,9 @@ import { createSecrets } from './secrets.js';
 import { createSshSockets } from './ssh-sockets.js';
 import type { BuildOptions, BuildResult, EngineOptions, OutputSpec, StepReport } from './types.js';
 
+/** Steps that run at once at least: many wait for a network or a disk. BuildKit sets no limit at all. */
+const DEFAULT_PARALLELISM = 16;
+
 /** Builds a Dockerfile and brings the result where its outputs ask. @throws StrakeError */
 export async function runBuild(
   options: BuildOptions,
@@ -62,7 +65,7 @@ export async function runBuild(
         ...lowerOptionsOf(options),
         platforms,
         ignorePatterns: await context.ignorePatterns(),
-        maxParallelism: engine.maxParallelism ?? Math.max(2, cpus().length),
+        maxParallelism: engine.maxParallelism ?? Math.max(DEFAULT_PARALLELISM, 4 * cpus().length),
         signal,
         resolver: () =>
           createSourceResolver(

@@ -183,6 +183,6 @@ export interface EngineOptions {
   readonly snapshotter?: 'auto' | 'overlay' | 'copy' | undefined;
   /** Registries (host[:port]) to talk to over plain http, or https without a valid certificate. */
   readonly insecureRegistries?: readonly string[] | undefined;
-  /** Steps that run at once; default: the number of cores. */
+  /** Steps that run at once; default: 16, or four for each core. */
   readonly maxParallelism?: number | undefined;
 }

@@ -17,7 +17,7 @@ export const ENGINE_FLAGS: readonly Flag[] = [
     name: 'max-parallelism',
     kind: 'string',
     value: 'N',
-    help: 'Steps that run at once (default: the number of cores)',
+    help: 'Steps that run at once (default: 16, or 4 a core)',
   },
 ];
 
