@@ -137,7 +137,8 @@ class AgentClient implements Agent {
 
   async runAndForget(args: Omit<AgentMethods['run']['args'], 'keep'>, options: RunOptions): Promise<number> {
     const { exit } = await this.#call('run', { ...args, keep: false }, options.signal, options.onOutput);
-    return exit.exitCode;
+    // As docker run and shells have it.
+    return exit.notStarted === undefined ? exit.exitCode : exit.notStarted === 'denied' ? 126 : 127;
   }
 
   async commit(snapshot: string, signal?: AbortSignal): Promise<AgentMethods['commit']['result']> {

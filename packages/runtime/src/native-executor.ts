@@ -76,8 +76,8 @@ export function createNativeExecutor(options: NativeExecutorOptions): Executor {
       try {
         const missing = missingProgram(spec, assembly.root, assembly.cwd);
         if (missing !== undefined) {
-          runOptions.onOutput('stderr', Buffer.from(`${missing}\n`));
-          return { exitCode: 1 };
+          runOptions.onOutput('stderr', Buffer.from(`${missing.message}\n`));
+          return { exitCode: 1, notStarted: missing.why };
         }
         const child = take(spec.stdin);
         const running = supervise(child, initSpec(spec, assembly, limits), spec, runOptions, options.grace ?? GRACE);

@@ -51,8 +51,8 @@ export function createOciExecutor(options: OciExecutorOptions): Executor {
       try {
         const missing = missingProgram(spec, assembly.root, assembly.cwd);
         if (missing !== undefined) {
-          runOptions.onOutput('stderr', Buffer.from(`${missing}\n`));
-          return { exitCode: 1 };
+          runOptions.onOutput('stderr', Buffer.from(`${missing.message}\n`));
+          return { exitCode: 1, notStarted: missing.why };
         }
         const status = fs.readFileSync('/proc/self/status', 'utf8');
         const { root, cwd, sysfs } = assembly;

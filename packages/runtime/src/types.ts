@@ -72,6 +72,8 @@ export interface ExitStatus {
   /** 0 to 255; 128 + signal where a signal ended it, as shells count. */
   readonly exitCode: number;
   readonly signal?: string | undefined;
+  /** Why the program was never started; the exit code is 1 then, as OCI runtimes have it. */
+  readonly notStarted?: 'missing' | 'denied' | undefined;
 }
 
 export interface RunOptions {
