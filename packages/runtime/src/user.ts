@@ -34,6 +34,7 @@ const LARGEST_FILE = 16 << 20;
  * Who a USER of a Dockerfile is, as BuildKit has it: name, uid, name:group or uid:gid. What consists of digits is an id, never a
  * name. A user without a group has the group of its entry in /etc/passwd (a number without an entry: 0) and the further groups of
  * /etc/group; with a group given it has that one only. An empty text is root without further groups.
+ * The first of the additional groups is always the user's own: a file whose group is denied stays denied (CVE-2023-25173).
  * Lines of the files that are not understood are skipped: none makes a user root by accident.
  * @throws StrakeError `USER_INVALID`, `USER_UNKNOWN`, `USER_FILE_INVALID`
  */
@@ -48,12 +49,12 @@ export async function resolveUser(files: UserFiles, user: string): Promise<Resol
   const who = { uid: entry?.uid ?? uid ?? 0, home: entry?.home || '/' };
   if (groupPart !== undefined && groupPart !== '') {
     const gid = numericId(groupPart, user) ?? (await namedGroup(files, groupPart));
-    return { ...who, gid, additionalGids: [] };
+    return { ...who, gid, additionalGids: [gid] };
   }
   const gid = user === '' ? 0 : (entry?.gid ?? 0);
-  if (entry === undefined || user === '') return { ...who, gid, additionalGids: [] };
+  if (entry === undefined || user === '') return { ...who, gid, additionalGids: [gid] };
   const groups = parseGroup(await readLines(files, '/etc/group')).filter((g) => g.members.includes(entry.name));
-  return { ...who, gid, additionalGids: [...new Set(groups.map((g) => g.gid))] };
+  return { ...who, gid, additionalGids: [...new Set([gid, ...groups.map((g) => g.gid)])] };
 }
 
 async function namedGroup(files: UserFiles, name: string): Promise<number> {

@@ -34,22 +34,22 @@ const none: UserFiles = { read: () => Promise.resolve(undefined) };
 
 describe('resolveUser', () => {
   const cases: [user: string, uid: number, gid: number, groups: number[], home: string][] = [
-    ['', 0, 0, [], '/root'],
-    ['root', 0, 0, [10], '/root'],
-    ['0', 0, 0, [10], '/root'],
-    ['web', 1000, 1000, [10, 999], '/home/web'],
-    ['1000', 1000, 1000, [10, 999], '/home/web'],
-    ['web:docker', 1000, 999, [], '/home/web'],
-    ['web:5', 1000, 5, [], '/home/web'],
-    ['1000:wheel', 1000, 10, [], '/home/web'],
-    ['4321', 4321, 0, [], '/'],
-    ['4321:8765', 4321, 8765, [], '/'],
-    ['web:', 1000, 1000, [10, 999], '/home/web'],
-    [':docker', 0, 999, [], '/root'],
-    ['nohome', 1001, 1001, [], '/'],
-    ['123', 123, 0, [], '/'],
-    ['0001', 1, 1, [999], '/usr/sbin'],
-    ['2147483647', 2147483647, 0, [], '/'],
+    ['', 0, 0, [0], '/root'],
+    ['root', 0, 0, [0, 10], '/root'],
+    ['0', 0, 0, [0, 10], '/root'],
+    ['web', 1000, 1000, [1000, 10, 999], '/home/web'],
+    ['1000', 1000, 1000, [1000, 10, 999], '/home/web'],
+    ['web:docker', 1000, 999, [999], '/home/web'],
+    ['web:5', 1000, 5, [5], '/home/web'],
+    ['1000:wheel', 1000, 10, [10], '/home/web'],
+    ['4321', 4321, 0, [0], '/'],
+    ['4321:8765', 4321, 8765, [8765], '/'],
+    ['web:', 1000, 1000, [1000, 10, 999], '/home/web'],
+    [':docker', 0, 999, [999], '/root'],
+    ['nohome', 1001, 1001, [1001], '/'],
+    ['123', 123, 0, [0], '/'],
+    ['0001', 1, 1, [1, 999], '/usr/sbin'],
+    ['2147483647', 2147483647, 0, [0], '/'],
   ];
   for (const [user, uid, gid, additionalGids, home] of cases) {
     it(`knows "${user}"`, async () => {
@@ -58,8 +58,8 @@ describe('resolveUser', () => {
   }
 
   it('needs no files for numbers and for nobody in particular', async () => {
-    assert.deepEqual(await resolveUser(none, '12:34'), { uid: 12, gid: 34, additionalGids: [], home: '/' });
-    assert.deepEqual(await resolveUser(none, ''), { uid: 0, gid: 0, additionalGids: [], home: '/' });
+    assert.deepEqual(await resolveUser(none, '12:34'), { uid: 12, gid: 34, additionalGids: [34], home: '/' });
+    assert.deepEqual(await resolveUser(none, ''), { uid: 0, gid: 0, additionalGids: [0], home: '/' });
   });
 
   const refused: [user: string, code: string][] = [

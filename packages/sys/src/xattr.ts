@@ -1,3 +1,5 @@
+import { bytesOfText, hasEscapedBytes } from '@strake/core';
+
 import { SystemCallError } from './errors.js';
 import { callLibc } from './libc.js';
 
@@ -17,13 +19,18 @@ function grow(scratch: Buffer, read: (buffer: Buffer) => number): Buffer {
   }
 }
 
+/** A path as libc takes it: names that are no UTF-8 (core's `textOfBytes`) as bytes, ended by NUL. */
+function nativePath(path: string): string | Buffer {
+  return hasEscapedBytes(path) ? Buffer.concat([bytesOfText(path), Buffer.of(0)]) : path;
+}
+
 const scratch = Buffer.allocUnsafe(4096);
 
 /** llistxattr(2): the names of the extended attributes of PATH itself (links are not followed). None where the file system has none. */
 export function listXattrs(path: string): string[] {
   let names: Buffer;
   try {
-    names = grow(scratch, (buffer) => callLibc('llistxattr', path, LIST, path, buffer, buffer.length));
+    names = grow(scratch, (buffer) => callLibc('llistxattr', path, LIST, nativePath(path), buffer, buffer.length));
   } catch (error) {
     if (error instanceof SystemCallError && (error.code === 'ENOTSUP' || error.code === 'EOPNOTSUPP')) return [];
     throw error;
@@ -34,7 +41,9 @@ export function listXattrs(path: string): string[] {
 /** lgetxattr(2): the value of an extended attribute; undefined where PATH has none of that name. */
 export function getXattr(path: string, name: string): Buffer | undefined {
   try {
-    return Buffer.from(grow(scratch, (buffer) => callLibc('lgetxattr', path, GET, path, name, buffer, buffer.length)));
+    return Buffer.from(
+      grow(scratch, (buffer) => callLibc('lgetxattr', path, GET, nativePath(path), name, buffer, buffer.length)),
+    );
   } catch (error) {
     if (error instanceof SystemCallError && ['ENODATA', 'ENOTSUP', 'EOPNOTSUPP'].includes(error.code)) return undefined;
     throw error;
@@ -43,10 +52,10 @@ export function getXattr(path: string, name: string): Buffer | undefined {
 
 /** lsetxattr(2). @throws SystemCallError */
 export function setXattr(path: string, name: string, value: Uint8Array): void {
-  callLibc('lsetxattr', path, SET, path, name, value, value.length, 0);
+  callLibc('lsetxattr', path, SET, nativePath(path), name, value, value.length, 0);
 }
 
 /** lremovexattr(2). @throws SystemCallError */
 export function removeXattr(path: string, name: string): void {
-  callLibc('lremovexattr', path, REMOVE, path, name);
+  callLibc('lremovexattr', path, REMOVE, nativePath(path), name);
 }

@@ -101,6 +101,9 @@ async function* bunzip2(stream: ByteStream): AsyncGenerator<Uint8Array> {
   yield* take();
 }
 
+/** A zstd block of 128 KiB may be stored in few bytes: so many at most come out of one piece of input. */
+const ZSTD_PIECE = 512;
+
 /** Node 20 has no zstd of its own. */
 async function* zstd(stream: ByteStream): AsyncGenerator<Uint8Array> {
   const { Decompress } = await import('fzstd');
@@ -109,8 +112,11 @@ async function* zstd(stream: ByteStream): AsyncGenerator<Uint8Array> {
     ready.push(chunk);
   });
   for await (const chunk of stream) {
-    decoder.push(chunk);
-    yield* ready.splice(0);
+    // A small piece of input at a time: what it is unpacked to has to be held.
+    for (let at = 0; at < chunk.length; at += ZSTD_PIECE) {
+      decoder.push(chunk.subarray(at, at + ZSTD_PIECE));
+      yield* ready.splice(0);
+    }
   }
   decoder.push(new Uint8Array(0), true);
   yield* ready.splice(0);

@@ -32,9 +32,14 @@ async function lineOf(read: ReadText, file: string, name: string): Promise<strin
  * Who `--chown`, or the folder of a WORKDIR, belongs to: `user[:group]`. A bare name takes the group of its passwd line, a bare
  * number is both uid and gid. BuildKit takes an unknown name for 0; here it is an error.
  * @param read reads /etc/passwd and /etc/group of the stage; absent where names cannot be looked up (`--link`, scratch)
+ * @param unknown what a name means that is not there: an error, or 0
  * @throws StrakeError `ARGUMENT_INVALID`
  */
-export async function resolveOwner(text: string, read: ReadText | undefined): Promise<Owner> {
+export async function resolveOwner(
+  text: string,
+  read: ReadText | undefined,
+  unknown: 'refuse' | 'root' = 'refuse',
+): Promise<Owner> {
   const { user, group } = parseOwner(text);
   const lookup = async (file: 'passwd' | 'group', name: string): Promise<string[]> => {
     if (!read) {
@@ -43,6 +48,7 @@ export async function resolveOwner(text: string, read: ReadText | undefined): Pr
       });
     }
     const fields = await lineOf(read, `etc/${file}`, name);
+    if (!fields && unknown === 'root') return [name, '', '0', '0'];
     if (!fields) {
       throw builderError('ARGUMENT_INVALID', `no "${name}" in /etc/${file} of the image`, {
         hint: 'Make it with a RUN before, or write a number.',

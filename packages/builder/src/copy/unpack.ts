@@ -137,12 +137,12 @@ class Unpacker {
   add(header: Header, offset: number): void {
     const type = TYPES[header.type ?? 'file'];
     const name = treePath(posix.normalize(`/${header.name}`));
-    if (type === undefined) return;
+    // The archive's own root (`./`) changes nothing of the folder that it is unpacked into.
+    if (type === undefined || name === '') return;
     const owner = this.#facts.owner ?? { uid: header.uid ?? 0, gid: header.gid ?? 0 };
     const folder = this.#inRoot(parentPath(name));
     this.#target.makeFolders(folder, { mode: 0o755, uid: 0, gid: 0 });
-    const path = name === '' ? this.#root : joinTree(folder, baseName(name));
-    if (path === '') return;
+    const path = joinTree(folder, baseName(name));
     const common = {
       ...owner,
       mode: (header.mode ?? 0o644) & 0o7777,

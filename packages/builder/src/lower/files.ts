@@ -1,3 +1,4 @@
+import { bytesOfText } from '@strake/core';
 import {
   expandHeredoc,
   parseMode,
@@ -87,7 +88,7 @@ export async function lowerCopy(instruction: CopyInstruction | AddInstruction, c
                 } else found.push(...selectSource(from.tree, pattern, select));
               }
               for (const { name, text } of heredocs) {
-                found.push(singleFile({ name, content: Buffer.from(text), mode: 0o644, mtime: now(context) }));
+                found.push(singleFile({ name, content: bytesOfText(text), mode: 0o644, mtime: now(context) }));
               }
               return found;
             }),

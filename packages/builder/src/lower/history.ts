@@ -3,6 +3,11 @@ import type { Vertex } from '@strake/solver';
 
 import type { ChainResult } from '../result.js';
 
+/** A time as Go prints it: without zeros at the end of the fraction. */
+export function goTime(time: string): string {
+  return time.replace(/\.(\d*?)0*Z$/, (_all, digits: string) => (digits === '' ? 'Z' : `.${digits}Z`));
+}
+
 /** The comment that BuildKit writes into the history entries of its builds. */
 export const HISTORY_COMMENT = 'buildkit.dockerfile.v0';
 
@@ -54,9 +59,10 @@ export function goDuration(nanoseconds: number): string {
 /**
  * Gives every entry a time, as BuildKit's exporter does: entries without one take the time of the first new layer, later ones that
  * of the layer before them.
- * @param items entries with `created` where it is known
+ * @param given entries with `created` where it is known
  */
-export function fillTimes(items: readonly HistoryEntry[]): HistoryEntry[] {
+export function fillTimes(given: readonly HistoryEntry[]): HistoryEntry[] {
+  const items = given.map((item) => (item.created === undefined ? item : { ...item, created: goTime(item.created) }));
   let created: string | undefined;
   let undated = false;
   for (const item of items) {

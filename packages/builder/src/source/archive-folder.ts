@@ -13,6 +13,7 @@ import { Readable } from 'node:stream';
 import type { Extract, Header } from 'tar-stream';
 
 import { decompress, detectCompression, prepend } from '../copy/decompress.js';
+import type { Owner } from '../copy/owner.js';
 import { builderError } from '../errors.js';
 import { parentPath, treePath } from '../tree/paths.js';
 
@@ -32,15 +33,20 @@ export function looksLikeArchive(head: Uint8Array): boolean {
 
 /**
  * Unpacks a context's archive (any compression) into an empty folder that nobody else writes to: no name leads out of it, no link
- * is followed, device nodes and pipes are left out, owners dropped; modes and times are kept.
- * @returns the newest time of a file in it, in seconds since 1970, and a function that makes all of it removable
+ * is followed, device nodes and pipes are left out; modes and times are kept.
+ * @returns the newest time of a file in it, in seconds since 1970, a function that makes all of it removable, and the owners that
+ * the archive states where they are not 0:0: the files belong to whoever runs this
  * @throws StrakeError `CONTEXT_UNREADABLE`
  */
 export async function unpackContext(
   archive: ByteStream,
   folder: string,
   signal: AbortSignal,
-): Promise<{ readonly newest: number | undefined; readonly restoreModes: () => void }> {
+): Promise<{
+  readonly newest: number | undefined;
+  readonly owners: ReadonlyMap<string, Owner>;
+  readonly restoreModes: () => void;
+}> {
   const unpacking = new Unpacking(folder);
   let name = '';
   try {
@@ -55,7 +61,7 @@ export async function unpackContext(
     unpacking.restoreModes();
     throw isStrakeError(error) ? error : unreadable(name, error);
   }
-  return { newest: unpacking.newest, restoreModes: () => unpacking.restoreModes() };
+  return { newest: unpacking.newest, owners: unpacking.owners, restoreModes: () => unpacking.restoreModes() };
 }
 
 /** The entries of a tar in any compression; each content must be read before the next. */
@@ -118,6 +124,7 @@ class Unpacking {
   readonly #root: string;
   /** Folders as they are to be in the end: while files are put into them they are open to us. */
   readonly #folders = new Map<string, { mode: number; time: number | undefined }>();
+  readonly owners = new Map<string, Owner>();
   newest: number | undefined;
 
   constructor(root: string) {
@@ -161,7 +168,15 @@ class Unpacking {
       default:
         throw refused(name, 'it is of a type that is not known');
     }
+    this.#own(path, header);
     await skip(content);
+  }
+
+  #own(path: string, header: Header): void {
+    const linked = header.type === 'link' ? this.owners.get(treePath(linkOf(header))) : undefined;
+    const { uid, gid } = linked ?? { uid: header.uid || 0, gid: header.gid || 0 };
+    if (uid === 0 && gid === 0) this.owners.delete(path);
+    else this.owners.set(path, { uid, gid });
   }
 
   /** Gives folders their modes and times. */

@@ -3,6 +3,7 @@ import { parseIgnoreFile } from '@strake/parser';
 import fs from 'node:fs';
 import { basename, isAbsolute, join } from 'node:path';
 
+import type { Owner } from '../copy/owner.js';
 import { builderError } from '../errors.js';
 import type { BuilderServices } from '../services.js';
 import { LocalTree } from '../tree/local-tree.js';
@@ -59,7 +60,7 @@ export async function openContext(options: OpenContextOptions): Promise<OpenedCo
   const place = await locate(spec, services, signal, options.buildArgs);
   if (place.kind === 'folder') return folderContext(place.root, options);
   const { kind, root, epoch } = place;
-  const tree = temporaryTree(root);
+  const tree = temporaryTree(root, place.owners);
   const local = await dockerfileElsewhere(options, isAbsolute(options.file ?? ''));
   const dockerfile = local ?? (await dockerfileInTree(tree, place.dockerfile ?? (options.file || undefined)));
   return {
@@ -75,7 +76,7 @@ export async function openContext(options: OpenContextOptions): Promise<OpenedCo
 /** Opens a named context (`--build-context name=…`), for its files only. @throws StrakeError as {@link openContext} */
 export async function openTree(spec: string, services: BuilderServices, signal: AbortSignal): Promise<LocalTree> {
   const place = await locate(spec, services, signal, new Map());
-  if (place.kind !== 'folder') return temporaryTree(place.root);
+  if (place.kind !== 'folder') return temporaryTree(place.root, place.owners);
   return folderTree(place.root, await ignoreFileInTree(temporaryTree(place.root), '.dockerignore'), services);
 }
 
@@ -83,6 +84,8 @@ interface Place {
   readonly kind: 'folder' | 'git' | 'http';
   readonly root: string;
   readonly epoch?: number | undefined;
+  /** Of an archive's entries, where they are not 0:0. */
+  readonly owners?: ReadonlyMap<string, Owner> | undefined;
   /** The one file that an address without an archive stands for. */
   readonly dockerfile?: string | undefined;
 }
@@ -132,7 +135,9 @@ function localFolder(spec: string): string | undefined {
 async function httpPlace(spec: string, services: BuilderServices, signal: AbortSignal): Promise<Place> {
   const file = await download(parseUrl(spec), services, { signal });
   const content = await readStreamContext(services.store.blobs.open(file.blob), services, signal);
-  if (content.kind === 'archive') return { kind: 'http', root: content.root, epoch: file.modified ?? content.newest };
+  if (content.kind === 'archive') {
+    return { kind: 'http', root: content.root, epoch: file.modified ?? content.newest, owners: content.owners };
+  }
   // As with BuildKit, the context holds the file, under this name.
   const name = 'context';
   const root = await temporaryFolder(services);
@@ -149,8 +154,8 @@ async function stdinContext({ file, stdin, services, signal }: OpenContextOption
   const content = await readStreamContext(stdinBytes(stdin, signal), services, signal);
   const ignorePatterns = (): Promise<readonly string[]> => Promise.resolve([]);
   if (content.kind === 'archive') {
-    const { root, newest } = content;
-    const tree = temporaryTree(root);
+    const { root, newest, owners } = content;
+    const tree = temporaryTree(root, owners);
     const dockerfile = await dockerfileInTree(tree, file || undefined);
     return { kind: 'stdin', root, epoch: newest, dockerfile, ignorePatterns, tree: () => Promise.resolve(tree) };
   }

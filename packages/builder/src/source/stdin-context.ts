@@ -2,6 +2,7 @@ import { abortable, cancelled, onAbort, type ByteStream } from '@strake/core';
 import fs from 'node:fs';
 import { join } from 'node:path';
 
+import type { Owner } from '../copy/owner.js';
 import { prepend } from '../copy/decompress.js';
 import type { BuilderServices } from '../services.js';
 import { looksLikeArchive, unpackContext } from './archive-folder.js';
@@ -9,7 +10,12 @@ import { looksLikeArchive, unpackContext } from './archive-folder.js';
 /** What a stream that is given as a build context holds. */
 export type StreamContext =
   /** A tar, unpacked. */
-  | { readonly kind: 'archive'; readonly root: string; readonly newest: number | undefined }
+  | {
+      readonly kind: 'archive';
+      readonly root: string;
+      readonly newest: number | undefined;
+      readonly owners: ReadonlyMap<string, Owner>;
+    }
   /** Anything else: a Dockerfile. The stream begins at its first byte. */
   | { readonly kind: 'text'; readonly stream: ByteStream };
 
@@ -41,7 +47,7 @@ export async function readStreamContext(
   const root = await temporaryFolder(services, () => restoreModes());
   const unpacked = await unpackContext(whole, root, signal);
   restoreModes = unpacked.restoreModes;
-  return { kind: 'archive', root, newest: unpacked.newest };
+  return { kind: 'archive', root, newest: unpacked.newest, owners: unpacked.owners };
 }
 
 /** An empty folder with mode 0755, absolute and free of links, that is removed when the build ends, after BEFORE. */

@@ -20,7 +20,10 @@ export interface WorkdirStep {
   readonly epoch?: number | undefined;
 }
 
-/** WORKDIR: makes the folder and its parents, owned by the user of the moment. A layer also where there is nothing to make. */
+/**
+ * WORKDIR: makes the folder and its parents, owned by the user of the moment (a name that the image does not know: root; a RUN
+ * will refuse it). A layer also where there is nothing to make.
+ */
 export function workdirVertex(step: WorkdirStep, services: BuilderServices): Vertex<ChainResult> {
   const { path, user, epoch } = step;
   return {
@@ -33,7 +36,7 @@ export function workdirVertex(step: WorkdirStep, services: BuilderServices): Ver
       const view = await services.store.layers.view(await usableChain(parent, signal));
       const target = new TargetTree(view, epoch ?? Math.floor(services.now() / 1000));
       const read = parent.layers.length > 0 ? textReader(view) : undefined;
-      const owner = user === '' ? { uid: 0, gid: 0 } : await resolveOwner(user, read);
+      const owner = user === '' ? { uid: 0, gid: 0 } : await resolveOwner(user, read, 'root');
       target.makeFolders(target.resolve(treePath(path)), { mode: 0o755, ...owner });
       const layer = await services.store.layers.write(target.entries(), signal);
       return { layers: [...parent.layers, storedLayer(layer.diffId)] };

@@ -1,11 +1,11 @@
-import { errnoOf, throwIfAborted, type Digest } from '@strake/core';
+import { errnoOf, textOfBytes, throwIfAborted, type Digest } from '@strake/core';
 import type { ContentSource, DigestCache, FileStamp, SizedPath } from '@strake/store';
 import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import { join } from 'node:path';
 
 import { builderError } from '../errors.js';
-import { compareBytes, joinTree, parentPath, resolveInTree } from './paths.js';
+import { compareBytes, fsPath, joinTree, parentPath, resolveInTree } from './paths.js';
 import type { SourceEntry, SourceTree } from './source-tree.js';
 
 /** Says what an ignore file hides. Paths relative to the context. */
@@ -19,6 +19,8 @@ export interface LocalTreeOptions {
   /** Absolute path of the context, free of links. */
   readonly root: string;
   readonly ignore?: IgnoreRules | undefined;
+  /** Owners of paths, where they are not 0:0: an archive's. */
+  readonly owners?: ReadonlyMap<string, { readonly uid: number; readonly gid: number }> | undefined;
   /** What is remembered from earlier builds. */
   readonly remembered: DigestCache;
   /** Digests of many files; where it is missing, or there are few, they are read here. */
@@ -38,7 +40,7 @@ interface LocalEntry extends SourceEntry {
 }
 
 /**
- * A folder of this machine as a source of COPY and ADD: files belong to 0:0, what is ignored is not there, sockets are left out.
+ * A folder of this machine as a source of COPY and ADD: files belong to 0:0 but for an archive's, what is ignored is not there, sockets are left out.
  * Only what is asked for is looked at, and each path once.
  */
 export class LocalTree implements SourceTree {
@@ -133,11 +135,11 @@ export class LocalTree implements SourceTree {
     const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = fs.constants;
     let fd: number;
     try {
-      fd = fs.openSync(full, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+      fd = fs.openSync(fsPath(full), O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
     } catch (error) {
       throw this.#unreadable(path, error);
     }
-    if (fs.readlinkSync(`/proc/self/fd/${fd}`) !== full || !fs.fstatSync(fd).isFile()) {
+    if (readLink(`/proc/self/fd/${fd}`) !== full || !fs.fstatSync(fd).isFile()) {
       fs.closeSync(fd);
       throw builderError('CONTEXT_UNREADABLE', `"${path}" of the context was replaced while it was read`, {
         hint: 'Build again when nothing changes the files.',
@@ -164,7 +166,11 @@ export class LocalTree implements SourceTree {
 
   #readFolder(path: string): string[] {
     try {
-      return fs.readdirSync(join(this.#root, path)).sort(compareBytes);
+      // latin1: names arrive byte by byte, those of ASCII as they are.
+      const names = fs.readdirSync(fsPath(join(this.#root, path)), 'latin1');
+      return names
+        .map((name) => (/[^ -~]/.test(name) ? textOfBytes(Buffer.from(name, 'latin1')) : name))
+        .sort(compareBytes);
     } catch (error) {
       if (errnoOf(error) === 'ENOENT') return [];
       throw this.#unreadable(path === '' ? '.' : path, error);
@@ -176,7 +182,7 @@ export class LocalTree implements SourceTree {
     const full = join(this.#root, path);
     let stat: fs.BigIntStats | undefined;
     try {
-      stat = fs.lstatSync(full, { bigint: true, throwIfNoEntry: false });
+      stat = fs.lstatSync(fsPath(full), { bigint: true, throwIfNoEntry: false });
     } catch (error) {
       if (errnoOf(error) === 'ENOTDIR' || errnoOf(error) === 'ENAMETOOLONG') return undefined;
       throw this.#unreadable(path, error);
@@ -193,7 +199,10 @@ export class LocalTree implements SourceTree {
     for (const name of this.#readFolder(folder)) {
       const path = joinTree(folder, name);
       if (!this.#options.ignore.excluded(path)) return true;
-      if (fs.lstatSync(join(this.#root, path), { throwIfNoEntry: false })?.isDirectory() && this.#hasVisible(path)) {
+      if (
+        fs.lstatSync(fsPath(join(this.#root, path)), { throwIfNoEntry: false })?.isDirectory() &&
+        this.#hasVisible(path)
+      ) {
         return true;
       }
     }
@@ -205,7 +214,7 @@ function localEntry(
   path: string,
   full: string,
   stat: fs.BigIntStats,
-  { xattrs: readXattrs, remembered }: LocalTreeOptions,
+  { xattrs: readXattrs, remembered, owners }: LocalTreeOptions,
 ): LocalEntry | undefined {
   const type = stat.isFile()
     ? 'file'
@@ -228,6 +237,7 @@ function localEntry(
     inode: stat.ino,
     mode: Number(stat.mode),
   };
+  const owner = owners?.get(path);
   const plain = remembered.isPlain(path, stamp);
   const xattrs = plain ? undefined : readXattrs(full);
   if (!plain && !xattrs) remembered.setPlain(path, stamp);
@@ -235,16 +245,20 @@ function localEntry(
     path,
     type,
     mode: type === 'symlink' ? 0o777 : stamp.mode & 0o7777,
-    uid: 0,
-    gid: 0,
+    uid: owner?.uid ?? 0,
+    gid: owner?.gid ?? 0,
     size: type === 'file' ? stamp.size : 0,
     mtime: Number(stat.mtimeNs / 1_000_000_000n),
-    ...(type === 'symlink' ? { link: fs.readlinkSync(full) } : {}),
+    ...(type === 'symlink' ? { link: readLink(full) } : {}),
     ...(type === 'char' || type === 'block' ? { device: deviceNumbers(stat.rdev) } : {}),
     ...(type === 'file' && stat.nlink > 1n ? { inode: `${stat.dev}:${stat.ino}` } : {}),
     ...(xattrs ? { xattrs } : {}),
     stamp,
   };
+}
+
+function readLink(path: string): string {
+  return textOfBytes(fs.readlinkSync(fsPath(path), 'buffer'));
 }
 
 /** glibc's major(3) and minor(3). */

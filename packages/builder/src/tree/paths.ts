@@ -1,3 +1,4 @@
+import { bytesOfText, hasEscapedBytes } from '@strake/core';
 import { posix } from 'node:path';
 
 /** A path as trees name it: cleaned, `..` cut off at the root, no leading or trailing slash; '' for the root. */
@@ -21,14 +22,17 @@ export function baseName(path: string): string {
   return path.slice(path.lastIndexOf('/') + 1);
 }
 
-const encoder = new TextEncoder();
+/** A path for node:fs, which takes names that are no UTF-8 (core's `textOfBytes`) as bytes only. */
+export function fsPath(path: string): string | Buffer {
+  return hasEscapedBytes(path) ? bytesOfText(path) : path;
+}
 
-/** Order of names by their UTF-8 bytes. */
+/** Order of names by their bytes. */
 export function compareBytes(a: string, b: string): number {
   if (a === b) return 0;
   // Without surrogates, the order of UTF-16 units is that of the bytes.
   if (!/[\ud800-\udfff]/.test(a) && !/[\ud800-\udfff]/.test(b)) return a < b ? -1 : 1;
-  return Buffer.compare(encoder.encode(a), encoder.encode(b));
+  return Buffer.compare(bytesOfText(a), bytesOfText(b));
 }
 
 /** Links that a resolution may follow before it counts as a loop; as containerd's RootPath. */

@@ -1,10 +1,11 @@
 import type { TreeView, ViewEntry } from '@strake/store';
+import { textOfBytes } from '@strake/core';
 import fs from 'node:fs';
 import { chmod, lchown, link, lstat, lutimes, mkdir, readdir, rm, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 
-import { joinTree } from './paths.js';
+import { fsPath, joinTree } from './paths.js';
 
 export interface WriteFilesOptions {
   /** The folder of the tree whose content is written; default: the root. */
@@ -23,10 +24,11 @@ export async function writeFiles(view: TreeView, folder: string, options: WriteF
   const { clean = false, signal } = options;
   const from = options.from ?? '';
   const asRoot = process.getuid?.() === 0;
-  const firstNames = new Map<string, string>();
+  const firstNames = new Map<string, string | Buffer>();
   let skipped = 0;
 
-  const writeEntry = async (entry: ViewEntry, target: string): Promise<void> => {
+  const writeEntry = async (entry: ViewEntry, at: string): Promise<void> => {
+    const target = fsPath(at);
     const there = await lstat(target).catch(() => undefined);
     if (there && !(there.isDirectory() && entry.type === 'directory')) {
       await rm(target, { recursive: true, force: true });
@@ -40,10 +42,10 @@ export async function writeFiles(view: TreeView, folder: string, options: WriteF
     switch (entry.type) {
       case 'directory':
         if (!there?.isDirectory()) await mkdir(target);
-        await writeFolder(entry.path, target);
+        await writeFolder(entry.path, at);
         break;
       case 'symlink':
-        await symlink(entry.link ?? '', target);
+        await symlink(fsPath(entry.link ?? ''), target);
         break;
       case 'file':
         await pipeline(view.open(entry), fs.createWriteStream(target, { flags: 'wx' }), { signal });
@@ -61,8 +63,9 @@ export async function writeFiles(view: TreeView, folder: string, options: WriteF
     const names = view.list(path);
     if (clean) {
       const keep = new Set(names);
-      for (const name of await readdir(target)) {
-        if (!keep.has(name)) await rm(join(target, name), { recursive: true, force: true });
+      for (const name of await readdir(fsPath(target), 'buffer')) {
+        const text = textOfBytes(name);
+        if (!keep.has(text)) await rm(fsPath(join(target, text)), { recursive: true, force: true });
       }
     }
     for (const name of names) {
