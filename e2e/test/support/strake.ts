@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync, mkdirSync } from 'node:fs';
+import { closeSync, openSync, mkdtempSync, rmSync, writeFileSync, mkdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { ROOT, STRAKE } from './repository.js';
@@ -18,6 +18,8 @@ export interface RunOptions {
   readonly input?: string | Uint8Array;
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
+  /** A file that takes standard output, byte by byte. */
+  readonly stdoutFile?: string;
   /** Called with what the command has printed so far; a signal that is returned is sent. */
   readonly onOutput?: (text: string) => NodeJS.Signals | undefined;
   /** Called once the process is there; `kill` is SIGKILL. */
@@ -48,6 +50,7 @@ export class Workshop {
   /** Runs `strake ARGV...`; no outcome may show a stack trace. */
   async strake(argv: readonly string[], options: RunOptions = {}): Promise<Outcome> {
     const started = Date.now();
+    const output = options.stdoutFile === undefined ? undefined : openSync(options.stdoutFile, 'w');
     const child = spawn(STRAKE, argv, {
       cwd: options.cwd ?? this.folder,
       env: {
@@ -56,8 +59,9 @@ export class Workshop {
         STRAKE_ROOT: this.store,
         ...options.env,
       },
-      stdio: ['pipe', 'pipe', 'pipe'],
+      stdio: ['pipe', output ?? 'pipe', 'pipe'],
     });
+    if (output !== undefined) closeSync(output);
     options.onStart?.({ kill: () => void child.kill('SIGKILL') });
     let stdout = '';
     let stderr = '';
@@ -65,16 +69,16 @@ export class Workshop {
       const signal = options.onOutput?.(stdout + stderr);
       if (signal) child.kill(signal);
     };
-    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    child.stdout?.setEncoding('utf8').on('data', (text: string) => {
       stdout += text;
       heard();
     });
-    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       stderr += text;
       heard();
     });
-    child.stdin.on('error', () => undefined); // it may end without having read its input
-    child.stdin.end(options.input);
+    child.stdin?.on('error', () => undefined); // it may end without having read its input
+    child.stdin?.end(options.input);
     const status = await new Promise<number | undefined>((resolve, reject) => {
       child.once('error', reject);
       child.once('close', (code) => resolve(code ?? undefined));
