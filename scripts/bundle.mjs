@@ -62,7 +62,9 @@ await build({
   entryPoints,
   format: 'esm',
   // CommonJS dependencies call require(), which ES modules do not have
-  banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" },
+  banner: {
+    js: "import { createRequire as strakeRequire } from 'node:module'; const require = strakeRequire(import.meta.url);",
+  },
 });
 
 // Node 20: the code cache as a build that is answered from the cache leaves it, so that the user's first one finds it.
