@@ -1,9 +1,10 @@
 import { StrakeError } from '@strake/core';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, stat } from 'node:fs/promises';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
+import { startKeyAgent } from './ssh-agent.js';
 import type { SshSource } from './types.js';
 
 /** Opens sockets that pass a step on to an ssh agent: one a step, removed with it. The agent gives them to the step's user. */
@@ -13,10 +14,19 @@ export function createSshSockets(
   cleanups: { add(cleanup: () => Promise<void>): void },
 ): (id: string) => Promise<{ readonly path: string; close(): Promise<void> } | undefined> {
   const byId = new Map(sources.map((source) => [source.id, source] as const));
+  const agents = new Map<string, Promise<string>>();
+  const agentOf = (source: SshSource): Promise<string> => {
+    let agent = agents.get(source.id);
+    if (!agent) {
+      agent = agentSocket(source, env, cleanups);
+      agents.set(source.id, agent);
+    }
+    return agent;
+  };
   return async (id) => {
     const source = byId.get(id);
     if (!source) return undefined;
-    const agent = agentSocket(source, env);
+    const agent = await agentOf(source);
     const folder = await mkdtemp(join(tmpdir(), 'strake-ssh-'));
     const path = join(folder, 'agent');
     const sockets = new Set<net.Socket>();
@@ -49,15 +59,23 @@ export function createSshSockets(
   };
 }
 
-/** The socket of a running agent. @throws StrakeError `SSH_INVALID` */
-function agentSocket({ id, paths }: SshSource, env: NodeJS.ProcessEnv): string {
-  const [path] = paths.length > 0 ? paths : [env['SSH_AUTH_SOCK']];
-  if (path === undefined || path === '') {
+/** The socket of a running agent, or of one made for this build where key files are given. @throws StrakeError `SSH_INVALID` */
+async function agentSocket(
+  { id, paths }: SshSource,
+  env: NodeJS.ProcessEnv,
+  cleanups: { add(cleanup: () => Promise<void>): void },
+): Promise<string> {
+  const given = paths.length > 0 ? paths : [env['SSH_AUTH_SOCK'] ?? ''];
+  const [first = ''] = given;
+  if (first === '') {
     throw new StrakeError({
       code: 'SSH_INVALID',
       message: `--ssh ${id}: SSH_AUTH_SOCK is not set`,
-      hint: 'Start an agent: eval "$(ssh-agent)" && ssh-add.',
+      hint: `Start an agent: eval "$(ssh-agent)" && ssh-add. Or name a key: --ssh ${id}=KEYFILE.`,
     });
   }
-  return path;
+  if (given.length === 1 && (await stat(first).catch(() => undefined))?.isSocket()) return first;
+  const agent = await startKeyAgent(id, given);
+  cleanups.add(agent.close);
+  return agent.socket;
 }
