@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { readdirSync } from 'node:fs';
+import path from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { gone, mountsWith, processesWith } from './support/processes.js';
 import { Workshop, type Outcome } from './support/strake.js';
@@ -102,6 +104,14 @@ describe('a build that is killed', function () {
     assert.equal((await workshop.strake(['doctor', '--fix'])).status, 0);
     assert.doesNotMatch((await workshop.strake(['doctor'])).stdout, /left behind/);
     await nothingRemains('in the end');
+  });
+
+  it('leaves nothing where it ended by itself', async () => {
+    const again = ['FROM busybox', 'RUN echo the same > /layer', 'RUN true'];
+    for (let i = 0; i < 2; i++) assert.equal((await workshop.build(again, ['--no-cache'])).status, 0);
+    assert.doesNotMatch((await workshop.strake(['doctor'])).stdout, /left behind/);
+    assert.deepEqual(readdirSync(path.join(workshop.store, 'leases')), []);
+    assert.deepEqual(readdirSync(path.join(workshop.store, 'tmp')), []);
   });
 
   for (const [signal, status] of [

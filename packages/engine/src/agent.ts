@@ -54,6 +54,14 @@ class AgentServer {
       .catch(() => undefined);
   }
 
+  /** Removes what nobody needs any more. What still runs ends with this process. */
+  async close(): Promise<void> {
+    for (const running of this.#running.values()) running.abort(aborted());
+    const [store, snapshotter] = await Promise.allSettled([this.#store, this.#snapshotter]);
+    if (snapshotter.status === 'fulfilled') await snapshotter.value.close?.();
+    if (store.status === 'fulfilled') await store.value.close();
+  }
+
   async #handle(id: number, method: keyof AgentMethods, args: unknown, signal: AbortSignal): Promise<unknown> {
     if (method === 'hello') return undefined;
     const snapshotter = await this.#snapshotter;
@@ -153,7 +161,7 @@ const setup = JSON.parse(process.argv[2] ?? '{}') as AgentSetup;
 process.umask(0o022);
 const server = new AgentServer(setup);
 process.on('message', (message: RpcMessage) => server.receive(message));
-process.on('disconnect', () => process.exit(0));
+process.on('disconnect', () => void server.close().finally(() => process.exit(0)));
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   // The builder decides when the agent ends: it closes the channel after aborting what runs.
   process.on(signal, () => undefined);
