@@ -59,10 +59,12 @@ export async function runBuild(
       file: context.dockerfile.name,
       check: buildArgs.get('BUILDKIT_DOCKERFILE_CHECK'),
     });
+    const epoch = datedBy(context, buildArgs);
     const outcome = await buildDockerfile(
       {
         dockerfile,
         ...lowerOptionsOf(options),
+        ...epoch,
         platforms,
         ignorePatterns: await context.ignorePatterns(),
         maxParallelism: engine.maxParallelism ?? Math.max(DEFAULT_PARALLELISM, 4 * cpus().length),
@@ -81,7 +83,7 @@ export async function runBuild(
       },
       services,
     );
-    const exported = await exportAll(outputs, names, outcome, options, services, resources, signal);
+    const exported = await exportAll(outputs, names, outcome, options, services, resources, epoch.epoch, signal);
     return report(outcome, exported, names, begun);
   } finally {
     await cleanups.run();
@@ -158,10 +160,29 @@ function namesOf(options: BuildOptions, outputs: readonly OutputSpec[]): string[
   return [...new Set(names)];
 }
 
+/**
+ * SOURCE_DATE_EPOCH once the context is there: `context` stands for its commit's time, its Last-Modified or its newest file.
+ * @throws StrakeError `ARGUMENT_INVALID`
+ */
+function datedBy(
+  context: { readonly epoch: number | undefined },
+  buildArgs: ReadonlyMap<string, string>,
+): { readonly epoch: number | undefined; readonly buildArgs: ReadonlyMap<string, string> } {
+  if (buildArgs.get('SOURCE_DATE_EPOCH') !== 'context') return { epoch: epochOf(buildArgs), buildArgs };
+  if (context.epoch === undefined) {
+    throw new StrakeError({
+      code: 'ARGUMENT_INVALID',
+      message: 'SOURCE_DATE_EPOCH=context: this context has no time of its own',
+      hint: 'Git repositories, archives and downloads have one. For a folder give the seconds since 1970.',
+    });
+  }
+  return { epoch: context.epoch, buildArgs: new Map([...buildArgs, ['SOURCE_DATE_EPOCH', String(context.epoch)]]) };
+}
+
 /** Seconds of SOURCE_DATE_EPOCH. @throws StrakeError `ARGUMENT_INVALID` */
 function epochOf(buildArgs: ReadonlyMap<string, string>): number | undefined {
   const text = buildArgs.get('SOURCE_DATE_EPOCH');
-  if (text === undefined || text === '') return undefined;
+  if (text === undefined || text === '' || text === 'context') return undefined;
   if (!/^\d{1,12}$/.test(text)) {
     throw new StrakeError({
       code: 'ARGUMENT_INVALID',
@@ -192,6 +213,7 @@ async function exportAll(
   options: BuildOptions,
   services: BuilderServices,
   resources: Resources,
+  epoch: number | undefined,
   signal: AbortSignal,
 ): Promise<OutputResult[]> {
   const results: OutputResult[] = [];
@@ -211,6 +233,7 @@ async function exportAll(
           id,
           names,
           annotations: annotationsOf(options.annotations ?? []),
+          epoch,
         }),
       );
       services.emit({ type: 'step-finished', id, time: Date.now() });

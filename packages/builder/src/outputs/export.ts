@@ -14,9 +14,14 @@ export interface OutputSpec {
 /** Brings a build's result where an `--output` asks. @throws StrakeError `OUTPUT_INVALID` */
 export async function exportResult(
   { type, attributes }: OutputSpec,
-  results: readonly PlatformResult[],
+  given: readonly PlatformResult[],
   context: OutputContext,
 ): Promise<OutputResult> {
+  const isImage = ['image', 'registry', 'oci', 'docker'].includes(type);
+  const results =
+    isImage && isTrue(attributes['rewrite-timestamp'])
+      ? await (await import('./rewrite-times.js')).rewriteTimes(given, attributes, context)
+      : given;
   switch (type) {
     case 'image':
       return isTrue(attributes['push'])

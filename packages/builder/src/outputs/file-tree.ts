@@ -10,6 +10,7 @@ import { writeFiles } from '../tree/write-files.js';
 import { outputFailure } from './output-failure.js';
 import { writeTo } from './write-tar.js';
 import { packFile, packHeader } from './tar-pack.js';
+import { outputEpoch } from './rewrite-times.js';
 import type { OutputContext, OutputResult, PlatformResult } from './output.js';
 
 /** `type=tar`: the file tree of the result as one tar. */
@@ -18,6 +19,7 @@ export async function writeTreeTar(
   attributes: Readonly<Record<string, string>>,
   context: OutputContext,
 ): Promise<OutputResult> {
+  const epoch = outputEpoch(attributes, context);
   await writeTo(attributes['dest'] ?? '-', context, async (pack) => {
     for (const { prefix, view } of await trees(results, context)) {
       const seen = new Map<string, string>();
@@ -25,7 +27,7 @@ export async function writeTreeTar(
         if (entry.path === '') continue;
         const first = entry.inode === undefined ? undefined : seen.get(entry.inode);
         if (entry.inode !== undefined && first === undefined) seen.set(entry.inode, entry.path);
-        const header = tarHeader(entry, prefix, first);
+        const header = tarHeader(epoch === undefined ? entry : { ...entry, mtime: epoch }, prefix, first);
         if (entry.type === 'file' && first === undefined) {
           await packFile(pack, { ...header, size: entry.size }, view.open(entry), context.signal);
         } else await packHeader(pack, header);
@@ -101,7 +103,11 @@ export async function writeTree(
     for (const { prefix, view } of sources) {
       const root = join(dest, prefix);
       await mkdir(root, { recursive: true });
-      const skipped = await writeFiles(view, root, { clean: attributes['mode'] === 'delete', signal: context.signal });
+      const skipped = await writeFiles(view, root, {
+        clean: attributes['mode'] === 'delete',
+        epoch: outputEpoch(attributes, context),
+        signal: context.signal,
+      });
       if (skipped > 0) {
         context.emit({ type: 'note', message: `${skipped} device nodes were not written to "${dest}"` });
       }

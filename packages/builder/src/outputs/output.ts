@@ -20,6 +20,8 @@ export interface OutputContext {
   /** Canonical names of `-t` and `name=`. */
   readonly names: readonly string[];
   readonly annotations: Readonly<Record<string, string>>;
+  /** SOURCE_DATE_EPOCH, in seconds since 1970. */
+  readonly epoch?: number | undefined;
 }
 
 /** A platform's result: the image to be, and its file tree. */

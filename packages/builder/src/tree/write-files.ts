@@ -12,6 +12,8 @@ export interface WriteFilesOptions {
   readonly from?: string | undefined;
   /** Remove what the tree does not have. */
   readonly clean?: boolean | undefined;
+  /** The time of all files, in seconds since 1970, instead of their own. */
+  readonly epoch?: number | undefined;
   readonly signal: AbortSignal;
 }
 
@@ -56,7 +58,8 @@ export async function writeFiles(view: TreeView, folder: string, options: WriteF
     }
     if (asRoot) await lchown(target, entry.uid, entry.gid);
     if (entry.type !== 'symlink') await chmod(target, entry.mode);
-    await lutimes(target, entry.mtime, entry.mtime);
+    const time = options.epoch ?? entry.mtime;
+    await lutimes(target, time, time);
   };
 
   const writeFolder = async (path: string, target: string): Promise<void> => {
