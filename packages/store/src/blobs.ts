@@ -1,10 +1,10 @@
 import { createReadStream } from 'node:fs';
 import { open, rename, rm, stat } from 'node:fs/promises';
 
-import { collect, Hasher, throwIfAborted, type ByteStream, type Digest } from '@strake/core';
+import { collect, digestOf, Hasher, throwIfAborted, type ByteStream, type Digest } from '@strake/core';
 
 import { blobNotFound, digestMismatch, tooLarge, writeFailure } from './errors.js';
-import { unlessMissing } from './files.js';
+import { sizeNow, unlessMissing } from './files.js';
 import type { OwnHolder } from './holders.js';
 import { blobPath, type StoreLayout } from './layout.js';
 import type { BlobStore } from './types.js';
@@ -64,6 +64,12 @@ export class FileBlobs implements BlobStore {
     signal?: AbortSignal,
   ): Promise<{ readonly digest: Digest; readonly size: number }> {
     throwIfAborted(signal);
+    if (expected.digest && content instanceof Uint8Array && digestOf(content) === expected.digest) {
+      const there = sizeNow(this.path(expected.digest)) === content.length;
+      if (there && (expected.size ?? content.length) === content.length) {
+        return { digest: expected.digest, size: content.length };
+      }
+    }
     const temporary = await this.#holder.temporaryPath('blob');
     try {
       const written = await this.#write(temporary, content, expected, signal);

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { open, readFile, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
@@ -60,6 +61,31 @@ export async function unlessMissing<T>(
     if (codes.includes(errnoOf(error) ?? '')) return undefined;
     throw error;
   }
+}
+
+/** As {@link readJson}, at once: for small files, where handing the work to a thread takes ten times as long as doing it. */
+export function readJsonNow(path: string): unknown {
+  try {
+    return JSON.parse(readFileSync(path, 'utf8')) as unknown;
+  } catch (error) {
+    if (error instanceof SyntaxError || errnoOf(error) === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+/** The names in a folder; none where it is missing. */
+export function namesNow(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return [];
+    throw error;
+  }
+}
+
+/** The size of a file; undefined where there is none. */
+export function sizeNow(path: string): number | undefined {
+  return statSync(path, { throwIfNoEntry: false })?.size;
 }
 
 /** A JSON file; undefined where it is missing or is no JSON (a file cut short by a power cut counts as none). */

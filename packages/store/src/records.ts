@@ -1,8 +1,9 @@
-import { mkdir, readdir, rm, stat, utimes } from 'node:fs/promises';
+import { utimesSync } from 'node:fs';
+import { mkdir, readdir, rm, stat } from 'node:fs/promises';
 
-import { hexOf, type Digest } from '@strake/core';
+import { errnoOf, hexOf, type Digest } from '@strake/core';
 
-import { readJson, unlessMissing, writeFileWhole } from './files.js';
+import { readJson, readJsonNow, unlessMissing, writeFileWhole } from './files.js';
 import type { OwnHolder } from './holders.js';
 import type { StoreLayout } from './layout.js';
 import type { RecordStore } from './types.js';
@@ -31,8 +32,8 @@ export class FileRecords implements RecordStore {
     return `${this.#folder(key)}/${hexOf(key)}`;
   }
 
-  async get<T>(key: Digest): Promise<T | undefined> {
-    return (await readJson(this.#path(key))) as T | undefined;
+  get<T>(key: Digest): Promise<T | undefined> {
+    return new Promise((resolve) => resolve(readJsonNow(this.#path(key)) as T | undefined));
   }
 
   touch(key: Digest): void {
@@ -61,10 +62,16 @@ export class FileRecords implements RecordStore {
   }
 
   /** Writes the times of what was touched. */
-  async flush(): Promise<void> {
+  flush(): void {
     const now = new Date();
     const keys = [...this.#touched];
     this.#touched.clear();
-    await Promise.all(keys.map((key) => unlessMissing(utimes(this.#path(key), now, now))));
+    for (const key of keys) {
+      try {
+        utimesSync(this.#path(key), now, now);
+      } catch (error) {
+        if (errnoOf(error) !== 'ENOENT') throw error;
+      }
+    }
   }
 }

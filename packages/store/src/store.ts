@@ -113,7 +113,7 @@ export class FileStore implements Store {
     await this.pool.close();
     try {
       await this.layers.settled();
-      await this.records.flush();
+      this.records.flush();
     } finally {
       await this.own.close();
     }

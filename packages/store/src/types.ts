@@ -54,8 +54,15 @@ export type ContentSource =
   /**
    * A file below a folder of this machine, opened component by component without following links.
    * Where `digest` is given, the content is compared with it while it is read: what a key was made of is what is stored.
+   * `frozen`: nobody can change the folder, and no component of the path is a link: the file may be opened at once.
    */
-  | { readonly kind: 'file'; readonly root: string; readonly path: string; readonly digest?: Digest | undefined }
+  | {
+      readonly kind: 'file';
+      readonly root: string;
+      readonly path: string;
+      readonly digest?: Digest | undefined;
+      readonly frozen?: boolean | undefined;
+    }
   /** A range of a blob of this store: a file within another layer's tar. */
   | {
       readonly kind: 'blob';

@@ -1,17 +1,25 @@
-import koffi from 'koffi';
+import { createRequire } from 'node:module';
+
+import type Koffi from 'koffi';
 
 import { SystemCallError } from './errors.js';
 
 type Call = (...args: unknown[]) => number | bigint;
 
-let library: ReturnType<typeof koffi.load> | undefined;
+/** Loaded at the first call: a build that needs none of them is answered before this would be done. */
+let koffi: typeof Koffi | undefined;
+let library: ReturnType<typeof Koffi.load> | undefined;
 const calls = new Map<string, Call>();
 
-/** A function of the C library by its C prototype; loaded at its first use, so that a build that needs none loads nothing. */
+function loaded(): typeof Koffi {
+  return (koffi ??= createRequire(import.meta.url)('koffi') as typeof Koffi);
+}
+
+/** A function of the C library by its C prototype. */
 function libc(prototype: string): Call {
   let call = calls.get(prototype);
   if (!call) {
-    library ??= koffi.load(null);
+    library ??= loaded().load(null);
     call = library.func(prototype) as Call;
     calls.set(prototype, call);
   }
@@ -24,11 +32,11 @@ function libc(prototype: string): Call {
  */
 export function callLibc(name: string, path: string | undefined, prototype: string, ...args: unknown[]): number {
   const result = Number(libc(prototype)(...args));
-  if (result < 0) throw new SystemCallError(name, koffi.errno(), path);
+  if (result < 0) throw new SystemCallError(name, loaded().errno(), path);
   return result;
 }
 
 /** Where the bytes of BUFFER lie, for structures that hold pointers. Holds as long as BUFFER is referenced. */
 export function addressOf(buffer: Buffer): bigint {
-  return koffi.address(buffer);
+  return loaded().address(buffer);
 }

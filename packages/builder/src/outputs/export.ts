@@ -1,9 +1,6 @@
 import { builderError } from '../errors.js';
-import { writeArchive } from './archive.js';
-import { writeTree, writeTreeTar } from './file-tree.js';
 import { storeImage } from './local-image.js';
 import { isTrue, type OutputContext, type OutputResult, type PlatformResult } from './output.js';
-import { pushImage } from './push.js';
 
 /** One `--output`, as given. */
 export interface OutputSpec {
@@ -25,17 +22,17 @@ export async function exportResult(
   switch (type) {
     case 'image':
       return isTrue(attributes['push'])
-        ? pushImage(results, attributes, context)
+        ? (await import('./push.js')).pushImage(results, attributes, context)
         : storeImage(results, attributes, context);
     case 'registry':
-      return pushImage(results, attributes, context);
+      return (await import('./push.js')).pushImage(results, attributes, context);
     case 'oci':
     case 'docker':
-      return writeArchive(type, results, attributes, context);
+      return (await import('./archive.js')).writeArchive(type, results, attributes, context);
     case 'local':
-      return writeTree(results, attributes, context);
+      return (await import('./file-tree.js')).writeTree(results, attributes, context);
     case 'tar':
-      return writeTreeTar(results, attributes, context);
+      return (await import('./file-tree.js')).writeTreeTar(results, attributes, context);
     case 'cacheonly':
       return { names: [] };
     default:

@@ -15,12 +15,9 @@ import {
   type DockerfileInput,
   type IgnoreFile,
 } from './dockerfile-input.js';
-import { checkoutGit } from './git.js';
 import { parseGitReference } from './git-reference.js';
-import { download } from './http.js';
 import { ignoreRules } from './ignore-rules.js';
 import { fileNameOf, parseUrl } from './remote.js';
-import { readStreamContext, stdinBytes, temporaryFolder } from './stdin-context.js';
 import { temporaryTree } from './temporary-tree.js';
 
 export interface OpenContextOptions {
@@ -102,6 +99,7 @@ async function locate(
   if (git) {
     const kept = /^(?:1|t|true)$/i.test(buildArgs.get('BUILDKIT_CONTEXT_KEEP_GIT_DIR') ?? '');
     const mtime = buildArgs.get('SOURCE_DATE_EPOCH') ? 'commit' : git.mtime;
+    const { checkoutGit } = await import('./git.js');
     const { root, committed } = await checkoutGit(
       { ...git, mtime, keepGitDir: kept || git.keepGitDir },
       services,
@@ -133,6 +131,8 @@ function localFolder(spec: string): string | undefined {
 }
 
 async function httpPlace(spec: string, services: BuilderServices, signal: AbortSignal): Promise<Place> {
+  const { download } = await import('./http.js');
+  const { readStreamContext, temporaryFolder } = await import('./stdin-context.js');
   const file = await download(parseUrl(spec), services, { signal });
   const content = await readStreamContext(services.store.blobs.open(file.blob), services, signal);
   if (content.kind === 'archive') {
@@ -151,6 +151,7 @@ async function stdinContext({ file, stdin, services, signal }: OpenContextOption
     builderError('ARGUMENT_INVALID', why, { hint: 'Give a folder as the context, or the Dockerfile in the archive.' });
   if (!stdin) throw builderError('ARGUMENT_INVALID', 'the context is to come from stdin, but there is none');
   if (file === '-') throw ambiguous('stdin cannot be both the context and the Dockerfile');
+  const { readStreamContext, stdinBytes, temporaryFolder } = await import('./stdin-context.js');
   const content = await readStreamContext(stdinBytes(stdin, signal), services, signal);
   const ignorePatterns = (): Promise<readonly string[]> => Promise.resolve([]);
   if (content.kind === 'archive') {
@@ -190,10 +191,12 @@ async function dockerfileElsewhere(
 ): Promise<DockerfileInput | undefined> {
   if (file === '-') {
     if (!stdin) throw builderError('ARGUMENT_INVALID', 'the Dockerfile is to come from stdin, but there is none');
+    const { stdinBytes } = await import('./stdin-context.js');
     return dockerfileFromStream(stdinBytes(stdin, signal), 'Dockerfile');
   }
   if (file !== undefined && /^https?:\/\//i.test(file)) {
     const url = parseUrl(file);
+    const { download } = await import('./http.js');
     const { blob } = await download(url, services, { signal });
     return dockerfileFromStream(services.store.blobs.open(blob), fileNameOf(url));
   }

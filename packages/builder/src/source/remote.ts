@@ -5,9 +5,7 @@ import type { SelectedSource } from '../copy/selection.js';
 import { builderError } from '../errors.js';
 import type { BuilderServices } from '../services.js';
 import { singleFile } from '../tree/single-file.js';
-import { checkoutGit } from './git.js';
 import { displayRemote, parseGitReference, type GitReference } from './git-reference.js';
-import { download } from './http.js';
 import { temporaryTree } from './temporary-tree.js';
 
 /** The flags of an ADD that matter for what is remote. */
@@ -66,6 +64,7 @@ async function httpSource(
       hint: 'Write it as sha256: and 64 hex digits.',
     });
   }
+  const { download } = await import('./http.js');
   const file = await download(url, services, { checksum, signal });
   return singleFile({
     name: fileNameOf(url),
@@ -123,6 +122,7 @@ async function gitSource(
     checksum: checksum ?? reference.checksum,
     keepGitDir: keepGitDir ?? reference.keepGitDir,
   };
+  const { checkoutGit } = await import('./git.js');
   const { root } = await checkoutGit(wanted, services, signal);
   const tree = temporaryTree(root);
   const [selected] = selectSource(tree, '', { exclude, parents: false, unpack: false, where: shown });

@@ -6,7 +6,6 @@ import { planCopy, type CopyFacts } from '../copy/plan.js';
 import { selectionDigest, type SelectedSource } from '../copy/selection.js';
 import { selectSource, type SelectOptions } from '../copy/select.js';
 import { TargetTree } from '../copy/target-tree.js';
-import { planUnpack } from '../copy/unpack.js';
 import { EMPTY_CHAIN, storedLayer, usableChain, type ChainResult } from '../result.js';
 import type { BuilderServices } from '../services.js';
 import { layerTree } from '../tree/layer-tree.js';
@@ -88,8 +87,10 @@ export function copyVertex(step: CopyStep, services: BuilderServices): Vertex<Ch
         mode: step.mode,
       };
       for (const selected of sources) {
-        if (selected.unpack && (await planUnpack(target, selected, destination, facts, services.store, signal)))
-          continue;
+        if (selected.unpack) {
+          const { planUnpack } = await import('../copy/unpack.js');
+          if (await planUnpack(target, selected, destination, facts, services.store, signal)) continue;
+        }
         const digests: ReadonlyMap<string, Digest> = await selected.tree.digests(
           [selected.entry, ...selected.below.map(({ entry }) => entry)],
           signal,

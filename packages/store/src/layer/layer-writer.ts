@@ -5,6 +5,7 @@ import { errnoOf, type Digest } from '@strake/core';
 import { nameUnrepresentable, sourceChanged } from '../errors.js';
 import { TarType, type TarHeader } from '../tar/header.js';
 import { encodeSparseMap } from '../tar/sparse.js';
+import { fsPath } from '../snapshot/paths.js';
 import { sparseDigest } from '../tar/content-hash.js';
 import { readerOf, TarSink, type ReadInto } from '../tar/sink.js';
 import type { ContentSource, LayerEntry, Segments } from '../types.js';
@@ -148,7 +149,8 @@ export class LayerWriter {
   #copy(entry: Entry, content: ContentSource | undefined): string {
     const { path, size } = entry;
     if (content?.kind === 'file') {
-      const fd = this.#opener.open(content.root, content.path);
+      const { root, frozen } = content;
+      const fd = frozen ? openSync(fsPath(`${root}/${content.path}`), 'r') : this.#opener.open(root, content.path);
       try {
         return this.#checked(content.path, size, readerOf(fd), content.digest);
       } catch (error) {

@@ -1,10 +1,10 @@
-import { open, mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { open, mkdir, readFile, rename, rm, stat } from 'node:fs/promises';
 
 import { hexOf, isDigest, isStrakeError, type ByteStream, type Descriptor, type Digest } from '@strake/core';
 import { LRUCache } from 'lru-cache';
 
 import { layerNotFound, writeFailure } from '../errors.js';
-import { readJson, unlessMissing, writeFileWhole } from '../files.js';
+import { namesNow, readJsonNow, sizeNow, unlessMissing, writeFileWhole } from '../files.js';
 import type { OwnHolder } from '../holders.js';
 import { layerPath, type StoreLayout } from '../layout.js';
 import type { BlobStore, LayerEntry, LayerInfo, LayerStore, TreeView } from '../types.js';
@@ -55,25 +55,20 @@ export class FileLayers implements LayerStore {
 
   async info(diffId: Digest): Promise<LayerInfo | undefined> {
     const folder = layerPath(this.#layout, diffId);
-    const facts = (await readJson(`${folder}/info`)) as InfoFile | undefined;
-    if (!facts) return undefined;
-    const [size, index, compressed] = await Promise.all([
-      this.#blobs.size(diffId),
-      unlessMissing(stat(`${folder}/index`)),
-      this.#compressed(diffId),
-    ]);
+    const facts = readJsonNow(`${folder}/info`) as InfoFile | undefined;
     // A power cut may have taken what was not yet on the disk.
-    return size === facts.size && index?.size === facts.index ? { diffId, size, compressed } : undefined;
+    if (!facts || sizeNow(this.#blobs.path(diffId)) !== facts.size) return undefined;
+    if (sizeNow(`${folder}/index`) !== facts.index) return undefined;
+    return { diffId, size: facts.size, compressed: await this.#compressed(diffId) };
   }
 
   async #compressed(diffId: Digest): Promise<Descriptor[]> {
     const folder = layerPath(this.#layout, diffId);
-    const files = (await unlessMissing(readdir(folder))) ?? [];
-    const forms = await Promise.all(
-      files.filter((file) => file.startsWith('blob-')).map((file) => readJson(`${folder}/${file}`)),
-    );
+    const files = namesNow(folder);
     const there: Descriptor[] = [];
-    for (const form of forms as (Partial<Descriptor> | undefined)[]) {
+    for (const file of files) {
+      if (!file.startsWith('blob-')) continue;
+      const form = readJsonNow(`${folder}/${file}`) as Partial<Descriptor> | undefined;
       if (!isDigest(form?.digest) || typeof form.size !== 'number' || typeof form.mediaType !== 'string') continue;
       if ((await this.#blobs.size(form.digest)) === form.size) there.push(form as Descriptor);
     }

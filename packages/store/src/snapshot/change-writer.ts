@@ -156,7 +156,7 @@ export class ChangeWriter {
     }
     const sparse = stats.blocks * 512 < stats.size ? scanSparse(this.source(path), stats.size) : undefined;
     if (!sparse) {
-      this.add({ ...entry, content: { kind: 'file', root: this.#root, path } });
+      this.add({ ...entry, content: { kind: 'file', root: this.#root, path, frozen: true } });
       return;
     }
     const fd = openSync(fsPath(this.source(path)), 'r');

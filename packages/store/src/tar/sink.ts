@@ -75,12 +75,14 @@ export class TarSink {
   content(size: number, read: ReadInto): { readonly digest: string; readonly whole: boolean } {
     if (SLAB - this.#used <= size) this.#flush();
     if (size < SLAB) {
-      // One byte more than there should be tells whether the file has grown.
+      // One byte more than there should be tells whether the file has grown, without another read.
       const start = this.#used;
       let count = 0;
-      for (let got = -1; got !== 0 && count <= size; count += got) {
+      let got;
+      do {
         got = read(this.#slab, start + count, size + 1 - count);
-      }
+        count += got;
+      } while (got !== 0 && count < size);
       this.#used += size;
       return { digest: hash('sha256', this.#slab.subarray(start, start + size), 'hex'), whole: count === size };
     }
