@@ -32,6 +32,8 @@ export const COMMANDS: ReadonlyMap<string, CommandEntry> = new Map<string, Comma
   ],
   ['tag', { summary: 'Give an image a further name', load: async () => (await import('./commands/names.js')).tag }],
   ['rm', { summary: 'Remove names of images', load: async () => (await import('./commands/names.js')).rm }],
+  ['prune', { summary: 'Remove build cache', load: async () => (await import('./commands/prune.js')).prune }],
+  ['df', { summary: 'Say what takes the space of the store', load: async () => (await import('./commands/df.js')).df }],
   [
     'login',
     { summary: 'Keep credentials for a registry', load: async () => (await import('./commands/auth.js')).login },

@@ -53,6 +53,8 @@ export function engineWith(methods: Partial<Engine>): Engine {
     tag: unexpected,
     remove: unexpected,
     run: unexpected,
+    prune: unexpected,
+    diskUsage: unexpected,
     doctor: unexpected,
     close: () => Promise.resolve(),
     ...methods,

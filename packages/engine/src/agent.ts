@@ -29,7 +29,8 @@ class AgentServer {
       createSnapshotter({ store, kind: setup.snapshotter, userNamespace: setup.ids !== 'all' }),
     );
     this.#probing = {
-      scratch: join(root, 'tmp'),
+      // Named after the builder's lease: nobody takes it for a leftover while that lives.
+      scratch: join(root, 'tmp', `${parent}.steps`),
       cacheFile: join(root, setup.ids === 'one' ? 'probes-one-id.json' : 'probes.json'),
       env: process.env,
       ...(setup.nativeInit === undefined ? {} : { initCommand: [process.execPath, setup.nativeInit] as const }),

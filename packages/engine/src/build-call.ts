@@ -23,6 +23,7 @@ import { cpus } from 'node:os';
 
 import { Cleanups } from './cleanups.js';
 import { readXattrs } from './context-xattrs.js';
+import { collectAfterBuild } from './prune.js';
 import type { Resources } from './resources.js';
 import { createSecrets } from './secrets.js';
 import { createSshSockets } from './ssh-sockets.js';
@@ -41,6 +42,9 @@ export async function runBuild(
   const begun = Date.now();
   const cleanups = new Cleanups();
   const signal = options.signal ?? new AbortController().signal;
+  let worked = false;
+  const use = await (await resources.store()).use('build', signal);
+  cleanups.add(() => use.release());
   try {
     const services = await createServices(options, resources, env, cleanups);
     const outputs = outputsOf(options);
@@ -84,9 +88,12 @@ export async function runBuild(
       services,
     );
     const exported = await exportAll(outputs, names, outcome, options, services, resources, epoch.epoch, signal);
+    worked = outcome.steps.some((step) => !step.cached);
     return report(outcome, exported, names, begun);
   } finally {
     await cleanups.run();
+    // Only what has added to the cache looks whether that has become too much.
+    if (worked) await collectAfterBuild(resources, env, options.onEvent ?? ((): void => undefined));
   }
 }
 

@@ -2,6 +2,7 @@ import { runBuild } from './build-call.js';
 import { diagnose } from './doctor.js';
 import { callDockerfile } from './dockerfile-call.js';
 import { inspectImage, listImages, pullImage, removeImage, tagImage } from './images.js';
+import { measureStore, pruneStore } from './prune.js';
 import { pushStored } from './push-image.js';
 import { createResources } from './resources.js';
 import { runImage } from './run-image.js';
@@ -13,16 +14,27 @@ import type { Engine, EngineOptions } from './types.js';
  */
 export function createEngine(options: EngineOptions = {}, env: NodeJS.ProcessEnv = process.env): Promise<Engine> {
   const resources = createResources(options, env);
+  /** WORK, with everything in the store kept where it is meanwhile. */
+  const using = async <T>(what: string, work: () => Promise<T>, signal?: AbortSignal): Promise<T> => {
+    const use = await (await resources.store()).use(what, signal);
+    try {
+      return await work();
+    } finally {
+      await use.release();
+    }
+  };
   const engine: Engine = {
     build: (build) => runBuild(build, resources, options, env),
     call: (method, build) => callDockerfile(method, build, resources, env),
-    pull: (name, transfer) => pullImage(resources, name, transfer),
-    push: (name, transfer) => pushStored(resources, name, transfer),
+    pull: (name, transfer) => using('pull', () => pullImage(resources, name, transfer), transfer?.signal),
+    push: (name, transfer) => using('push', () => pushStored(resources, name, transfer), transfer?.signal),
     images: () => listImages(resources),
     inspect: (name) => inspectImage(resources, name),
-    tag: (source, target) => tagImage(resources, source, target),
+    tag: (source, target) => using('tag', () => tagImage(resources, source, target)),
     remove: (name) => removeImage(resources, name),
-    run: (run) => runImage(resources, run),
+    run: (run) => using('run', () => runImage(resources, run), run.signal),
+    prune: (prune) => pruneStore(resources, prune),
+    diskUsage: () => measureStore(resources),
     doctor: (doctor) => diagnose(resources, options, doctor?.fix ?? false),
     close: () => resources.close(),
   };

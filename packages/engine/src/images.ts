@@ -160,7 +160,7 @@ export async function pullImage(
     throw failed.reason as Error;
   }
   const name = canonicalName(reference);
-  await store.references.set(name, descriptor);
+  await store.references.set(name, descriptor, { pulled: true });
   onEvent?.({ type: 'step-finished', id, time: Date.now() });
   return summarize(resources, name, descriptor);
 }

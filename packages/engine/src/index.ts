@@ -4,7 +4,9 @@ export { storeRoot } from './store-root.js';
 export type {
   BuildOptions,
   BuildResult,
+  CacheEntry,
   CallResult,
+  DiskUsage,
   DoctorCheck,
   DoctorReport,
   Engine,
@@ -12,6 +14,8 @@ export type {
   ImageDetails,
   ImageSummary,
   OutputSpec,
+  PruneOptions,
+  PruneResult,
   RunImageOptions,
   SecretSource,
   SshSource,

@@ -126,6 +126,64 @@ export interface TransferImageOptions {
   readonly onEvent?: ProgressSink | undefined;
 }
 
+/** Something of the build cache. Sizes in bytes, times in milliseconds since 1970. */
+export interface CacheEntry {
+  readonly id: string;
+  /** As BuildKit names it. */
+  readonly type: 'regular' | 'internal' | 'source.local' | 'exec.cachemount';
+  readonly description: string;
+  readonly created: number;
+  readonly used: number;
+  /** Of all that it holds; several may hold the same. */
+  readonly size: number;
+  /** Whether named images hold all of that too: then removing it gives no space back. */
+  readonly shared: boolean;
+}
+
+/** What `strake prune` takes. */
+export interface PruneOptions {
+  /** Also what named images hold, and all unpacked trees: every build begins anew. */
+  readonly all?: boolean | undefined;
+  /** Also pulled images that no image built here stands on; with `all` every pulled one. */
+  readonly images?: boolean | undefined;
+  /** `until=24h`, `type=exec.cachemount`, `id=`, `description=`, `shared=`, `private=`; all must match. */
+  readonly filters?: readonly string[] | undefined;
+  /** Bytes of cache that may stay: what was used last longest ago goes first. */
+  readonly keepStorage?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface PruneResult {
+  readonly removed: readonly CacheEntry[];
+  /** Names of images that were removed. */
+  readonly names: readonly string[];
+  /** Bytes that are free again, or, where `deferred`, will be. */
+  readonly freed: number;
+  /** Others work on the store: the last one of them gives the space back when it has ended. */
+  readonly deferred: boolean;
+}
+
+/** What takes the space of the store. Sizes in bytes. */
+export interface DiskUsage {
+  readonly images: readonly {
+    readonly name: string;
+    readonly size: number;
+    /** What goes with this image alone, where the cache does not hold it. */
+    readonly unique: number;
+    readonly pulled: boolean;
+    readonly updated: number;
+  }[];
+  readonly cache: readonly CacheEntry[];
+  /** What the cache holds and no image does, each byte counted once. */
+  readonly cacheSize: number;
+  /** Unpacked trees, part of the sizes of what they belong to. */
+  readonly unpacked: { readonly count: number; readonly size: number };
+  /** What nothing holds any more. */
+  readonly garbage: { readonly count: number; readonly size: number };
+  /** What automatic collection keeps to by default. */
+  readonly limits: { readonly reserved: number; readonly maxUsed: number; readonly minFree: number };
+}
+
 /** A line of `strake doctor`. */
 export interface DoctorCheck {
   readonly name: string;
@@ -172,6 +230,9 @@ export interface Engine {
   remove(name: string): Promise<void>;
   /** Runs an image in an ephemeral container; resolves to its exit code. */
   run(options: RunImageOptions): Promise<number>;
+  /** Removes build cache and what nothing refers to; never what a named image holds or a running build uses. */
+  prune(options?: PruneOptions): Promise<PruneResult>;
+  diskUsage(): Promise<DiskUsage>;
   doctor(options?: { readonly fix?: boolean }): Promise<DoctorReport>;
   close(): Promise<void>;
 }

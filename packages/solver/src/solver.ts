@@ -288,6 +288,8 @@ export class Solver<R> {
   async #mark(vertex: Vertex<R>, key: Digest): Promise<void> {
     if (this.#marked.has(vertex)) return;
     this.#marked.add(vertex);
+    // What a hit stands on is used too: collected, it would take the hit with it.
+    this.#options.records.touch(key);
     for (const { vertex: input } of vertex.inputs) {
       if (!this.#solved.has(input)) await this.#mark(input, (await this.#identify(input))?.key ?? key);
     }

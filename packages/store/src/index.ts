@@ -1,4 +1,15 @@
 export type { StoreErrorCode } from './errors.js';
+export type { CollectOptions } from './gc/collect.js';
+export type {
+  CacheItem,
+  CacheSelection,
+  CacheType,
+  Collected,
+  CollectionLimits,
+  HeldImage,
+  Inventory,
+} from './gc/types.js';
+export { cacheSize } from './gc/select.js';
 export { createSnapshotter } from './snapshot/create.js';
 export type { SnapshotterOptions } from './snapshot/create.js';
 export { openStore } from './store.js';

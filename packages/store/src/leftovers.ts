@@ -4,6 +4,7 @@ import { unlessMissing } from './files.js';
 import { bootId, judgeHolders } from './holders.js';
 import type { StoreLayout } from './layout.js';
 import { HOMES } from './layer/layer-homes.js';
+import { REMOVED_MOUNT } from './gc/removed-mount.js';
 import { parseNote } from './snapshot/notes.js';
 import type { Leftover } from './types.js';
 
@@ -105,6 +106,10 @@ export async function findLeftovers(
     }
   }
   if (!options.quick) {
+    for (const name of await names(layout.mounts)) {
+      if (!name.startsWith(REMOVED_MOUNT)) continue;
+      found.push({ path: `${layout.mounts}/${name}`, what: 'a cache mount that was removed', privileged: true });
+    }
     found.push(...(await leftoverLayers(layout)));
     found.push(...(await leftoverSnapshots(layout, snapshots, alive)));
   }

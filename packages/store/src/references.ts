@@ -9,9 +9,11 @@ import type { ImageRecord, ReferenceStore } from './types.js';
 
 function parseRecord(value: unknown): ImageRecord | undefined {
   if (typeof value !== 'object' || value === null) return undefined;
-  const { name, target, updated } = value as Partial<ImageRecord>;
+  const { name, target, updated, pulled } = value as Partial<ImageRecord>;
   if (typeof name !== 'string' || typeof updated !== 'number' || typeof target !== 'object') return undefined;
-  return isDigest(target.digest) && typeof target.size === 'number' ? { name, target, updated } : undefined;
+  return isDigest(target.digest) && typeof target.size === 'number'
+    ? { name, target, updated, ...(pulled === true && { pulled }) }
+    : undefined;
 }
 
 /** Names of images, a file each. */
@@ -46,9 +48,9 @@ export class FileReferences implements ReferenceStore {
       .sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
   }
 
-  async set(name: string, target: Descriptor): Promise<void> {
+  async set(name: string, target: Descriptor, options: { readonly pulled?: boolean } = {}): Promise<void> {
     await this.#settled();
-    const record: ImageRecord = { name, target, updated: Date.now() };
+    const record: ImageRecord = { name, target, updated: Date.now(), ...(options.pulled && { pulled: true }) };
     const temporary = await this.#holder.temporaryPath('ref');
     await writeFileWhole(this.#path(name), JSON.stringify(record), temporary, { durable: true });
   }

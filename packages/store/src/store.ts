@@ -1,4 +1,4 @@
-import { mkdir, readFile, rm } from 'node:fs/promises';
+import { lstat, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { isAbsolute } from 'node:path';
 
 import { errnoOf, StrakeError, throwIfAborted, type Digest } from '@strake/core';
@@ -8,6 +8,10 @@ import { loadDigestCache } from './digest-cache.js';
 import { digestInPieces } from './digest-files.js';
 import { storeDenied, storeVersion } from './errors.js';
 import { unlessMissing, writeFileWhole } from './files.js';
+import { Collector, defaultLimits, type CollectOptions } from './gc/collect.js';
+import { UsageGate } from './gc/gate.js';
+import { takeInventory } from './gc/inventory.js';
+import type { Collected, CollectionLimits, Inventory } from './gc/types.js';
 import { OwnHolder } from './holders.js';
 import { FileLayers } from './layer/layers.js';
 import { FORMAT_VERSION, fileNameOf, storeLayout, type StoreLayout } from './layout.js';
@@ -45,6 +49,8 @@ export class FileStore implements Store {
   readonly own: OwnHolder;
   readonly pool: WorkerPool;
   readonly #locks: Locks;
+  readonly #gate: UsageGate;
+  readonly #collector: Collector;
 
   constructor(layout: StoreLayout, options: StoreOptions) {
     this.layout = layout;
@@ -56,6 +62,8 @@ export class FileStore implements Store {
     this.references = new FileReferences(layout, this.own, () => this.layers.settled());
     this.records = new FileRecords(layout, this.own);
     this.#locks = new Locks(layout);
+    this.#gate = new UsageGate(layout, this.own, this.#locks);
+    this.#collector = new Collector(this, this.#gate);
   }
 
   get holder(): string {
@@ -73,6 +81,8 @@ export class FileStore implements Store {
   async cacheMount(id: string): Promise<string> {
     const path = `${this.layout.mounts}/${fileNameOf(id)}`;
     await mkdir(path, { recursive: true, mode: 0o755 });
+    // Says when it was last used, and for whom.
+    await writeFile(`${path}.id`, id, { mode: 0o600 });
     return path;
   }
 
@@ -91,6 +101,34 @@ export class FileStore implements Store {
         held = false;
       },
     };
+  }
+
+  use(what: string, signal?: AbortSignal): Promise<Lease> {
+    return this.#gate.use(what, signal);
+  }
+
+  inventory(): Promise<Inventory> {
+    return takeInventory(this);
+  }
+
+  collect(options: CollectOptions): Promise<Collected> {
+    return this.#collector.collect(options);
+  }
+
+  keepWithin(
+    limits: CollectionLimits,
+    removeTree: (path: string) => Promise<void>,
+    now: number,
+  ): Promise<Collected | undefined> {
+    return this.#collector.keepWithin(limits, removeTree, now);
+  }
+
+  defaultLimits(): Promise<CollectionLimits> {
+    return defaultLimits(this.root);
+  }
+
+  async removeTree(path: string): Promise<void> {
+    if (await unlessMissing(lstat(path))) await this.pool.run({ kind: 'remove', path });
   }
 
   lock(name: string, signal?: AbortSignal): Promise<Lease> {

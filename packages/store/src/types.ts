@@ -1,5 +1,8 @@
 import type { ByteStream, Descriptor, Digest } from '@strake/core';
 
+import type { CollectOptions } from './gc/collect.js';
+import type { Collected, CollectionLimits, Inventory } from './gc/types.js';
+
 /** Content-addressed bytes on disk (`blobs/sha256/<hex>`). Every method is safe against other processes on the same store. */
 export interface BlobStore {
   /** Size in bytes, or undefined where there is no such blob. */
@@ -216,13 +219,15 @@ export interface ImageRecord {
   readonly target: Descriptor;
   /** Milliseconds since 1970. */
   readonly updated: number;
+  /** Fetched from a registry under this name, not built or tagged here. */
+  readonly pulled?: boolean | undefined;
 }
 
 /** Names of images. */
 export interface ReferenceStore {
   get(name: string): Promise<ImageRecord | undefined>;
   list(): Promise<readonly ImageRecord[]>;
-  set(name: string, target: Descriptor): Promise<void>;
+  set(name: string, target: Descriptor, options?: { readonly pulled?: boolean }): Promise<void>;
   remove(name: string): Promise<boolean>;
 }
 
@@ -303,6 +308,25 @@ export interface Store {
   temporary(prefix: string): Promise<{ readonly path: string; readonly remove: () => Promise<void> }>;
   /** Keeps garbage collection away from what is in use: a digest, a snapshot id, a record key. */
   lease(what: readonly string[]): Promise<Lease>;
+  /**
+   * Keeps all layers and blobs where they are, also those that nothing refers to yet, until the lease is released: for whoever
+   * makes images or reads what no name holds.
+   */
+  use(what: string, signal?: AbortSignal): Promise<Lease>;
+  /** All that is here, and what holds it. */
+  inventory(): Promise<Inventory>;
+  /** Removes parts of the cache and what nothing refers to. Never harms who has a lease of `use`. */
+  collect(options: CollectOptions): Promise<Collected>;
+  /** What a build does at its end: keeps the cache within limits; undefined where there was nothing to do. */
+  keepWithin(
+    limits: CollectionLimits,
+    removeTree: (path: string) => Promise<void>,
+    now: number,
+  ): Promise<Collected | undefined>;
+  /** The limits of a store of this size by default; BuildKit's. */
+  defaultLimits(): Promise<CollectionLimits>;
+  /** Removes a folder of the store in a worker thread, with all that this process has the right to remove. */
+  removeTree(path: string): Promise<void>;
   /** An exclusive lock between processes and within this one, for example of a step's key or a cache mount. */
   lock(name: string, signal?: AbortSignal): Promise<Lease>;
   /** The same without waiting: undefined where another holds it. */

@@ -77,7 +77,7 @@ export function createSourceResolver(options: ResolverOptions, services: Builder
       const remote = await remoteImage(reference, services, signal);
       const result = await resolved(remote.content, remote.root, platform, stepName);
       // Only now is the image known to be sound: later builds find it here.
-      await store.references.set(canonicalName(reference), remote.root);
+      await store.references.set(canonicalName(reference), remote.root, { pulled: true });
       return result;
     });
 
