@@ -61,6 +61,16 @@ export class Solver<R> {
     return solved ? (await solved).created : (await this.#identify(vertex))?.record?.created;
   }
 
+  /** What is known of VERTEX after the build: how it was solved, or, where a later step's record made that unnecessary, its key. */
+  async outcome(
+    vertex: Vertex<R>,
+  ): Promise<Pick<Solved<R>, 'key' | 'parts' | 'cached' | 'reason' | 'duration'> | undefined> {
+    const solved = this.#solved.get(vertex);
+    if (solved) return solved;
+    const identified = await this.#identify(vertex);
+    return identified && { key: identified.key, parts: identified.parts, cached: true, reason: undefined, duration: 0 };
+  }
+
   /** Waits until nothing of this solver runs any more; rejects with the first failure of background work (saving records). */
   async settled(): Promise<void> {
     let failure: { error: unknown } | undefined;
@@ -91,6 +101,7 @@ export class Solver<R> {
         return hit;
       }
     }
+    vertex.expected?.();
     const inputs = await Promise.all(vertex.inputs.map((input) => this.solve(input.vertex)));
     const own = await this.#keyParts(vertex);
     const parts: RecordedParts = {

@@ -45,6 +45,8 @@ export interface Vertex<R> {
   readonly inputs: readonly Input<R>[];
   readonly caching: 'use' | 'renew' | 'none';
   key(signal: AbortSignal): KeyParts | Promise<KeyParts>;
+  /** Told as soon as it looks as if the vertex must run, before its inputs are made: what it needs can be started. */
+  readonly expected?: (() => void) | undefined;
   /** Inputs' results in the order of `inputs`. */
   run(inputs: readonly R[], context: RunContext): Promise<R>;
 }

@@ -102,6 +102,18 @@ describe('solver', () => {
     assert.deepEqual(second.ran, []);
   });
 
+  it('tells steps that they will be run before their inputs are made, and cached ones nothing', async () => {
+    const world = new World();
+    const told: string[] = [];
+    const expected = (id: string) => ({ expected: () => void told.push(`${id} after ${world.runs.length} runs`) });
+    const a = world.vertex('a', [], expected('a'));
+    await world.solver().solve(a);
+    const b = world.vertex('b', [a], expected('b'));
+    const c = world.vertex('c', [b], expected('c'));
+    await world.solver().solve(c);
+    assert.deepEqual(told, ['a after 0 runs', 'c after 1 runs', 'b after 1 runs']);
+  });
+
   it('needs no result of a step behind a cached one', async () => {
     const world = new World();
     const make = (): Vertex<Value> => world.vertex('b', [world.vertex('a')]);

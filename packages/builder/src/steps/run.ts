@@ -45,6 +45,8 @@ export function runVertex(step: RunStep, services: BuilderServices): Vertex<Chai
     name: step.name,
     caching: step.caching,
     inputs: [{ vertex: step.parent }, ...mountInputs(step.mounts, services)],
+    // Starts while the steps before this one run; a failure is told when it is needed.
+    expected: () => void services.sandbox().catch(() => undefined),
     key: async (signal) => {
       const mounts = await Promise.all(step.mounts.map((mount) => mountKey(mount, signal)));
       return {
