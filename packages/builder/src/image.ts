@@ -11,6 +11,7 @@ import {
 } from '@strake/core';
 import type { Store } from '@strake/store';
 
+import { annotationsFor, type Annotation } from './outputs/annotations.js';
 import { fillTimes, HISTORY_COMMENT, type HistoryItem } from './lower/history.js';
 import type { StageState } from './lower/stage-state.js';
 import type { LayerOrigin } from './result.js';
@@ -118,7 +119,7 @@ export interface ManifestOptions {
   /** Compress layers of the base anew where they have another compression. */
   readonly force?: boolean | undefined;
   readonly family: 'oci' | 'docker';
-  readonly annotations: Readonly<Record<string, string>>;
+  readonly annotations: readonly Annotation[];
 }
 
 /** The manifest of an image; layers that were built here get their compressed form. BuildKit indents manifests by two blanks. */
@@ -133,12 +134,14 @@ export async function assembleManifest(
     const descriptor = await layerDescriptor(diffId, origin, options, store, signal);
     layers.push({ ...descriptor, mediaType: mediaTypeIn(options.family, descriptor.mediaType) });
   }
+  const annotations = annotationsFor(options.annotations, 'manifest', image.platform);
+  const described = annotationsFor(options.annotations, 'manifest-descriptor', image.platform);
   const manifest: Manifest = {
     schemaVersion: 2,
     mediaType: mediaTypeIn(options.family, MediaType.ociManifest),
     config: { ...image.configDescriptor, mediaType: mediaTypeIn(options.family, MediaType.ociConfig) },
     layers,
-    ...(Object.keys(options.annotations).length > 0 ? { annotations: options.annotations } : {}),
+    ...(annotations ? { annotations } : {}),
   };
   const bytes = Buffer.from(JSON.stringify(manifest, null, 2));
   return {
@@ -149,6 +152,7 @@ export async function assembleManifest(
       digest: digestOf(bytes),
       size: bytes.length,
       platform: image.platform,
+      ...(described ? { annotations: described } : {}),
     },
   };
 }

@@ -3,6 +3,7 @@ export type { BuildOutcome, BuildRequest, StepOutcome } from './build.js';
 export { builderError } from './errors.js';
 export type { BuilderErrorCode } from './errors.js';
 export type { BuiltImage, Compression } from './image.js';
+export { parseAnnotation, type Annotation, type AnnotationPlace } from './outputs/annotations.js';
 export { exportResult } from './outputs/export.js';
 export type { OutputSpec } from './outputs/export.js';
 export { assembleImages } from './outputs/image-set.js';

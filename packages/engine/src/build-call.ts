@@ -13,6 +13,7 @@ import {
   exportResult,
   openContext,
   openTree,
+  parseAnnotation,
   type BuilderServices,
   type BuildOutcome,
   type LowerOptions,
@@ -239,7 +240,7 @@ async function exportAll(
           stdout: process.stdout,
           id,
           names,
-          annotations: annotationsOf(options.annotations ?? []),
+          annotations: (options.annotations ?? []).flatMap(parseAnnotation),
           epoch,
         }),
       );
@@ -251,23 +252,6 @@ async function exportAll(
     }
   }
   return results;
-}
-
-/** `[manifest:]key=value`. @throws StrakeError `ARGUMENT_INVALID` */
-function annotationsOf(given: readonly string[]): Record<string, string> {
-  return Object.fromEntries(
-    given.map((text) => {
-      const [, key, value] = /^(?:manifest:)?([^=]+)=(.*)$/s.exec(text) ?? [];
-      if (key === undefined || value === undefined) {
-        throw new StrakeError({
-          code: 'ARGUMENT_INVALID',
-          message: `invalid annotation "${text}"`,
-          hint: 'Write --annotation key=value.',
-        });
-      }
-      return [key, value];
-    }),
-  );
 }
 
 function report(

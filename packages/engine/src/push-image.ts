@@ -38,7 +38,7 @@ export async function pushStored(
       stdout: process.stdout,
       id,
       names: [canonicalName(reference)],
-      annotations: {},
+      annotations: [],
     });
     emit({ type: 'step-finished', id, time: Date.now() });
     return descriptor ?? found.target;

@@ -68,6 +68,7 @@ function layoutFiles(kind: 'oci' | 'docker', images: ImageSet, { names, store, s
   const entries = names.map((name) => ({
     ...images.root.descriptor,
     annotations: {
+      ...images.root.descriptor.annotations,
       'io.containerd.image.name': name,
       'org.opencontainers.image.ref.name': parseReference(name).tag ?? 'latest',
     },

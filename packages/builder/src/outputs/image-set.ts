@@ -1,6 +1,8 @@
 import { digestOf, MediaType, type Descriptor, type Index } from '@strake/core';
 
 import { assembleManifest, mediaTypeIn, type BuiltManifest, type ManifestOptions } from '../image.js';
+import { builderError } from '../errors.js';
+import { annotationsFor } from './annotations.js';
 import type { OutputContext, PlatformResult } from './output.js';
 
 /** The manifests of a build's platforms, and the index where there are several. */
@@ -19,7 +21,14 @@ export async function assembleImages(
   for (const result of results) {
     manifests.push({ ...(await assembleManifest(result.image, options, store, signal)), result });
   }
+  const ofIndex = annotationsFor(options.annotations, 'index');
+  const ofDescriptor = annotationsFor(options.annotations, 'index-descriptor');
   const [only] = manifests;
+  if (manifests.length === 1 && (ofIndex ?? ofDescriptor)) {
+    throw builderError('OUTPUT_INVALID', 'index annotations not supported for single platform export', {
+      hint: 'An image of one platform has no index. Annotate its manifest: --annotation manifest:key=value.',
+    });
+  }
   if (manifests.length === 1 && only) {
     const { platform: _platform, ...descriptor } = only.descriptor;
     return { manifests, root: { descriptor, bytes: only.bytes } };
@@ -28,8 +37,14 @@ export async function assembleImages(
     schemaVersion: 2,
     mediaType: mediaTypeIn(options.family, MediaType.ociIndex),
     manifests: manifests.map(({ descriptor }) => descriptor),
+    ...(ofIndex ? { annotations: ofIndex } : {}),
   };
   const bytes = Buffer.from(JSON.stringify(index, null, 2));
-  const descriptor = { mediaType: index.mediaType ?? '', digest: digestOf(bytes), size: bytes.length };
+  const descriptor = {
+    mediaType: index.mediaType ?? '',
+    digest: digestOf(bytes),
+    size: bytes.length,
+    ...(ofDescriptor ? { annotations: ofDescriptor } : {}),
+  };
   return { manifests, root: { descriptor, bytes } };
 }

@@ -2,6 +2,7 @@ import type { Descriptor, ProgressSink } from '@strake/core';
 import type { RegistryClient } from '@strake/registry';
 import type { Store } from '@strake/store';
 
+import { annotationAttributes, type Annotation } from './annotations.js';
 import { builderError } from '../errors.js';
 import type { BuiltImage, Compression, ManifestOptions } from '../image.js';
 import type { ChainResult } from '../result.js';
@@ -19,7 +20,7 @@ export interface OutputContext {
   readonly id: string;
   /** Canonical names of `-t` and `name=`. */
   readonly names: readonly string[];
-  readonly annotations: Readonly<Record<string, string>>;
+  readonly annotations: readonly Annotation[];
   /** SOURCE_DATE_EPOCH, in seconds since 1970. */
   readonly epoch?: number | undefined;
 }
@@ -41,7 +42,7 @@ export interface OutputResult {
 export function manifestOptions(
   attributes: Readonly<Record<string, string>>,
   defaults: { readonly compression: Compression; readonly family: 'oci' | 'docker' },
-  annotations: Readonly<Record<string, string>>,
+  annotations: readonly Annotation[],
 ): ManifestOptions {
   const compression = attributes['compression'] ?? defaults.compression;
   if (compression !== 'uncompressed' && compression !== 'gzip' && compression !== 'zstd') {
@@ -59,7 +60,7 @@ export function manifestOptions(
     level: level === undefined ? undefined : Number(level),
     force: isTrue(attributes['force-compression']),
     family: oci === undefined ? defaults.family : isTrue(oci) ? 'oci' : 'docker',
-    annotations,
+    annotations: [...annotations, ...annotationAttributes(attributes)],
   };
 }
 
