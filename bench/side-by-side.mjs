@@ -2,7 +2,8 @@
 // usage: node bench/side-by-side.mjs [--only SUBSTRING] [--record] [--strake-only]
 //   --record       writes what Docker made to golden.json (`withoutDocker`: what Strake made)
 //   --strake-only  compares Strake with the recorded images, without Docker
-//   DOCKER_HOST    a Docker with the containerd image store, reached with `docker buildx build --output type=oci`
+//   DOCKER_HOST    a Docker with the containerd image store (daemon.json: "features": {"containerd-snapshotter": true}): only
+//                  that one knows --output type=oci, and keeps what a layer holds as BuildKit wrote it
 //   BASE_REGISTRY  where the base image may be pushed for Docker to find it (default: 127.0.0.1:5000)
 // Needs `npm run build`, a static busybox, skopeo; root for cases with device nodes. Exit status 1 where anything differs.
 import { execFileSync } from 'node:child_process';
