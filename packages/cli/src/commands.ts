@@ -35,6 +35,10 @@ export const COMMANDS: ReadonlyMap<string, CommandEntry> = new Map<string, Comma
   ['prune', { summary: 'Remove build cache', load: async () => (await import('./commands/prune.js')).prune }],
   ['df', { summary: 'Say what takes the space of the store', load: async () => (await import('./commands/df.js')).df }],
   [
+    'explain',
+    { summary: 'Say why the steps of a build ran', load: async () => (await import('./commands/explain.js')).explain },
+  ],
+  [
     'login',
     { summary: 'Keep credentials for a registry', load: async () => (await import('./commands/auth.js')).login },
   ],

@@ -55,6 +55,7 @@ export function engineWith(methods: Partial<Engine>): Engine {
     run: unexpected,
     prune: unexpected,
     diskUsage: unexpected,
+    explain: unexpected,
     doctor: unexpected,
     close: () => Promise.resolve(),
     ...methods,

@@ -14,6 +14,7 @@ import {
   openContext,
   openTree,
   parseAnnotation,
+  type BuildNote,
   type BuilderServices,
   type BuildOutcome,
   type LowerOptions,
@@ -25,6 +26,7 @@ import { cpus } from 'node:os';
 import { Cleanups } from './cleanups.js';
 import { readXattrs } from './context-xattrs.js';
 import { collectAfterBuild } from './prune.js';
+import { noteBuild } from './explain.js';
 import type { Resources } from './resources.js';
 import { createSecrets } from './secrets.js';
 import { createSshSockets } from './ssh-sockets.js';
@@ -90,7 +92,9 @@ export async function runBuild(
     );
     const exported = await exportAll(outputs, names, outcome, options, services, resources, epoch.epoch, signal);
     worked = outcome.steps.some((step) => !step.cached);
-    return report(outcome, exported, names, begun);
+    const image = exported.find(({ descriptor }) => descriptor)?.descriptor;
+    const explained = await noteBuild(services.store.journal, options, outcome.notes, image ? names : []);
+    return report(outcome, explained, exported, names, begun);
   } finally {
     await cleanups.run();
     // Only what has added to the cache looks whether that has become too much.
@@ -256,6 +260,7 @@ async function exportAll(
 
 function report(
   outcome: BuildOutcome,
+  explained: BuildNote,
   exported: readonly OutputResult[],
   names: readonly string[],
   begun: number,
@@ -269,7 +274,7 @@ function report(
     cached: step.cached,
     duration: step.duration,
     key: step.key,
-    reasons: step.reason === undefined ? [] : [step.reason],
+    reasons: explained.steps.find(({ id }) => id === step.id)?.reasons ?? [],
   }));
   return {
     image,

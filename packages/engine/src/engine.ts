@@ -1,6 +1,7 @@
 import { runBuild } from './build-call.js';
 import { diagnose } from './doctor.js';
 import { callDockerfile } from './dockerfile-call.js';
+import { explainStored } from './explain.js';
 import { inspectImage, listImages, pullImage, removeImage, tagImage } from './images.js';
 import { measureStore, pruneStore } from './prune.js';
 import { pushStored } from './push-image.js';
@@ -34,6 +35,7 @@ export function createEngine(options: EngineOptions = {}, env: NodeJS.ProcessEnv
     remove: (name) => removeImage(resources, name),
     run: (run) => using('run', () => runImage(resources, run), run.signal),
     prune: (prune) => pruneStore(resources, prune),
+    explain: (name) => explainStored(resources, name),
     diskUsage: () => measureStore(resources),
     doctor: (doctor) => diagnose(resources, options, doctor?.fix ?? false),
     close: () => resources.close(),

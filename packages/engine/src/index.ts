@@ -3,6 +3,7 @@ export { login, logout } from '@strake/registry';
 export { storeRoot } from './store-root.js';
 export type {
   BuildOptions,
+  BuildExplanation,
   BuildResult,
   CacheEntry,
   CallResult,

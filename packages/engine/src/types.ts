@@ -72,6 +72,13 @@ export interface StepReport {
   readonly reasons: readonly string[];
 }
 
+/** A build as it is remembered. */
+export interface BuildExplanation {
+  /** When it ended; milliseconds since 1970. */
+  readonly time: number;
+  readonly steps: readonly StepReport[];
+}
+
 export interface BuildResult {
   /** Of the manifest (or of the index of several platforms); undefined for outputs that make no image. */
   readonly image?: Descriptor | undefined;
@@ -233,6 +240,8 @@ export interface Engine {
   /** Removes build cache and what nothing refers to; never what a named image holds or a running build uses. */
   prune(options?: PruneOptions): Promise<PruneResult>;
   diskUsage(): Promise<DiskUsage>;
+  /** Why the steps of the last build, or of the one that made an image, ran. */
+  explain(name?: string): Promise<BuildExplanation>;
   doctor(options?: { readonly fix?: boolean }): Promise<DoctorReport>;
   close(): Promise<void>;
 }

@@ -23,6 +23,7 @@ export type {
   FileStamp,
   SizedPath,
   ImageRecord,
+  Journal,
   LayerEntry,
   LayerInfo,
   LayerStore,

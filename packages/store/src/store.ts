@@ -13,6 +13,7 @@ import { UsageGate } from './gc/gate.js';
 import { takeInventory } from './gc/inventory.js';
 import type { Collected, CollectionLimits, Inventory } from './gc/types.js';
 import { OwnHolder } from './holders.js';
+import { FileJournal } from './journal.js';
 import { FileLayers } from './layer/layers.js';
 import { FORMAT_VERSION, fileNameOf, storeLayout, type StoreLayout } from './layout.js';
 import { findLeftovers, removeLeftovers } from './leftovers.js';
@@ -44,6 +45,7 @@ export class FileStore implements Store {
   readonly layers: FileLayers;
   readonly references: FileReferences;
   readonly records: FileRecords;
+  readonly journal: FileJournal;
   /** For this package's snapshotters. */
   readonly layout: StoreLayout;
   readonly own: OwnHolder;
@@ -61,6 +63,7 @@ export class FileStore implements Store {
     this.layers = new FileLayers(layout, this.own, this.blobs, this.pool);
     this.references = new FileReferences(layout, this.own, () => this.layers.settled());
     this.records = new FileRecords(layout, this.own);
+    this.journal = new FileJournal(layout, this.own);
     this.#locks = new Locks(layout);
     this.#gate = new UsageGate(layout, this.own, this.#locks);
     this.#collector = new Collector(this, this.#gate);

@@ -241,6 +241,13 @@ export interface RecordStore {
   list(): AsyncIterable<{ readonly key: Digest; readonly used: number; readonly record: unknown }>;
 }
 
+/** Notes about builds, by name: what explains the next one (`builds/`). Nothing depends on them. */
+export interface Journal {
+  /** Undefined where there is none. */
+  read(name: string): Promise<unknown>;
+  write(name: string, note: unknown): Promise<void>;
+}
+
 /** The facts that a remembered content digest holds for. Times in nanoseconds. */
 export interface FileStamp {
   readonly size: number;
@@ -292,6 +299,7 @@ export interface Store {
   readonly layers: LayerStore;
   readonly references: ReferenceStore;
   readonly records: RecordStore;
+  readonly journal: Journal;
   digestCache(context: string): Promise<DigestCache>;
   /**
    * The sha256 of files below ROOT, read by worker threads; undefined for those that are gone, or no longer files.

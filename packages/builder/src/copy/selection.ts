@@ -1,6 +1,7 @@
 import { canonicalJson, type Digest } from '@strake/core';
 import { createHash } from 'node:crypto';
 
+import type { SelectedFact } from '../explain/types.js';
 import type { SourceEntry, SourceTree } from '../tree/source-tree.js';
 
 /** An entry below a selected source. */
@@ -25,6 +26,21 @@ export interface SelectedSource {
   readonly contentsOnly: boolean;
   /** Unpack it, where it is a tar archive. */
   readonly unpack: boolean;
+}
+
+/** The facts that the digest below is made of, by path, for people: what of a selection changed between two builds. */
+export async function selectionFacts(
+  sources: readonly SelectedSource[],
+  signal?: AbortSignal,
+): Promise<SelectedFact[]> {
+  const facts: SelectedFact[] = [];
+  for (const { tree, entry, below } of sources) {
+    const digests = await tree.digests([entry, ...below.map((selected) => selected.entry)], signal);
+    for (const e of [entry, ...below.map((selected) => selected.entry)]) {
+      facts.push([e.path, e.type, e.mode, e.uid, e.gid, e.size, e.link ?? '', digests.get(e.path) ?? '']);
+    }
+  }
+  return facts;
 }
 
 /**

@@ -3,9 +3,10 @@ import type { KeyParts, Vertex } from '@strake/solver';
 
 import { resolveOwner } from '../copy/owner.js';
 import { planCopy, type CopyFacts } from '../copy/plan.js';
-import { selectionDigest, type SelectedSource } from '../copy/selection.js';
+import { selectionDigest, selectionFacts, type SelectedSource } from '../copy/selection.js';
 import { selectSource, type SelectOptions } from '../copy/select.js';
 import { TargetTree } from '../copy/target-tree.js';
+import { noteSelection } from '../explain/explain.js';
 import { EMPTY_CHAIN, storedLayer, usableChain, type ChainResult } from '../result.js';
 import type { BuilderServices } from '../services.js';
 import { layerTree } from '../tree/layer-tree.js';
@@ -40,6 +41,8 @@ export function copyVertex(step: CopyStep, services: BuilderServices): Vertex<Ch
   const { source, parent, stage, destination, chown, chmod } = step;
   const link = parent === undefined;
   let outside: Promise<readonly SelectedSource[]> | undefined;
+  /** The digest of what is taken, once it is known. */
+  let selected: Digest | undefined;
   const findOutside = (signal: AbortSignal): Promise<readonly SelectedSource[]> => {
     if (source.kind !== 'outside') return Promise.resolve([]);
     outside ??= source.find(signal);
@@ -63,7 +66,7 @@ export function copyVertex(step: CopyStep, services: BuilderServices): Vertex<Ch
               content: {
                 selector: { patterns: source.patterns, ...source.select, where: undefined },
                 digest: async (chain: ChainResult, signal: AbortSignal) =>
-                  selectionDigest(await selectStage(chain, signal), signal),
+                  (selected = await selectionDigest(await selectStage(chain, signal), signal)),
               },
             },
           ]
@@ -72,7 +75,7 @@ export function copyVertex(step: CopyStep, services: BuilderServices): Vertex<Ch
     key: async (signal): Promise<KeyParts> => ({
       operation: { kind: 'copy', version: 1, destination, chown: chown ?? '', chmod: chmod ?? '', link },
       ...(source.kind === 'outside'
-        ? { content: { source: await selectionDigest(await findOutside(signal), signal) } }
+        ? { content: { source: (selected = await selectionDigest(await findOutside(signal), signal)) } }
         : {}),
     }),
     run: async (inputs, { signal }) => {
@@ -86,18 +89,20 @@ export function copyVertex(step: CopyStep, services: BuilderServices): Vertex<Ch
         owner: chown === undefined || chown === '' ? undefined : await resolveOwner(chown, read),
         mode: step.mode,
       };
-      for (const selected of sources) {
-        if (selected.unpack) {
+      for (const one of sources) {
+        if (one.unpack) {
           const { planUnpack } = await import('../copy/unpack.js');
-          if (await planUnpack(target, selected, destination, facts, services.store, signal)) continue;
+          if (await planUnpack(target, one, destination, facts, services.store, signal)) continue;
         }
-        const digests: ReadonlyMap<string, Digest> = await selected.tree.digests(
-          [selected.entry, ...selected.below.map(({ entry }) => entry)],
+        const digests: ReadonlyMap<string, Digest> = await one.tree.digests(
+          [one.entry, ...one.below.map(({ entry }) => entry)],
           signal,
         );
-        planCopy(target, selected, destination, facts, digests);
+        planCopy(target, one, destination, facts, digests);
       }
       const layer = await services.store.layers.write(target.entries(), signal);
+      selected ??= await selectionDigest(sources, signal);
+      await noteSelection(services.store.journal, selected, await selectionFacts(sources, signal));
       return { layers: [...below.layers, storedLayer(layer.diffId)] };
     },
   };

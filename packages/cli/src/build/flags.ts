@@ -47,6 +47,7 @@ export const BUILD_FLAGS: readonly Flag[] = [
     help: 'Where the result goes: image, registry, oci, docker, local, tar, cacheonly',
   },
   ...PROGRESS_FLAGS,
+  { name: 'explain', kind: 'boolean', help: 'Say of each step whether it was cached, and why not' },
   { name: 'iidfile', kind: 'string', value: 'FILE', help: 'Write the id of the image to a file' },
   { name: 'metadata-file', kind: 'string', value: 'FILE', help: 'Write facts about the result to a file, as JSON' },
   { name: 'network', kind: 'string', value: 'MODE', help: 'Network of RUN steps: default, host or none' },

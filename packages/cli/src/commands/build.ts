@@ -10,6 +10,7 @@ import { writeResultFile } from '../build/result-file.js';
 import type { Command } from '../command.js';
 import { fileUnwritable, usage } from '../errors.js';
 import { writeLine, type Io } from '../io.js';
+import { explanation } from '../print/explanation.js';
 import { imageId, summary, warningLines } from '../print/summary.js';
 import { progressKind } from '../progress/choose.js';
 import { createRenderer, startDisplay, type ProgressKind, type Renderer } from '../progress/display.js';
@@ -87,7 +88,9 @@ async function run(args: Arguments, io: Io): Promise<number> {
   try {
     if (wanted) return await call(engine, wanted, options, io);
     removeStale(args.string('iidfile'), io.cwd);
-    report(await buildShown(engine, options, kind, io), args, io);
+    const result = await buildShown(engine, options, kind, io);
+    if (args.boolean('explain')) io.stderr.write(explanation(result.steps));
+    report(result, args, io);
     return 0;
   } finally {
     await engine.close();

@@ -1,0 +1,45 @@
+import { canonicalJson, canonicalName, parseReference, StrakeError } from '@strake/core';
+import { explainBuild, readBuild, type BuildNote, type StepNote } from '@strake/builder';
+import type { Journal } from '@strake/store';
+
+import type { Resources } from './resources.js';
+import type { BuildExplanation, BuildOptions } from './types.js';
+
+const LAST = 'last build';
+
+/** Says why the steps of a finished build ran, and notes the build for the next one and for `strake explain`. */
+export function noteBuild(
+  journal: Journal,
+  options: BuildOptions,
+  steps: readonly StepNote[],
+  names: readonly string[],
+): Promise<BuildNote> {
+  const { context, file, target, platforms } = options;
+  const build = { context, file: file ?? '', target: target ?? '', platforms: platforms ?? [] };
+  const also = [LAST, ...names.map((name) => `image ${name}`)];
+  return explainBuild(journal, `build ${canonicalJson(build)}`, steps, Date.now(), also);
+}
+
+/** The build that made an image, or the last one. @throws StrakeError `BUILD_UNKNOWN` */
+export async function explainStored(resources: Resources, name = 'last'): Promise<BuildExplanation> {
+  const { journal } = await resources.store();
+  const note = await readBuild(journal, name === 'last' ? LAST : `image ${canonicalName(parseReference(name))}`);
+  if (!note) {
+    throw new StrakeError({
+      code: 'BUILD_UNKNOWN',
+      message: name === 'last' ? 'no build is remembered' : `no build of "${name}" is remembered`,
+      hint: 'Builds with this store are remembered, each until the next one of the same context, Dockerfile and target.',
+    });
+  }
+  return {
+    time: note.time,
+    steps: note.steps.map(({ id, name: step, cached, duration, key, reasons }) => ({
+      id,
+      name: step,
+      cached,
+      duration,
+      key,
+      reasons,
+    })),
+  };
+}
