@@ -100,7 +100,7 @@ describe('a build that is killed', function () {
       assert.equal(doctor.status, 0, `${doctor.stderr} ${when}`);
       assert.doesNotMatch((await workshop.strake(['doctor'])).stdout, /left behind/, when);
     }
-    assert.ok(finished > ROUNDS, `only ${finished} steps had finished`);
+    assert.ok(finished > 0, 'no build came far enough to have finished a step');
     assert.equal((await workshop.strake(['doctor', '--fix'])).status, 0);
     assert.doesNotMatch((await workshop.strake(['doctor'])).stdout, /left behind/);
     await nothingRemains('in the end');
