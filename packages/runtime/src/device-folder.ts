@@ -23,7 +23,7 @@ const GROUP_TTY = '5';
  * device nodes made by a step are of no use to it, with or without a device cgroup, and the same way in a user namespace.
  * /dev/mqueue is left an empty folder: it belongs to the IPC namespace, which does not exist yet.
  */
-export function mountDevices(path: string, spec: Pick<ContainerSpec, 'shmSize' | 'security'>): void {
+export function mountDevices(path: string, spec: Pick<ContainerSpec, 'shmSize' | 'security' | 'tty'>): void {
   const { nosuid, nodev, noexec } = MountAttribute;
   try {
     attachAt(memoryMount('0755', SIZE, spec.security === 'insecure' ? nosuid : nosuid | nodev), path);
@@ -31,6 +31,8 @@ export function mountDevices(path: string, spec: Pick<ContainerSpec, 'shmSize' |
       fs.closeSync(fs.openSync(`${path}/${name}`, 'wx', 0o666));
       attachAt(bindMount(`/dev/${name}`, nosuid | noexec), `${path}/${name}`);
     }
+    // Where a runtime mounts the terminal that it makes.
+    if (spec.tty) fs.closeSync(fs.openSync(`${path}/console`, 'wx', 0o600));
     for (const [name, target] of LINKS) fs.symlinkSync(target, `${path}/${name}`);
     for (const name of ['pts', 'shm', 'mqueue']) {
       fs.mkdirSync(`${path}/${name}`);

@@ -8,6 +8,7 @@ import { mountDevices } from './device-folder.js';
 import { mountFailed, rootInvalid, workdirInvalid } from './errors.js';
 import { attachAt, bindMount, memoryMount, mountTree } from './mount-points.js';
 import { hostsFile, resolvConf } from './network-files.js';
+import { removeTree } from './remove-tree.js';
 import { walkRoot, type Stub } from './root-walk.js';
 import { removeStubs } from './stubs.js';
 import { mountOnto, mountUserMounts } from './user-mounts.js';
@@ -49,7 +50,7 @@ export function assembleRoot(spec: ContainerSpec, scratch: string): RootAssembly
     } finally {
       if (plain !== undefined) closeDescriptor(plain);
       // Only `w` holds files; `m` is an empty folder once nothing is mounted there, and must never be removed with content.
-      fs.rmSync(discarded, { recursive: true, force: true });
+      removeTree(discarded);
       fs.rmdirSync(folder);
       fs.rmdirSync(own);
     }

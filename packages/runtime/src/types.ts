@@ -34,7 +34,7 @@ export type ContainerMount =
       readonly gid: number;
     };
 
-/** Bytes per second and such are not here: limits of one step. */
+/** Limits of one step. No executor keeps to them yet: they need a cgroup, and steps have none. */
 export interface Limits {
   readonly memoryBytes?: number | undefined;
   readonly cpus?: number | undefined;
@@ -46,7 +46,7 @@ export interface ContainerSpec {
   /** The root file system; writable. */
   readonly root: MountSpec;
   readonly args: readonly string[];
-  /** `NAME=value`, exactly what the process gets. */
+  /** `NAME=value`, exactly what the process gets; callers set HOME, since OCI runtimes add one where there is none. */
   readonly env: readonly string[];
   /** Absolute; exists in the root. */
   readonly cwd: string;

@@ -7,6 +7,7 @@ import { errnoOf } from '@strake/core';
 import { closeDescriptor } from '@strake/sys';
 import fc from 'fast-check';
 
+import { removeTree } from '../src/remove-tree.js';
 import { walkRoot, type Stub } from '../src/root-walk.js';
 import { removeStubs } from '../src/stubs.js';
 
@@ -182,5 +183,30 @@ describe('walkRoot', () => {
       removeStubs(root, stubs);
       assert.equal(time('a'), 3_000_000);
     });
+  });
+});
+
+describe('removeTree', () => {
+  it('removes trees deeper than any path, odd names, and follows no link', () => {
+    const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'remove-tree-'));
+    const top = path.join(folder, 'top');
+    fs.mkdirSync(path.join(folder, 'outside/kept'), { recursive: true });
+    fs.mkdirSync(path.join(top, 'a/b'), { recursive: true });
+    fs.writeFileSync(Buffer.concat([Buffer.from(`${top}/a/`), Buffer.from([0xff, 0x0a])]), '');
+    fs.symlinkSync('../../outside', path.join(top, 'a/link'));
+    fs.chmodSync(path.join(top, 'a/b'), 0);
+    let deep = path.join(top, 'deep');
+    fs.mkdirSync(deep);
+    // Two thousand levels of names with 5 bytes, built from the bottom up.
+    for (let i = 0; i < 2000; i++) {
+      const above = path.join(top, `n${i}`);
+      fs.mkdirSync(above);
+      fs.renameSync(deep, path.join(above, 'below'));
+      deep = above;
+    }
+    removeTree(top);
+    assert.deepEqual(fs.readdirSync(folder), ['outside']);
+    assert.deepEqual(fs.readdirSync(path.join(folder, 'outside')), ['kept']);
+    fs.rmSync(folder, { recursive: true });
   });
 });
