@@ -14,7 +14,7 @@ describe('builds at the same time on one store', function () {
   before(() => {
     workshop = new Workshop();
   });
-  after(() => workshop?.close());
+  after(() => workshop.close());
 
   /** A RUN that notes in a cache mount that it ran. */
   const counted = (name: string, command: string): string =>

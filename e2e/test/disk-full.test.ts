@@ -37,8 +37,8 @@ describe(`a full disk${root ? '' : ' (skipped: only root can make one)'}`, funct
   };
 
   before(function () {
-    if (!root) this.skip();
     workshop = new Workshop();
+    if (!root) this.skip();
     workshop.write('noise', '');
     const noise = Buffer.alloc(8 * MEGABYTE);
     for (let i = 0; i < noise.length; i += 4) noise.writeUInt32LE(Math.imul(i, 0x9e3779b1) >>> 0, i);
@@ -46,7 +46,7 @@ describe(`a full disk${root ? '' : ' (skipped: only root can make one)'}`, funct
   });
   after(() => {
     for (const folder of mounted) execFileSync('umount', [folder]);
-    workshop?.close();
+    workshop.close();
   });
 
   for (const [what, line] of [

@@ -67,7 +67,7 @@ describe('a build that is killed', function () {
     workshop.write('a.txt', 'a\n');
     workshop.write('b.txt', 'b\n');
   });
-  after(() => workshop?.close());
+  after(() => workshop.close());
 
   it(`leaves a sound store, ${ROUNDS} times in a row`, async () => {
     const { took, status, stderr } = await build(-1);

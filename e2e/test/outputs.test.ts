@@ -28,7 +28,7 @@ describe('outputs of a build', function () {
     workshop = new Workshop();
     workshop.write('file.txt', 'copied\n');
   });
-  after(() => workshop?.close());
+  after(() => workshop.close());
 
   const build = async (...argv: string[]): Promise<Outcome> => {
     const outcome = await workshop.build(LINES, argv);
@@ -192,7 +192,7 @@ describe('the images of a store', function () {
       assert.equal(outcome.status, 0, outcome.stderr);
     }
   });
-  after(() => workshop?.close());
+  after(() => workshop.close());
 
   const strake = async (...argv: string[]): Promise<string> => {
     const outcome = await workshop.strake(argv);

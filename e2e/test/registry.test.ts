@@ -25,6 +25,7 @@ function succeeds(outcome: Outcome): Outcome {
 }
 
 describe(`a build from and to a registry${suffix}`, function () {
+  const closing: (() => void | Promise<void>)[] = [];
   let registry: DockerRegistry;
   let here: Workshop;
   let there: Workshop;
@@ -36,17 +37,20 @@ describe(`a build from and to a registry${suffix}`, function () {
   before(async function () {
     if (missing.length > 0) this.skip();
     registry = await DockerRegistry.start();
+    closing.push(() => registry.close());
     here = new Workshop();
     there = new Workshop();
+    closing.push(
+      () => here.close(),
+      () => there.close(),
+    );
     app = `${registry.host}/me/app:1`;
     here.write('greeting.txt', 'from the context\n');
     const base = `docker://${registry.host}/base:1`;
     await skopeo('copy', '-q', '--dest-tls-verify=false', `oci:${here.busybox}:latest`, base);
   });
   after(async () => {
-    await registry?.close();
-    here?.close();
-    there?.close();
+    for (const close of closing) await close();
   });
 
   it('pulls the base, builds, pushes', async () => {
@@ -187,17 +191,19 @@ describe(`a build from and to a registry${suffix}`, function () {
 });
 
 describe(`a registry with basic authentication${suffix}`, function () {
+  const closing: (() => void | Promise<void>)[] = [];
   let registry: DockerRegistry;
   let workshop: Workshop;
 
   before(async function () {
     if (missing.length > 0) this.skip();
     registry = await DockerRegistry.start({ auth: true });
+    closing.push(() => registry.close());
     workshop = new Workshop();
+    closing.push(() => workshop.close());
   });
   after(async () => {
-    await registry?.close();
-    workshop?.close();
+    for (const close of closing) await close();
   });
 
   const push = async (env: Record<string, string> = {}): Promise<Outcome> =>

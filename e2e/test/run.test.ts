@@ -24,7 +24,7 @@ for (const isolation of ['oci', 'native'] as const) {
       if (/not (?:there|available|work)|ISOLATION/.test(probe.stderr)) this.skip();
       assert.equal(probe.status, 0, probe.stderr);
     });
-    after(() => workshop?.close());
+    after(() => workshop.close());
 
     const build = async (lines: readonly string[], argv: readonly string[] = []): Promise<Outcome> => {
       const outcome = await workshop.build(['FROM busybox', ...lines], ['--isolation', isolation, ...argv], {
