@@ -191,7 +191,7 @@ describe('strake prune and strake df', function () {
   it('df tells what is kept and why', async () => {
     ok(await workshop.build(['FROM busybox', step('file')], ['-t', 'app']));
     const { stdout } = ok(await workshop.strake(['df', '-v']));
-    assert.match(stdout, /^images +1 .*named: until strake rm$/m);
+    assert.match(stdout, /^images +1 +\d[\d.]*[kM]B +named: until strake rm$/m);
     assert.match(stdout, /^app:latest .*built or tagged here$/m);
     assert.match(stdout, /regular .*named images hold it too.*RUN head/);
   });

@@ -1,4 +1,4 @@
-import { StrakeError, type ProgressSink } from '@strake/core';
+import { StrakeError, type Digest, type ProgressSink } from '@strake/core';
 import {
   cacheSize,
   type CacheSelection,
@@ -34,6 +34,8 @@ export async function pruneStore(resources: Resources, options: PruneOptions = {
 export async function measureStore(resources: Resources): Promise<DiskUsage> {
   const store = await resources.store();
   const inventory = await store.inventory();
+  const sizeOf = (digests: Iterable<Digest>): number =>
+    [...digests].reduce((sum, digest) => sum + (inventory.sizes.get(digest) ?? 0), 0);
   return {
     images: inventory.images.map(({ name, size, unique, pulled, updated }) => ({
       name,
@@ -42,12 +44,13 @@ export async function measureStore(resources: Resources): Promise<DiskUsage> {
       pulled,
       updated,
     })),
+    imagesSize: sizeOf(new Set(inventory.images.flatMap(({ holds }) => holds))),
     cache: inventory.items.map(entryOf).sort((a, b) => b.used - a.used || (a.id < b.id ? -1 : 1)),
     cacheSize: cacheSize(inventory),
     unpacked: inventory.trees,
     garbage: {
       count: inventory.garbage.length,
-      size: inventory.garbage.reduce((sum, digest) => sum + (inventory.sizes.get(digest) ?? 0), 0),
+      size: sizeOf(inventory.garbage),
     },
     limits: await store.defaultLimits(),
   };

@@ -180,6 +180,8 @@ export interface DiskUsage {
     readonly pulled: boolean;
     readonly updated: number;
   }[];
+  /** What named images hold, each byte counted once. */
+  readonly imagesSize: number;
   readonly cache: readonly CacheEntry[];
   /** What the cache holds and no image does, each byte counted once. */
   readonly cacheSize: number;

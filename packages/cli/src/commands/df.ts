@@ -43,7 +43,7 @@ function overview(usage: DiskUsage): string {
   return table(
     ['WHAT', 'COUNT', 'SIZE', 'KEPT'],
     [
-      row('images', images.length, sum(images.map(({ unique }) => ({ size: unique }))), 'named: until strake rm'),
+      row('images', images.length, usage.imagesSize, 'named: until strake rm'),
       row('steps', of('regular', 'internal').length, usage.cacheSize - folders, limit),
       row('cache mounts', mounts.length, sum(mounts), 'until prune, or unused for 48 hours and beyond 512MB'),
       row('digests of contexts', remembered.length, sum(remembered), 'as cache mounts'),
@@ -78,8 +78,8 @@ function details({ images, cache }: DiskUsage, now: number): string {
 export const df: Command = {
   usage: 'df [OPTIONS]',
   about:
-    'Says what takes the space of the store, and why it is kept. Steps count without what named images hold too, images with\n' +
-    'what no other image holds.',
+    'Says what takes the space of the store, and why it is kept. Each byte counts once: images first,\n' +
+    'then what only the cache holds.',
   flags: FLAGS,
   async run(args, io) {
     positionals(args);
