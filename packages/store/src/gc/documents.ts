@@ -27,7 +27,7 @@ async function readDocument(blobs: BlobStore, digest: Digest): Promise<Document 
   if (size === undefined || size > DOCUMENT_LIMIT) return undefined;
   try {
     const value = JSON.parse((await blobs.read(digest, DOCUMENT_LIMIT)).toString('utf8')) as unknown;
-    return typeof value === 'object' && value !== null ? (value) : undefined;
+    return typeof value === 'object' && value !== null ? value : undefined;
   } catch (error) {
     // A root may be anything that someone pushed under a name.
     if (error instanceof SyntaxError) return undefined;
