@@ -61,7 +61,7 @@ function explain(error: unknown, proxied: boolean): readonly [why: string, hint:
       'Name the file of its certificate authority in NODE_EXTRA_CA_CERTS, or declare the registry with --insecure-registry.',
     ];
   }
-  if (RESET.has(code)) return ['the connection broke', network];
+  if (RESET.has(code)) return ['the connection broke: unexpected end of what it sent', network];
   if (
     code.startsWith('HPE_') ||
     (error instanceof Error && error.name === 'HTTPParserError') ||

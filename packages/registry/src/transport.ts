@@ -102,6 +102,8 @@ export class Transport {
         bodyTimeout: timeouts.body,
         ...(signal ? { signal } : {}),
       });
+      // A body that is cut off while nobody reads it must not end the process; readers see its error all the same.
+      body.on('error', () => undefined);
       return {
         status: statusCode,
         url,

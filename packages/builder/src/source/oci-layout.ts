@@ -1,9 +1,12 @@
-import { errnoOf, isDigest, verified, type ByteStream, type Descriptor, type Index } from '@strake/core';
+import { collect, errnoOf, isDigest, verified, type ByteStream, type Descriptor, type Index } from '@strake/core';
 import fs from 'node:fs';
 import { join } from 'node:path';
 
 import { builderError } from '../errors.js';
 import type { ImageContent } from './image-source.js';
+
+/** Largest index.json that is read. */
+const INDEX_LIMIT = 8 << 20;
 
 const TAG = 'org.opencontainers.image.ref.name';
 
@@ -22,7 +25,8 @@ export async function openLayout(spec: string): Promise<{ content: ImageContent;
     });
   let index: Index;
   try {
-    index = JSON.parse(await fs.promises.readFile(join(folder, 'index.json'), 'utf8')) as Index;
+    const bytes = await collect(readFile(join(folder, 'index.json')), INDEX_LIMIT, 'index.json');
+    index = JSON.parse(bytes.toString('utf8')) as Index;
   } catch (error) {
     throw invalid(errnoOf(error) === 'ENOENT' ? 'there is no index.json' : 'its index.json cannot be read', error);
   }
@@ -69,19 +73,20 @@ async function* readBlob(
 ): ByteStream & AsyncGenerator<Uint8Array> {
   if (!isDigest(descriptor.digest)) throw invalid('a digest in it is not a sha256 digest');
   const path = join(folder, 'blobs', 'sha256', descriptor.digest.slice(7));
-  let file: fs.promises.FileHandle;
   try {
-    file = await fs.promises.open(path, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK);
+    yield* verified(readFile(path), descriptor, `blob of ${folder}`);
   } catch (error) {
-    throw invalid(`blob ${descriptor.digest} is missing`, error);
+    if (errnoOf(error) === undefined) throw error;
+    throw invalid(`blob ${descriptor.digest} is missing or cannot be read`, error);
   }
+}
+
+/** The bytes of what must be a regular file: a fifo or device in its place neither blocks nor goes on for ever. */
+async function* readFile(path: string): AsyncGenerator<Uint8Array> {
+  const file = await fs.promises.open(path, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK);
   try {
-    if (!(await file.stat()).isFile()) throw invalid(`blob ${descriptor.digest} is no file`);
-    yield* verified(
-      file.createReadStream({ autoClose: false, highWaterMark: 1 << 20 }) as AsyncIterable<Uint8Array>,
-      descriptor,
-      `blob of ${folder}`,
-    );
+    if (!(await file.stat()).isFile()) throw builderError('LAYOUT_INVALID', `${path} is no file`);
+    yield* file.createReadStream({ autoClose: false, highWaterMark: 1 << 20 }) as AsyncIterable<Uint8Array>;
   } finally {
     await file.close();
   }
