@@ -59,7 +59,12 @@ const seconds = (from) => ((performance.now() - from) / 1000).toFixed(1).padStar
 async function check(name) {
   const app = await import(pathToFileURL(path.join(folder, name, 'app.mjs')).href);
   const bases = {};
-  for (const key of app.bases) bases[key] = await base(key);
+  try {
+    for (const key of app.bases) bases[key] = await base(key);
+  } catch (error) {
+    console.log(`${name.padEnd(16)} FAILED: ${error.message}`);
+    return false;
+  }
   const scratch = mkdtempSync(path.join(os.tmpdir(), `strake-app-${name}-`));
   const secrets = npmSecrets(scratch);
   const tester = createTester({ strake, folder: path.join(folder, name), scratch, bases, secrets });
