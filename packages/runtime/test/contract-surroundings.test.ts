@@ -124,8 +124,15 @@ contract((tools) => {
       const sleeping = (): boolean =>
         fs.readdirSync('/proc').some((pid) => /^\d+$/.test(pid) && commandLine(pid).endsWith(`sleep ${number}`));
       const running = other.run({ executor, spec: { args: ['/bin/sleep', number] } });
-      running.catch(() => undefined);
-      while (!sleeping()) await new Promise(setImmediate);
+      let ended = false;
+      void running.then(
+        () => (ended = true),
+        () => (ended = true),
+      );
+      while (!sleeping()) {
+        assert.equal(ended, false, 'the container ended before it was seen');
+        await new Promise(setImmediate);
+      }
       process.kill(other.pid, 'SIGKILL');
       await assert.rejects(running);
       for (let i = 0; i < 10_000 && sleeping(); i++) await new Promise(setImmediate);
