@@ -19,14 +19,14 @@ export function strake({ cli, dir, base }) {
   const command = `${quoted(process.execPath)} ${quoted(cli)}`;
   const parts = ['cache', 'contexts', 'refs', 'layers', 'snapshots', 'blobs/sha256'];
   const namesIn = (part) => (fs.existsSync(`${store}/${part}`) ? fs.readdirSync(`${store}/${part}`) : []);
-  fs.rmSync(store, { recursive: true, force: true });
+  const removed = path.join(dir, 'removed');
+  fs.mkdirSync(removed, { recursive: true });
+  if (fs.existsSync(store)) fs.renameSync(store, `${fs.mkdtempSync(`${removed}/`)}/store`);
   // A step that reads the base and one that runs on it: pulled, imported, unpacked, as it is for the others.
   const prime = path.join(dir, 'prime');
   fs.mkdirSync(prime, { recursive: true });
   fs.writeFileSync(`${prime}/Dockerfile`, `FROM ${base}\nRUN true\n`);
   must(`${command} build --progress plain ${quoted(prime)}`, env);
-  const removed = path.join(dir, 'removed');
-  fs.mkdirSync(removed, { recursive: true });
   const kept = new Map(parts.map((part) => [part, new Set(part === 'cache' ? [] : namesIn(part))]));
   return {
     name: 'strake',
@@ -34,8 +34,8 @@ export function strake({ cli, dir, base }) {
     env,
     build: (root, name) => `${command} build -q -t ${name}:1 ${quoted(root)}`,
     push: (root, target) => `${command} build -q -t ${target} --push ${quoted(root)}`,
-    // Moved aside, and removed only at the end: ext4 without a journal makes new files many times slower for minutes after
-    // thousands of others were removed, which would measure the reset.
+    // Moved aside and never removed: ext4 without a journal makes new files many times slower for minutes after thousands of
+    // others were removed, which would measure the reset, also that of the run before. Remove the folder when done measuring.
     cold: () => {
       const aside = fs.mkdtempSync(`${removed}/`);
       for (const [part, names] of kept) {
@@ -45,7 +45,6 @@ export function strake({ cli, dir, base }) {
           if (!names.has(name)) fs.renameSync(`${store}/${part}/${name}`, `${to}/${name}`);
       }
     },
-    close: () => fs.rmSync(removed, { recursive: true, force: true }),
   };
 }
 

@@ -146,7 +146,6 @@ async function start() {
 }
 
 const started = await start();
-for (const builder of builders) builder.close?.();
 if (started) process.stdout.write(`${started}\n`);
 if (flags.out) {
   const text = [
