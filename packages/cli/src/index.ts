@@ -1,21 +1,36 @@
 export { isStrakeError, StrakeError } from '@strake/core';
-export type { ProgressEvent, ProgressSink, SourceLocation } from '@strake/core';
-export { createEngine } from '@strake/engine';
 export type {
-  BuildOptions,
-  BuildResult,
-  CallResult,
+  ContainerConfig,
+  Descriptor,
+  Digest,
+  Healthcheck,
+  HistoryEntry,
+  ImageConfig,
+  Platform,
+  ProgressEvent,
+  ProgressSink,
+  SourceLocation,
+  StrakeErrorFields,
+} from '@strake/core';
+export type { BuildOptions, Output, Secret } from './library/build-options.js';
+export type { Build, BuildResult, BuildStep } from './library/build.js';
+export { build, createEngine } from './library/engine.js';
+export type { Engine } from './library/engine.js';
+export type { BuildEvent } from './library/event-queue.js';
+export type {
+  BuildExplanation,
+  CacheEntry,
+  DiskUsage,
   DoctorCheck,
   DoctorReport,
-  Engine,
   EngineOptions,
   ImageDetails,
   ImageSummary,
-  OutputSpec,
+  PruneOptions,
+  PruneResult,
   RunImageOptions,
-  SecretSource,
   SshSource,
   StepReport,
   TransferImageOptions,
   UlimitSpec,
-} from '@strake/engine';
+} from './library/types.js';

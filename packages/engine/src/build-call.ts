@@ -94,7 +94,8 @@ export async function runBuild(
     worked = outcome.steps.some((step) => !step.cached);
     const image = exported.find(({ descriptor }) => descriptor)?.descriptor;
     const explained = await noteBuild(services.store.journal, options, outcome.notes, image ? names : []);
-    return report(outcome, explained, exported, names, begun);
+    const size = options.measure ? await sizeOf(outcome, services.store) : undefined;
+    return { ...report(outcome, explained, exported, names, begun), size };
   } finally {
     await cleanups.run();
     // Only what has added to the cache looks whether that has become too much.
@@ -258,6 +259,15 @@ async function exportAll(
   return results;
 }
 
+/** Bytes of the layers of the first platform; of those that nothing has unpacked yet, as the registry has them. */
+async function sizeOf({ results: [first] }: BuildOutcome, store: BuilderServices['store']): Promise<number> {
+  let size = 0;
+  for (const layer of first?.chain.layers ?? []) {
+    size += (await store.layers.info(await layer.diffId()))?.size ?? layer.origin?.descriptor.size ?? 0;
+  }
+  return size;
+}
+
 function report(
   outcome: BuildOutcome,
   explained: BuildNote,
@@ -268,14 +278,11 @@ function report(
   const image = exported.find(({ descriptor }) => descriptor)?.descriptor;
   const [first] = outcome.results;
   const configDigest = first?.image.configDescriptor.digest;
-  const steps: StepReport[] = outcome.steps.map((step) => ({
-    id: step.id,
-    name: step.name,
-    cached: step.cached,
-    duration: step.duration,
-    key: step.key,
-    reasons: explained.steps.find(({ id }) => id === step.id)?.reasons ?? [],
-  }));
+  const steps: StepReport[] = outcome.steps.map((step) => {
+    const note = explained.steps.find(({ id }) => id === step.id);
+    const { id, name, cached, duration } = step;
+    return { id, name, cached, duration, key: step.key ?? note?.key, reasons: note?.reasons ?? [] };
+  });
   return {
     image,
     configDigest,

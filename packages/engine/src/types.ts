@@ -56,6 +56,8 @@ export interface BuildOptions {
   /** Entitlements: `network.host`, `security.insecure`. */
   readonly allow?: readonly string[] | undefined;
   readonly stdin?: NodeJS.ReadableStream | undefined;
+  /** Also say how large the image is. */
+  readonly measure?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onEvent?: ProgressSink | undefined;
 }
@@ -84,6 +86,8 @@ export interface BuildResult {
   readonly image?: Descriptor | undefined;
   readonly configDigest?: Digest | undefined;
   readonly config?: ImageConfig | undefined;
+  /** Bytes of the layers of the first platform, unpacked; where `measure` asked for it. */
+  readonly size?: number | undefined;
   /** Canonical names that the image was stored or pushed under. */
   readonly names: readonly string[];
   readonly steps: readonly StepReport[];
