@@ -184,7 +184,14 @@ async function finish(
   );
   const platform = options.platformGiven ? options.platform : { os: config.os, architecture: config.architecture };
   const variant = options.platformGiven ? {} : config.variant ? { variant: config.variant } : {};
-  return { chain, image: { platform: { ...platform, ...variant }, ...describeConfig(config, layers) } };
+  return {
+    chain,
+    image: {
+      platform: { ...platform, ...variant },
+      ...describeConfig(config, layers),
+      baseHistory: state.baseHistory.length,
+    },
+  };
 }
 
 function declareSteps({ steps }: Lowered, { emit }: BuilderServices): void {

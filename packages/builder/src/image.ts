@@ -26,6 +26,8 @@ export interface BuiltImage {
   readonly configBytes: Buffer;
   readonly configDescriptor: Descriptor;
   readonly layers: readonly { readonly diffId: Digest; readonly origin?: LayerOrigin | undefined }[];
+  /** How many entries of the history, from the first, came with the base image. */
+  readonly baseHistory: number;
 }
 
 export interface AssembleOptions {

@@ -14,7 +14,9 @@ export type { BuilderServices, ParentChain, Sandbox, StepMount, StepSpec } from 
 export { loadImage } from './source/image-source.js';
 export type { ImageContent, LoadedImage } from './source/image-source.js';
 export { openLayout } from './source/oci-layout.js';
-export { createSourceResolver } from './source/resolver.js';
+export { contextFinder, createSourceResolver } from './source/resolver.js';
+export { sourceDateEpoch } from './source/source-date-epoch.js';
+export type { SourceDate, SourceDateOptions } from './source/source-date-epoch.js';
 export type { ResolverOptions } from './source/resolver.js';
 export type { SourceResolver } from './lower/context.js';
 export type { LocalTree } from './tree/local-tree.js';

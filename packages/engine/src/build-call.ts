@@ -9,11 +9,13 @@ import {
 } from '@strake/core';
 import {
   buildDockerfile,
+  contextFinder,
   createSourceResolver,
   exportResult,
   openContext,
   openTree,
   parseAnnotation,
+  sourceDateEpoch,
   type BuildNote,
   type BuilderServices,
   type BuildOutcome,
@@ -66,12 +68,26 @@ export async function runBuild(
       file: context.dockerfile.name,
       check: buildArgs.get('BUILDKIT_DOCKERFILE_CHECK'),
     });
-    const epoch = datedBy(context, buildArgs);
+    const lower = lowerOptionsOf(options);
+    const buildContexts = new Map(Object.entries(options.buildContexts ?? {}));
+    const date = await sourceDateEpoch(
+      {
+        ...lower,
+        dockerfile,
+        platform: platforms[0] ?? lower.hostPlatform,
+        contextEpoch: context.epoch,
+        namedContext: contextFinder(buildContexts),
+        signal,
+      },
+      services,
+    );
     const outcome = await buildDockerfile(
       {
         dockerfile,
-        ...lowerOptionsOf(options),
-        ...epoch,
+        ...lower,
+        buildArgs: date.buildArgs,
+        epoch: date.epoch,
+        epochArg: date.globalArg,
         platforms,
         ignorePatterns: await context.ignorePatterns(),
         maxParallelism: engine.maxParallelism ?? Math.max(DEFAULT_PARALLELISM, 4 * cpus().length),
@@ -80,7 +96,7 @@ export async function runBuild(
           createSourceResolver(
             {
               context: () => context.tree(),
-              buildContexts: new Map(Object.entries(options.buildContexts ?? {})),
+              buildContexts,
               openTree: (spec) => openTree(spec, services, signal),
               pull: options.pull ?? false,
               signal,
@@ -90,7 +106,7 @@ export async function runBuild(
       },
       services,
     );
-    const exported = await exportAll(outputs, names, outcome, options, services, resources, epoch.epoch, signal);
+    const exported = await exportAll(outputs, names, outcome, options, services, resources, date.epoch, signal);
     worked = outcome.steps.some((step) => !step.cached);
     const image = exported.find(({ descriptor }) => descriptor)?.descriptor;
     const explained = await noteBuild(services.store.journal, options, outcome.notes, image ? names : []);
@@ -141,7 +157,7 @@ export function lowerOptionsOf(options: BuildOptions): Omit<LowerOptions, 'docke
     extraHosts: (options.addHosts ?? []).map(parseHost),
     ulimits: options.ulimits ?? [],
     shmSize: options.shmSize,
-    epoch: epochOf(buildArgs),
+    epoch: undefined,
   };
 }
 
@@ -171,39 +187,6 @@ function namesOf(options: BuildOptions, outputs: readonly OutputSpec[]): string[
     return canonicalName(reference);
   });
   return [...new Set(names)];
-}
-
-/**
- * SOURCE_DATE_EPOCH once the context is there: `context` stands for its commit's time, its Last-Modified or its newest file.
- * @throws StrakeError `ARGUMENT_INVALID`
- */
-function datedBy(
-  context: { readonly epoch: number | undefined },
-  buildArgs: ReadonlyMap<string, string>,
-): { readonly epoch: number | undefined; readonly buildArgs: ReadonlyMap<string, string> } {
-  if (buildArgs.get('SOURCE_DATE_EPOCH') !== 'context') return { epoch: epochOf(buildArgs), buildArgs };
-  if (context.epoch === undefined) {
-    throw new StrakeError({
-      code: 'ARGUMENT_INVALID',
-      message: 'SOURCE_DATE_EPOCH=context: this context has no time of its own',
-      hint: 'Git repositories, archives and downloads have one. For a folder give the seconds since 1970.',
-    });
-  }
-  return { epoch: context.epoch, buildArgs: new Map([...buildArgs, ['SOURCE_DATE_EPOCH', String(context.epoch)]]) };
-}
-
-/** Seconds of SOURCE_DATE_EPOCH. @throws StrakeError `ARGUMENT_INVALID` */
-function epochOf(buildArgs: ReadonlyMap<string, string>): number | undefined {
-  const text = buildArgs.get('SOURCE_DATE_EPOCH');
-  if (text === undefined || text === '' || text === 'context') return undefined;
-  if (!/^\d{1,12}$/.test(text)) {
-    throw new StrakeError({
-      code: 'ARGUMENT_INVALID',
-      message: `invalid SOURCE_DATE_EPOCH: "${text}"`,
-      hint: 'It is a number of seconds since 1970.',
-    });
-  }
-  return Number(text);
 }
 
 /** `name:address` or `name=address`; an IPv6 address may be in brackets. @throws StrakeError `ARGUMENT_INVALID` */

@@ -74,6 +74,7 @@ async function storedResults(resources: Resources, target: Descriptor, name: str
           // An uncompressed layer was built here: it is compressed for the registry.
           origin: origin.descriptor.mediaType === MediaType.ociLayer ? undefined : origin,
         })),
+        baseHistory: image.config.history?.length ?? 0,
       },
     });
   }

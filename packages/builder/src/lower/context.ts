@@ -52,6 +52,8 @@ export interface LowerOptions {
   readonly shmSize: number | undefined;
   /** Seconds since 1970: SOURCE_DATE_EPOCH. */
   readonly epoch: number | undefined;
+  /** What the global ARG SOURCE_DATE_EPOCH stands for, where its default is the name of a source. */
+  readonly epochArg?: string | undefined;
 }
 
 /** What the instructions of one stage are lowered with. */

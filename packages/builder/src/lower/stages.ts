@@ -119,7 +119,9 @@ export class StageLowering {
       for (const { name, value } of instruction.args) {
         this.#declaredArgs.add(name);
         const given = this.#options.buildArgs.get(name);
+        const { epochArg } = this.#options;
         if (given !== undefined) this.#globalArgs.set(name, given);
+        else if (name === 'SOURCE_DATE_EPOCH' && epochArg !== undefined) this.#globalArgs.set(name, epochArg);
         else if (value !== undefined) {
           const text = withLocation(
             instruction.location,

@@ -15,10 +15,7 @@ export async function exportResult(
   context: OutputContext,
 ): Promise<OutputResult> {
   const isImage = ['image', 'registry', 'oci', 'docker'].includes(type);
-  const results =
-    isImage && isTrue(attributes['rewrite-timestamp'])
-      ? await (await import('./rewrite-times.js')).rewriteTimes(given, attributes, context)
-      : given;
+  const results = isImage ? await dated(given, attributes, context) : given;
   switch (type) {
     case 'image':
       return isTrue(attributes['push'])
@@ -40,4 +37,19 @@ export async function exportResult(
         hint: 'Strake knows image, registry, oci, docker, local, tar and cacheonly.',
       });
   }
+}
+
+/** The results as SOURCE_DATE_EPOCH and `rewrite-timestamp` want their times. @throws StrakeError `OUTPUT_INVALID` */
+async function dated(
+  results: readonly PlatformResult[],
+  attributes: Readonly<Record<string, string>>,
+  context: OutputContext,
+): Promise<readonly PlatformResult[]> {
+  if (context.epoch === undefined && attributes['source-date-epoch'] === undefined) return results;
+  const { outputEpoch, rewriteTimes } = await import('./rewrite-times.js');
+  const epoch = outputEpoch(attributes, context);
+  if (epoch === undefined) return results;
+  const { clampConfigs } = await import('./clamp-config.js');
+  const clamped = clampConfigs(results, epoch);
+  return isTrue(attributes['rewrite-timestamp']) ? rewriteTimes(clamped, attributes, context) : clamped;
 }

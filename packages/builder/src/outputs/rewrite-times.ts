@@ -5,14 +5,15 @@ import { describeConfig } from '../image.js';
 import { clampTimes } from './clamp-times.js';
 import type { OutputContext, PlatformResult } from './output.js';
 
-/** SOURCE_DATE_EPOCH for an output: its own `source-date-epoch`, else the build's. @throws StrakeError `OUTPUT_INVALID` */
+/** SOURCE_DATE_EPOCH for an output: its own `source-date-epoch` (none where that is empty), else the build's. @throws StrakeError `OUTPUT_INVALID` */
 export function outputEpoch(
   attributes: Readonly<Record<string, string>>,
   { epoch }: Pick<OutputContext, 'epoch'>,
 ): number | undefined {
   const own = attributes['source-date-epoch'];
-  if (own === undefined || own === '') return epoch;
-  if (!/^\d{1,12}$/.test(own)) throw builderError('OUTPUT_INVALID', `"${own}" is no number of seconds since 1970`);
+  if (own === undefined) return epoch;
+  if (own === '') return undefined;
+  if (!/^-?\d{1,12}$/.test(own)) throw builderError('OUTPUT_INVALID', `"${own}" is no number of seconds since 1970`);
   return Number(own);
 }
 

@@ -77,6 +77,19 @@ export async function openTree(spec: string, services: BuilderServices, signal: 
   return folderTree(place.root, await ignoreFileInTree(temporaryTree(place.root), '.dockerignore'), services);
 }
 
+/**
+ * The time of a named context in seconds since 1970: a commit's, Last-Modified, the newest file of an archive. Undefined for folders
+ * and images. @throws StrakeError as {@link openContext}
+ */
+export async function contextEpoch(
+  spec: string,
+  services: BuilderServices,
+  signal: AbortSignal,
+): Promise<number | undefined> {
+  if (/^(?:docker-image|oci-layout):/.test(spec)) return undefined;
+  return (await locate(spec, services, signal, new Map())).epoch;
+}
+
 interface Place {
   readonly kind: 'folder' | 'git' | 'http';
   readonly root: string;

@@ -1,4 +1,4 @@
-import { isDigest, isStrakeError, textOfBytes } from '@strake/core';
+import { isDigest, isStrakeError, textOfBytes, type Digest } from '@strake/core';
 
 import { selectSource } from '../copy/select.js';
 import type { SelectedSource } from '../copy/selection.js';
@@ -59,19 +59,22 @@ async function httpSource(
   signal: AbortSignal,
 ): Promise<SelectedSource> {
   const url = parseUrl(source);
-  if (checksum !== undefined && !isDigest(checksum)) {
-    throw builderError('INSTRUCTION_INVALID', `--checksum=${checksum} is not a digest that can be compared`, {
-      hint: 'Write it as sha256: and 64 hex digits.',
-    });
-  }
   const { download } = await import('./http.js');
-  const file = await download(url, services, { checksum, signal });
+  const file = await download(url, services, { checksum: checkedDigest(checksum), signal });
   return singleFile({
     name: fileNameOf(url),
     mode: 0o600,
     mtime: file.modified ?? 0,
     content: { blob: file.blob, size: file.size, read: () => services.store.blobs.open(file.blob) },
     unpack,
+  });
+}
+
+/** The value of `--checksum` for a download. @throws StrakeError `INSTRUCTION_INVALID` */
+export function checkedDigest(checksum: string | undefined): Digest | undefined {
+  if (checksum === undefined || isDigest(checksum)) return checksum;
+  throw builderError('INSTRUCTION_INVALID', `--checksum=${checksum} is not a digest that can be compared`, {
+    hint: 'Write it as sha256: and 64 hex digits.',
   });
 }
 

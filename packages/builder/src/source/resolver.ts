@@ -37,7 +37,7 @@ export function createSourceResolver(options: ResolverOptions, services: Builder
   const { store } = services;
   const found = new Map<string, Promise<ResolvedImage>>();
   const trees = new Map<string, Promise<SourceTree>>();
-  const contexts = new Map([...options.buildContexts].map(([name, spec]) => [contextKey(name), spec] as const));
+  const contextOf = contextFinder(options.buildContexts);
   let ids = 0;
 
   const resolved = async (
@@ -82,7 +82,7 @@ export function createSourceResolver(options: ResolverOptions, services: Builder
     });
 
   const named = async (name: string, platform: Platform): Promise<NamedSource | undefined> => {
-    const spec = contexts.get(contextKey(name));
+    const spec = contextOf(name);
     if (spec === undefined) return undefined;
     if (spec.startsWith('docker-image://')) {
       const target = spec.slice('docker-image://'.length);
@@ -106,7 +106,15 @@ export function createSourceResolver(options: ResolverOptions, services: Builder
   return { context: options.context, named, image };
 }
 
-/** Named contexts match however an image's name is written: `busybox`, `busybox:latest`, `docker.io/library/busybox`. */
+/**
+ * Finds what a named context stands for. They match however an image's name is written: `busybox`, `busybox:latest`,
+ * `docker.io/library/busybox`.
+ */
+export function contextFinder(contexts: ReadonlyMap<string, string>): (name: string) => string | undefined {
+  const known = new Map([...contexts].map(([name, spec]) => [contextKey(name), spec] as const));
+  return (name) => known.get(contextKey(name));
+}
+
 function contextKey(name: string): string {
   try {
     return canonicalName(parseReference(name));
