@@ -22,6 +22,7 @@ export type BuilderErrorCode =
   | 'SECRET_MISSING'
   | 'STAGE_NOT_FOUND'
   | 'STEP_FAILED'
+  | 'STEP_TIMEOUT'
   | 'UNSUPPORTED';
 
 interface Details {

@@ -1,6 +1,6 @@
 import type { Digest, ProgressSink } from '@strake/core';
 import type { RegistryClient } from '@strake/registry';
-import type { ContainerMount, ContainerSpec, ExitStatus, RunOptions } from '@strake/runtime';
+import type { ContainerMount, ContainerSpec, ExitStatus, RunOptions, Limits } from '@strake/runtime';
 import type { LayerInfo, Store } from '@strake/store';
 
 /** Layers or frozen snapshots, lowest first: what a snapshot can stand on. */
@@ -41,8 +41,9 @@ export type StepMount =
     };
 
 /** One RUN. `user` as in the image config: resolved in the step's own root file system. */
-export interface StepSpec extends Omit<ContainerSpec, 'root' | 'user' | 'mounts'> {
+export interface StepSpec extends Omit<ContainerSpec, 'root' | 'user' | 'mounts' | 'launcher'> {
   readonly user: string;
+  readonly limits?: Limits | undefined;
   readonly mounts: readonly StepMount[];
 }
 
@@ -51,13 +52,18 @@ export interface Sandbox {
   /**
    * Runs a step on top of PARENT. The snapshot that results is frozen: it can be a parent at once, also while it is committed.
    * Where the step fails (exit code not 0), nothing is left of it and `snapshot` is undefined; `hint` may tell what this machine
-   * has to do with it.
+   * has to do with it. `unlimited` are the limits that could not be kept to.
    */
   run(
     parent: ParentChain,
     spec: StepSpec,
     options: RunOptions,
-  ): Promise<{ readonly exit: ExitStatus; readonly snapshot: string | undefined; readonly hint?: string | undefined }>;
+  ): Promise<{
+    readonly exit: ExitStatus;
+    readonly snapshot: string | undefined;
+    readonly hint?: string | undefined;
+    readonly unlimited?: readonly (keyof Limits)[] | undefined;
+  }>;
   /** The layer that a frozen snapshot stands for. */
   commit(snapshot: string, signal?: AbortSignal): Promise<LayerInfo>;
 }
@@ -78,6 +84,8 @@ export interface BuilderServices {
   /** Folders of cache mounts that this build has emptied (`--no-cache`): its further steps share what it puts there. */
   readonly renewedCaches: Set<string>;
   readonly emit: ProgressSink;
+  /** Warnings that this build has given and does not repeat. */
+  readonly warned: Set<string>;
   /** Milliseconds since 1970. */
   readonly now: () => number;
   /** Registers what is to be done when the build ends, however it ends: temporary folders, holds on blobs. */

@@ -98,6 +98,34 @@ describe('build options', () => {
     assert.deepEqual(options.addHosts, ['h:1.2.3.4']);
   });
 
+  it('reads limits of steps and of the build', async () => {
+    const limits = async (...flags: string[]): Promise<unknown> => {
+      const options = await built([...flags, '.']);
+      return [options.limits, options.stepTimeout, options.timeout];
+    };
+    assert.deepEqual(await limits(), [undefined, undefined, undefined]);
+    assert.deepEqual(await limits('-m', '1g', '--cpus', '0.5', '--pids-limit', '9'), [
+      { memoryBytes: 2 ** 30, cpus: 0.5, pids: 9 },
+      undefined,
+      undefined,
+    ]);
+    assert.deepEqual(await limits('--cpu-quota', '50000', '--memory', '0', '--pids-limit', '-1'), [
+      { memoryBytes: undefined, cpus: 0.5, pids: undefined },
+      undefined,
+      undefined,
+    ]);
+    assert.deepEqual(await limits('--step-timeout', '90', '--timeout', '1h0.5m200ms'), [undefined, 90_000, 3_630_200]);
+    for (const [flag, value] of [
+      ['--cpus', '0x'],
+      ['--pids-limit', '1.5'],
+      ['--timeout', '10 m'],
+      ['--timeout', 'soon'],
+      ['--step-timeout', '99999h'],
+      ['--step-timeout', '0'],
+    ] as const)
+      assert.match(await refused('.', flag, value), new RegExp(`${flag}: "${value}" is not a`));
+  });
+
   it('hands the flags of the engine on', async () => {
     const { engineOptions } = await strake(
       [

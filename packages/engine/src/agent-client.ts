@@ -132,7 +132,9 @@ class AgentClient implements Agent {
     options: RunOptions,
   ): ReturnType<Sandbox['run']> {
     const result = await this.#call('run', { parent, spec, keep: true }, options.signal, options.onOutput);
-    return result.exit.exitCode !== 0 && this.ids === 'one' ? { ...result, hint: oneIdHint() } : result;
+    return result.exit.exitCode !== 0 && this.ids === 'one' && result.hint === undefined
+      ? { ...result, hint: oneIdHint() }
+      : result;
   }
 
   async runAndForget(args: Omit<AgentMethods['run']['args'], 'keep'>, options: RunOptions): Promise<number> {

@@ -1,5 +1,5 @@
 import type { ParentChain, StepSpec } from '@strake/builder';
-import type { Capability, ExitStatus } from '@strake/runtime';
+import type { Capability, ExitStatus, Limits } from '@strake/runtime';
 import type { LayerInfo } from '@strake/store';
 
 import type { StepIds } from './user-ids.js';
@@ -24,7 +24,12 @@ export interface AgentMethods {
   hello: { args: Record<string, never>; result: undefined };
   run: {
     args: { readonly parent: ParentChain; readonly spec: StepSpec; readonly keep: boolean };
-    result: { readonly exit: ExitStatus; readonly snapshot: string | undefined };
+    result: {
+      readonly exit: ExitStatus;
+      readonly snapshot: string | undefined;
+      readonly hint?: string | undefined;
+      readonly unlimited?: readonly (keyof Limits)[] | undefined;
+    };
   };
   commit: { args: { readonly snapshot: string }; result: LayerInfo };
   /** What can run containers here, in the order of preference; the first available one is used. */

@@ -1,5 +1,15 @@
 import { StrakeError } from '@strake/core';
-import { chooseExecutor, probeRuntimes, requireOwner, resolveUser, type ContainerMount } from '@strake/runtime';
+import {
+  chooseExecutor,
+  createStepLimiter,
+  openCgroups,
+  probeRuntimes,
+  requireOwner,
+  resolveUser,
+  type ContainerMount,
+  type StepCgroups,
+  type StepLimiter,
+} from '@strake/runtime';
 import { createSnapshotter, openStore, type Snapshotter, type Store } from '@strake/store';
 import { chmod, chown } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -21,9 +31,11 @@ class AgentServer {
   readonly #snapshotter: Promise<Snapshotter>;
   readonly #executor: ReturnType<typeof chooseExecutor>;
   readonly #probing: Parameters<typeof probeRuntimes>[0];
+  readonly #limiter: StepLimiter;
 
   constructor(setup: AgentSetup) {
     const { storeRoot: root, parent, worker } = setup;
+    this.#limiter = createStepLimiter({ folder: openCgroups(), name: parent });
     this.#store = openStore({ root, parent, ...(worker === undefined ? {} : { workerUrl: pathToFileURL(worker) }) });
     this.#snapshotter = this.#store.then((store) =>
       createSnapshotter({ store, kind: setup.snapshotter, userNamespace: setup.ids !== 'all' }),
@@ -93,20 +105,34 @@ class AgentServer {
     const { executor } = await this.#executor;
     const snapshot = await snapshotter.prepare(parent, signal);
     let kept = false;
+    let cgroups: StepCgroups | undefined;
     try {
+      const { limits, ...container } = spec;
+      if (limits) cgroups = this.#limiter.create(limits);
       const mounts: ContainerMount[] = [];
       for (const mount of spec.mounts) mounts.push(await this.#mount(mount, snapshotter, signal));
       const { uid, gid, additionalGids, home } = await resolveUser(mountedFiles(snapshot.mount), spec.user);
       const env = spec.env.some((entry) => entry.startsWith('HOME=')) ? spec.env : [...spec.env, `HOME=${home}`];
       const exit = await executor.run(
-        { ...spec, env, user: { uid, gid, additionalGids }, root: snapshot.mount, mounts },
+        {
+          ...container,
+          env,
+          user: { uid, gid, additionalGids },
+          root: snapshot.mount,
+          mounts,
+          launcher: cgroups && cgroups.launcher.length > 0 ? cgroups.launcher : undefined,
+        },
         { signal, onOutput: (stream, data) => send({ kind: 'output', id, stream, data }) },
       );
-      if (exit.exitCode !== 0 || !keep) return { exit, snapshot: undefined };
+      const unlimited = cgroups?.missing;
+      if (exit.exitCode !== 0 || !keep) {
+        return { exit, snapshot: undefined, unlimited, hint: limitHint(cgroups?.exceeded()) };
+      }
       await snapshotter.freeze(snapshot.id);
       kept = true;
-      return { exit, snapshot: snapshot.id };
+      return { exit, snapshot: snapshot.id, unlimited };
     } finally {
+      cgroups?.remove();
       if (!kept) await snapshotter.discard(snapshot.id);
     }
   }
@@ -147,6 +173,12 @@ function executorKind(isolation: AgentSetup['isolation']): 'auto' | 'oci' | 'nat
     message: 'the chroot isolation is not there yet',
     hint: 'Use --isolation oci or native.',
   });
+}
+
+/** What a step that failed is told of the limit that it met. */
+function limitHint(met: ReturnType<StepCgroups['exceeded']>): string | undefined {
+  if (met === 'memory') return 'The step needed more memory than --memory allows, and was stopped by the kernel.';
+  return met === 'pids' ? 'The step wanted more processes than --pids-limit allows.' : undefined;
 }
 
 function aborted(): StrakeError {

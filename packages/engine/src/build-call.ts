@@ -25,6 +25,7 @@ import {
 import { parseDockerfile } from '@strake/parser';
 import { cpus } from 'node:os';
 
+import { buildDeadline } from './build-deadline.js';
 import { Cleanups } from './cleanups.js';
 import { readXattrs } from './context-xattrs.js';
 import { collectAfterBuild } from './prune.js';
@@ -46,7 +47,9 @@ export async function runBuild(
 ): Promise<BuildResult> {
   const begun = Date.now();
   const cleanups = new Cleanups();
-  const signal = options.signal ?? new AbortController().signal;
+  const deadline = buildDeadline(options.timeout, options.signal ?? new AbortController().signal);
+  const { signal } = deadline;
+  cleanups.add(() => Promise.resolve(deadline.done()));
   let worked = false;
   const use = await (await resources.store()).use('build', signal);
   cleanups.add(() => use.release());
@@ -136,6 +139,7 @@ export async function createServices(
     sshSocket: createSshSockets(options.ssh ?? [], env, cleanups),
     onCleanup: (cleanup) => cleanups.add(cleanup),
     renewedCaches: new Set(),
+    warned: new Set(),
     emit,
     now: Date.now,
   };
@@ -157,6 +161,8 @@ export function lowerOptionsOf(options: BuildOptions): Omit<LowerOptions, 'docke
     extraHosts: (options.addHosts ?? []).map(parseHost),
     ulimits: options.ulimits ?? [],
     shmSize: options.shmSize,
+    limits: options.limits,
+    stepTimeout: options.stepTimeout,
     epoch: undefined,
   };
 }

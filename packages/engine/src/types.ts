@@ -1,4 +1,5 @@
 import type { Descriptor, Digest, ImageConfig, Platform, ProgressSink } from '@strake/core';
+import type { Limits } from '@strake/runtime';
 
 /** A secret of a build: from a file or from an environment variable of this process, or the bytes themselves. */
 export interface SecretSource {
@@ -52,7 +53,14 @@ export interface BuildOptions {
   /** `host:ip` or `host=ip`, as given. */
   readonly addHosts?: readonly string[] | undefined;
   readonly ulimits?: readonly UlimitSpec[] | undefined;
+  /** Size of /dev/shm, in bytes. */
   readonly shmSize?: number | undefined;
+  /** Of each step, where this machine's cgroups allow; a warning tells where not. */
+  readonly limits?: Limits | undefined;
+  /** Milliseconds that a step may take; it is stopped then, and the build fails with `STEP_TIMEOUT`. */
+  readonly stepTimeout?: number | undefined;
+  /** Milliseconds that the whole build may take; it is cancelled then, and fails with `BUILD_TIMEOUT`. */
+  readonly timeout?: number | undefined;
   /** Entitlements: `network.host`, `security.insecure`. */
   readonly allow?: readonly string[] | undefined;
   readonly stdin?: NodeJS.ReadableStream | undefined;

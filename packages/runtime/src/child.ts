@@ -8,6 +8,8 @@ import { OutputPipe } from './process-output.js';
 import type { ContainerSpec, ExitStatus, RunOptions } from './types.js';
 
 export interface ChildCommand {
+  /** Of {@link ContainerSpec}: what the program is started through. */
+  readonly launcher?: readonly string[] | undefined;
   /** Absolute path of a program of this machine. */
   readonly file: string;
   readonly args: readonly string[];
@@ -32,8 +34,9 @@ export interface StartedChild {
 /** Starts a program. Its output is not read before {@link superviseChild}. */
 export function startChild(command: ChildCommand): StartedChild {
   const pipes = command.terminal ? [] : [new OutputPipe(), new OutputPipe()];
+  const [file = command.file, ...args] = [...(command.launcher ?? []), command.file, ...command.args];
   try {
-    const child = spawn(command.file, command.args, {
+    const child = spawn(file, args, {
       env: command.env,
       cwd: '/',
       stdio: [

@@ -47,8 +47,8 @@ export function createNativeExecutor(options: NativeExecutorOptions): Executor {
   const main = fileURLToPath(new URL('./native-init-main.js', import.meta.url));
   const initCommand = options.initCommand ?? [process.execPath, main];
   const args = ['--pid', '--fork', '--kill-child=SIGKILL', '--', ...initCommand];
-  const start = (stdin: ContainerSpec['stdin']): StartedChild => {
-    return startChild({ file: unshare, args, env: {}, stdin, terminal: false, control: true });
+  const start = (stdin: ContainerSpec['stdin'], launcher?: readonly string[]): StartedChild => {
+    return startChild({ launcher, file: unshare, args, env: {}, stdin, terminal: false, control: true });
   };
   let waiting: StartedChild | undefined;
   const prepare = (): void => {
@@ -56,8 +56,9 @@ export function createNativeExecutor(options: NativeExecutorOptions): Executor {
     waiting = start('none');
     keepAlive(waiting, false);
   };
-  const take = (stdin: ContainerSpec['stdin']): StartedChild => {
-    if (stdin === 'inherit' || waiting === undefined || waiting.process.exitCode !== null) return start(stdin);
+  const take = ({ stdin, launcher }: ContainerSpec): StartedChild => {
+    if (stdin === 'inherit' || launcher || waiting === undefined || waiting.process.exitCode !== null)
+      return start(stdin, launcher);
     const taken = waiting;
     waiting = undefined;
     keepAlive(taken, true);
@@ -79,7 +80,7 @@ export function createNativeExecutor(options: NativeExecutorOptions): Executor {
           runOptions.onOutput('stderr', Buffer.from(`${missing.message}\n`));
           return { exitCode: 1, notStarted: missing.why };
         }
-        const child = take(spec.stdin);
+        const child = take(spec);
         const running = supervise(child, initSpec(spec, assembly, limits), spec, runOptions, options.grace ?? GRACE);
         prepare();
         return await running;

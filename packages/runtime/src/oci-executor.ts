@@ -88,6 +88,7 @@ async function start(
   const how = flavor === 'crun' ? ['--cgroup-manager=disabled'] : ['--rootless=true'];
   const init = (): number | undefined => Number(readIfThere(file('pid'))) || undefined;
   const child = startChild({
+    launcher: spec.launcher,
     file: options.binary,
     args: [
       ...['--root', file('state'), '--log', file('log'), '--log-format', 'json', ...how],

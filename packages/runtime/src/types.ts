@@ -34,10 +34,13 @@ export type ContainerMount =
       readonly gid: number;
     };
 
-/** Limits of one step. No executor keeps to them yet: they need a cgroup, and steps have none. */
+/** Limits of one step, kept to by cgroups (see `createStepLimiter`). */
 export interface Limits {
+  /** Memory and swap together. */
   readonly memoryBytes?: number | undefined;
+  /** Of the machine's processors: 0.5 is half the time of one. */
   readonly cpus?: number | undefined;
+  /** Processes and threads. */
   readonly pids?: number | undefined;
 }
 
@@ -60,7 +63,11 @@ export interface ContainerSpec {
   readonly ulimits: readonly { readonly name: string; readonly soft: number; readonly hard: number }[];
   /** Bytes of /dev/shm. */
   readonly shmSize: number;
-  readonly limits?: Limits | undefined;
+  /**
+   * The beginning of a command of this machine that brings the container's processes where they belong (a cgroup, a network) and
+   * then becomes the program that follows.
+   */
+  readonly launcher?: readonly string[] | undefined;
   /** `none`: /dev/null. `inherit`: this process's stdin, for `strake run -i`. */
   readonly stdin: 'none' | 'inherit';
   /** A terminal for `strake run -t`; needs stdin `inherit`. */

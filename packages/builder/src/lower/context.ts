@@ -1,3 +1,4 @@
+import type { Limits } from '@strake/runtime';
 import type { ImageConfig, Platform, SourceLocation } from '@strake/core';
 import type { Dockerfile, Expander, StageInstruction } from '@strake/parser';
 import type { Vertex } from '@strake/solver';
@@ -50,6 +51,10 @@ export interface LowerOptions {
   readonly extraHosts: readonly { readonly name: string; readonly address: string }[];
   readonly ulimits: readonly { readonly name: string; readonly soft: number; readonly hard: number }[];
   readonly shmSize: number | undefined;
+  /** Of each RUN. */
+  readonly limits?: Limits | undefined;
+  /** Milliseconds that a RUN may take. */
+  readonly stepTimeout?: number | undefined;
   /** Seconds since 1970: SOURCE_DATE_EPOCH. */
   readonly epoch: number | undefined;
   /** What the global ARG SOURCE_DATE_EPOCH stands for, where its default is the name of a source. */

@@ -48,6 +48,8 @@ export async function lowerRun(instruction: RunInstruction, context: StageContex
         extraHosts: options.extraHosts,
         ulimits: options.ulimits,
         shmSize: options.shmSize,
+        limits: options.limits,
+        timeout: options.stepTimeout,
         platform: formatPlatform(state.platform),
       },
       services,

@@ -1,4 +1,5 @@
 import { type ProgressSink, StrakeError } from '@strake/core';
+import type { Limits } from '@strake/runtime';
 import type { Vertex } from '@strake/solver';
 
 import { builderError } from '../errors.js';
@@ -26,6 +27,10 @@ export interface RunStep {
   readonly extraHosts: readonly { readonly name: string; readonly address: string }[];
   readonly ulimits: readonly { readonly name: string; readonly soft: number; readonly hard: number }[];
   readonly shmSize: number | undefined;
+  /** Outside its key. */
+  readonly limits?: Limits | undefined;
+  /** Milliseconds that it may run. */
+  readonly timeout?: number | undefined;
   readonly platform: string;
 }
 
@@ -74,8 +79,9 @@ export function runVertex(step: RunStep, services: BuilderServices): Vertex<Chai
       const onOutput = outputSink(services.emit, step.id, services.now, tail);
       const [sandbox, chain] = await Promise.all([services.sandbox(), parentOf(parent, signal)]);
       const prepared = await prepareMounts(step.mounts, mounted, services, step.caching === 'renew', signal);
+      const limited = timeLimited(step.timeout, signal);
       try {
-        const { exit, snapshot, hint } = await sandbox.run(
+        const { exit, snapshot, hint, unlimited } = await sandbox.run(
           chain,
           {
             args,
@@ -89,19 +95,46 @@ export function runVertex(step: RunStep, services: BuilderServices): Vertex<Chai
             extraHosts: step.extraHosts,
             ulimits,
             shmSize: shmSize ?? DEFAULT_SHM,
+            limits: step.limits,
             stdin: 'none',
           },
-          { signal, onOutput },
+          { signal: limited.signal, onOutput },
         );
+        if (unlimited !== undefined && unlimited.length > 0) warnUnlimited(unlimited, services);
         if (snapshot === undefined) throw stepFailed(args, exit.exitCode, tail, hint);
         return { layers: [...parent.layers, pendingLayer(snapshot, sandbox.commit(snapshot, signal))] };
       } catch (error) {
         throw error instanceof StrakeError ? error.with({ step: step.name, outputTail: tail.text() }) : error;
       } finally {
+        limited.done();
         await prepared.release();
       }
     },
   };
+}
+
+/** SIGNAL, aborted as well when MILLISECONDS are over: with the error `STEP_TIMEOUT`. */
+function timeLimited(milliseconds: number | undefined, signal: AbortSignal): { signal: AbortSignal; done(): void } {
+  if (milliseconds === undefined) return { signal, done: () => undefined };
+  const controller = new AbortController();
+  const timer = setTimeout(() => {
+    controller.abort(
+      builderError('STEP_TIMEOUT', `the step did not end within ${milliseconds / 1000} s`, {
+        hint: 'It was stopped. --step-timeout sets how long a step may take.',
+      }),
+    );
+  }, milliseconds);
+  return { signal: AbortSignal.any([signal, controller.signal]), done: () => clearTimeout(timer) };
+}
+
+const LIMIT_FLAGS = { memoryBytes: '--memory', cpus: '--cpus', pids: '--pids-limit' } as const;
+
+/** Once a build is enough. */
+function warnUnlimited(unlimited: readonly (keyof Limits)[], { warned, emit }: BuilderServices): void {
+  const flags = unlimited.map((limit) => LIMIT_FLAGS[limit]).join(' and ');
+  const message = `${flags}: steps are not limited, because this machine lets strake make no cgroup for that`;
+  if (!warned.has(message)) emit({ type: 'warning', message });
+  warned.add(message);
 }
 
 /** Entries of ENV whose names none of OTHERS sets. */

@@ -38,6 +38,7 @@ export async function createFixture(overrides: Partial<BuilderServices> = {}): P
     secret: () => Promise.resolve(undefined),
     sshSocket: () => Promise.resolve(undefined),
     renewedCaches: new Set(),
+    warned: new Set(),
     emit: () => undefined,
     now: Date.now,
     onCleanup: (cleanup) => void cleanups.push(cleanup),

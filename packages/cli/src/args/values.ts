@@ -85,3 +85,25 @@ export function choice<T extends string>(text: string, choices: readonly T[], fl
   if (found === undefined) throw usage(`${flag}: "${text}" is not one of ${choices.join(', ')}`);
   return found;
 }
+
+/** A number above 0, with or without decimals. */
+export function decimal(text: string, flag: string): number {
+  const value = /^\d{1,9}(?:\.\d{1,9})?$/.test(text) ? Number(text) : 0;
+  if (value === 0) throw usage(`${flag}: "${text}" is not a number above 0`);
+  return value;
+}
+
+const DURATIONS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+
+/** Milliseconds of a time like `90s`, `10m` or `1h30m`; a number alone is in seconds. */
+export function duration(text: string, flag: string): number {
+  const parts = /^\d+(?:\.\d+)?$/.test(text) ? [`${text}s`] : (text.match(/\d+(?:\.\d+)?(?:ms|s|m|h)/g) ?? []);
+  const total = parts.reduce((sum, part) => {
+    const [, number = '', unit = ''] = /^([\d.]+)(\D+)$/.exec(part) ?? [];
+    return sum + Number(number) * (DURATIONS[unit] ?? NaN);
+  }, 0);
+  // The longest that a timer can wait.
+  if ((parts.join('') !== text && parts[0] !== `${text}s`) || !(total >= 1 && total < 2 ** 31))
+    throw usage(`${flag}: "${text}" is not a time`, 'Write it like 90s, 10m or 1h30m.');
+  return Math.ceil(total);
+}

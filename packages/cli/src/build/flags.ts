@@ -2,7 +2,7 @@ import { ENGINE_FLAGS } from '../args/engine-flags.js';
 import type { Flag } from '../args/parse.js';
 import { PROGRESS_FLAGS } from '../progress/choose.js';
 
-const NO_LIMITS = 'steps are not limited';
+const NO_LIMITS = 'steps are limited by --memory, --cpus and --pids-limit only';
 const NO_REMOTE_CACHE = 'only the local cache is used';
 const NO_ATTESTATIONS = 'no attestations are made';
 
@@ -54,6 +54,11 @@ export const BUILD_FLAGS: readonly Flag[] = [
   { name: 'add-host', kind: 'list', value: 'HOST:IP', help: 'Further line of /etc/hosts' },
   { name: 'ulimit', kind: 'list', value: 'NAME=SOFT[:HARD]', help: 'Resource limit of RUN steps' },
   { name: 'shm-size', kind: 'string', value: 'BYTES', help: 'Size of /dev/shm in RUN steps' },
+  { name: 'memory', short: 'm', kind: 'string', value: 'BYTES', help: 'Memory (and swap) that a RUN step may use' },
+  { name: 'cpus', kind: 'string', value: 'N', help: 'Processors that a RUN step may use, for example 1.5' },
+  { name: 'pids-limit', kind: 'string', value: 'N', help: 'Processes and threads that a RUN step may have' },
+  { name: 'step-timeout', kind: 'string', value: 'TIME', help: 'Stop a RUN step that takes longer, for example 10m' },
+  { name: 'timeout', kind: 'string', value: 'TIME', help: 'Stop the whole build where it takes longer' },
   { name: 'allow', kind: 'list', value: 'ENTITLEMENT', help: 'Allow network.host or security.insecure' },
   { name: 'check', kind: 'boolean', help: 'Check the Dockerfile and do not build (--call=check)' },
   {
@@ -79,10 +84,9 @@ export const BUILD_FLAGS: readonly Flag[] = [
   { name: 'policy', kind: 'list', ignored: 'sources are not filtered by a policy' },
   { name: 'debug', short: 'D', kind: 'boolean', ignored: 'set STRAKE_DEBUG=1 to see stack traces of bugs' },
   // `docker build` took these before buildx
-  { name: 'memory', short: 'm', kind: 'string', ignored: NO_LIMITS },
   { name: 'memory-swap', kind: 'string', ignored: NO_LIMITS },
-  { name: 'cpu-period', kind: 'string', ignored: NO_LIMITS },
-  { name: 'cpu-quota', kind: 'string', ignored: NO_LIMITS },
+  { name: 'cpu-period', kind: 'string' },
+  { name: 'cpu-quota', kind: 'string' },
   { name: 'cpu-shares', short: 'c', kind: 'string', ignored: NO_LIMITS },
   { name: 'cpuset-cpus', kind: 'string', ignored: NO_LIMITS },
   { name: 'cpuset-mems', kind: 'string', ignored: NO_LIMITS },

@@ -1,7 +1,7 @@
 import path from 'node:path';
 import type { BuildOptions } from '@strake/engine';
 import type { Arguments } from '../args/parse.js';
-import { byteSize, choice, pairs } from '../args/values.js';
+import { byteSize, choice, count, decimal, duration, pairs } from '../args/values.js';
 import { stdinUsedTwice, usage } from '../errors.js';
 import { outputsOf } from './outputs.js';
 import { absolute, contextSource, looksRemote } from './paths.js';
@@ -78,8 +78,29 @@ export function buildOptions(args: Arguments, { cwd, env, stdoutIsTerminal }: Su
     addHosts: args.list('add-host'),
     ulimits: args.list('ulimit').map(parseUlimit),
     shmSize: shmSize === undefined ? undefined : byteSize(shmSize, '--shm-size'),
+    limits: limitsOf(args),
+    stepTimeout: optional(args, 'step-timeout', duration),
+    timeout: optional(args, 'timeout', duration),
     allow: commaSeparated(args.list('allow')),
   };
+}
+
+/** The value of a flag, read by PARSE; undefined where it is not given. */
+function optional<T>(args: Arguments, name: string, parse: (text: string, flag: string) => T): T | undefined {
+  const text = args.string(name);
+  return text === undefined || text === '' ? undefined : parse(text, `--${name}`);
+}
+
+/** `--memory`, `--cpus` or Docker's older `--cpu-quota` and `--cpu-period`, `--pids-limit`; 0 and -1 stand for no limit. */
+function limitsOf(args: Arguments): BuildOptions['limits'] {
+  const unlimited = (name: string): boolean => ['0', '-1'].includes(args.string(name) ?? '');
+  const memoryBytes = unlimited('memory') ? undefined : optional(args, 'memory', byteSize);
+  const quota = unlimited('cpu-quota') ? undefined : optional(args, 'cpu-quota', decimal);
+  const cpus = unlimited('cpus') ? undefined : optional(args, 'cpus', decimal);
+  const pids = unlimited('pids-limit') ? undefined : optional(args, 'pids-limit', count);
+  const byQuota = quota === undefined ? undefined : quota / (optional(args, 'cpu-period', decimal) ?? 100_000);
+  const limits = { memoryBytes, cpus: cpus ?? byQuota, pids };
+  return Object.values(limits).some((limit) => limit !== undefined) ? limits : undefined;
 }
 
 /** What `--call` (or `--check`) asks for instead of a build. */

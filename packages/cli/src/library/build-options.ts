@@ -56,6 +56,12 @@ export interface BuildOptions {
   readonly ulimits?: EngineBuildOptions['ulimits'];
   /** Size of /dev/shm, in bytes. */
   readonly shmSize?: number | undefined;
+  /** Of each step, where this machine's cgroups allow; a warning tells where not. */
+  readonly limits?: EngineBuildOptions['limits'];
+  /** Milliseconds that a step may take; it is stopped then, and the build fails with `STEP_TIMEOUT`. */
+  readonly stepTimeout?: number | undefined;
+  /** Milliseconds that the whole build may take; it is cancelled then, and fails with `BUILD_TIMEOUT`. */
+  readonly timeout?: number | undefined;
   /** Entitlements: `network.host`, `security.insecure`. */
   readonly allow?: readonly string[] | undefined;
   /** Ends the build; its result is then rejected with `CANCELLED`, or with the signal's reason where that is an error of yours. */

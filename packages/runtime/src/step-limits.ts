@@ -1,0 +1,171 @@
+import fs from 'node:fs';
+import path from 'node:path';
+
+import { errnoOf } from '@strake/core';
+
+import { placeFor, type CgroupFiles, type CgroupPlace, type Controller } from './cgroup-places.js';
+import type { Limits } from './types.js';
+
+/** The cgroups of one step. */
+export interface StepCgroups {
+  /** The beginning of a command that joins them and then becomes the program that follows; empty where there is nothing to join. */
+  readonly launcher: readonly string[];
+  /** The limits that cannot be kept to on this machine. */
+  readonly missing: readonly (keyof Limits)[];
+  /** Which limit the step has met, as far as the kernel tells. */
+  exceeded(): 'memory' | 'pids' | undefined;
+  /** Takes them away again. To be called when all processes have ended. */
+  remove(): void;
+}
+
+export interface StepLimiter {
+  /** Makes the cgroups for a step's LIMITS. */
+  create(limits: Limits): StepCgroups;
+}
+
+const PREFIX = 'strake-step-';
+/** Milliseconds after which an empty cgroup of ours is a leftover of a builder that was killed. */
+const LEFT_OVER = 10_000;
+const PERIOD = 100_000;
+/** Processes and threads of the OCI runtime itself, which share the step's cgroup. */
+const RUNTIME_TASKS = 16;
+/** Joins the cgroups that the words up to `--` name, and becomes what follows. */
+const JOIN = 'while [ "$1" != -- ]; do echo $$ > "$1/cgroup.procs" || exit 125; shift; done; shift; exec "$@"';
+
+/**
+ * The folder of this machine's cgroups, to be opened before anything covers it (see `coverCgroups`). A descriptor, or undefined
+ * where there is none.
+ */
+export function openCgroups(): number | undefined {
+  try {
+    return fs.openSync('/sys/fs/cgroup', fs.constants.O_RDONLY | fs.constants.O_DIRECTORY);
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Limits steps by cgroups of version 1 or 2, hybrid or delegated: whatever this process may make. FOLDER is what
+ * {@link openCgroups} gave, or another view of such a folder; NAME tells this builder's cgroups from others'.
+ */
+export function createStepLimiter(options: {
+  readonly folder: number | string | undefined;
+  readonly name: string;
+  /** Default: this process's own. */
+  readonly proc?: Pick<CgroupFiles, 'cgroup' | 'mountinfo'> | undefined;
+}): StepLimiter {
+  let count = 0;
+  const places = new Map<Controller, CgroupPlace | undefined>();
+  const find = (controller: Controller): CgroupPlace | undefined => {
+    if (options.folder === undefined) return undefined;
+    if (!places.has(controller)) {
+      const folder = typeof options.folder === 'number' ? `/proc/${process.pid}/fd/${options.folder}` : options.folder;
+      const proc = options.proc ?? {
+        cgroup: fs.readFileSync('/proc/self/cgroup', 'utf8'),
+        mountinfo: fs.readFileSync('/proc/self/mountinfo', 'utf8'),
+      };
+      const place = placeFor(controller, { folder, ...proc });
+      if (place) removeLeftovers(place.folder);
+      places.set(controller, place);
+    }
+    return places.get(controller);
+  };
+  return {
+    create(limits) {
+      const name = `${PREFIX}${options.name}-${++count}`;
+      const folders = new Set<string>();
+      const missing: (keyof Limits)[] = [];
+      const watched = new Map<'memory' | 'pids', () => boolean>();
+      const limit = (key: keyof Limits, controller: Controller, files: (place: CgroupPlace) => Settings): void => {
+        const place = find(controller);
+        if (!place) return void missing.push(key);
+        const folder = path.join(place.folder, name);
+        try {
+          fs.mkdirSync(folder, { recursive: true });
+          folders.add(folder);
+          for (const [file, value, optional] of files(place)) set(path.join(folder, file), value, optional);
+        } catch {
+          return void missing.push(key);
+        }
+        if (controller === 'memory') {
+          const [file, counter] =
+            place.version === 1
+              ? (['memory.oom_control', 'oom_kill'] as const)
+              : (['memory.events', 'oom_kill'] as const);
+          watched.set('memory', () => counted(path.join(folder, file), counter));
+        }
+        if (controller === 'pids') watched.set('pids', () => counted(path.join(folder, 'pids.events'), 'max'));
+      };
+      const { memoryBytes, cpus, pids } = limits;
+      if (memoryBytes !== undefined)
+        limit('memoryBytes', 'memory', ({ version }) => memorySettings(version, memoryBytes));
+      if (cpus !== undefined) limit('cpus', 'cpu', ({ version }) => cpuSettings(version, cpus));
+      if (pids !== undefined) limit('pids', 'pids', () => [['pids.max', String(pids + RUNTIME_TASKS)]]);
+      return {
+        launcher: folders.size === 0 ? [] : ['/bin/sh', '-c', JOIN, 'sh', ...folders, '--'],
+        missing,
+        exceeded: () => [...watched].find(([, met]) => met())?.[0],
+        remove: () => {
+          for (const folder of folders) removeCgroup(folder);
+        },
+      };
+    },
+  };
+}
+
+/** File, value, and whether a kernel may lack the file. */
+type Settings = readonly (readonly [file: string, value: string, optional?: boolean])[];
+
+/** Swap counts as memory, so that a limit is one. */
+function memorySettings(version: 1 | 2, bytes: number): Settings {
+  return version === 1
+    ? [
+        ['memory.limit_in_bytes', String(bytes)],
+        ['memory.memsw.limit_in_bytes', String(bytes), true],
+      ]
+    : [
+        ['memory.max', String(bytes)],
+        ['memory.swap.max', '0', true],
+      ];
+}
+
+function cpuSettings(version: 1 | 2, cpus: number): Settings {
+  const quota = String(Math.max(1000, Math.round(cpus * PERIOD)));
+  return version === 1
+    ? [
+        ['cpu.cfs_period_us', String(PERIOD)],
+        ['cpu.cfs_quota_us', quota],
+      ]
+    : [['cpu.max', `${quota} ${PERIOD}`]];
+}
+
+function set(file: string, value: string, optional = false): void {
+  if (optional && !fs.existsSync(file)) return;
+  fs.writeFileSync(file, value);
+}
+
+function counted(file: string, counter: string): boolean {
+  try {
+    return new RegExp(`^${counter} [1-9]`, 'm').test(fs.readFileSync(file, 'utf8'));
+  } catch {
+    return false;
+  }
+}
+
+function removeCgroup(folder: string): void {
+  try {
+    fs.rmdirSync(folder);
+  } catch (error) {
+    // A process that is only just ending keeps it: whoever limits a step next removes it.
+    if (errnoOf(error) === undefined) throw error;
+  }
+}
+
+function removeLeftovers(folder: string): void {
+  for (const name of fs.readdirSync(folder)) {
+    if (!name.startsWith(PREFIX)) continue;
+    const left = path.join(folder, name);
+    const made = fs.statSync(left, { throwIfNoEntry: false })?.mtimeMs;
+    if (made !== undefined && Date.now() - made > LEFT_OVER) removeCgroup(left);
+  }
+}
