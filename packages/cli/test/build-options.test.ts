@@ -180,7 +180,7 @@ describe('build options', () => {
       'a',
       '--cache-from',
       'b',
-      '-m',
+      '--cpuset-cpus',
       '1g',
     ];
     const { stderr } = await strake(argv);
