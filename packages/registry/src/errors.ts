@@ -72,14 +72,14 @@ export function manifestInvalid(reference: ImageReference, why: string): StrakeE
 export function rateLimited(registry: string, anonymous: boolean, detail: string, waitSeconds?: number): StrakeError {
   const when = waitSeconds === undefined ? 'Try again later' : `Try again in ${waitSeconds} seconds`;
   return failure('REGISTRY_RATE_LIMITED', {
-    message: `${registry} limits how often it may be asked${after(detail)}`,
+    message: `${registry} limits how often it may be asked (429 Too Many Requests)${after(detail)}`,
     hint: anonymous ? `${when}, or raise the limit by \`strake login ${registry}\`.` : `${when}, or use a mirror.`,
   });
 }
 
 export function registryDenied(registry: string, action: string, detail: string): StrakeError {
   return failure('REGISTRY_DENIED', {
-    message: `${registry} does not allow you to ${action}${after(detail)}`,
+    message: `${registry} does not allow you to ${action} (access denied)${after(detail)}`,
     hint: `Check the name, and that your account has the right to do this. \`strake login ${registry}\` changes the account.`,
   });
 }
@@ -96,8 +96,8 @@ export function registryUnauthorized(
 ): StrakeError {
   return failure('REGISTRY_UNAUTHORIZED', {
     message: anonymous
-      ? `${registry} wants you to log in to ${action}${after(detail)}`
-      : `${registry} refused the credentials that were used to ${action}${after(detail)}`,
+      ? `${registry} wants you to log in to ${action} (401 Unauthorized)${after(detail)}`
+      : `${registry} refused the credentials that were used to ${action} (401 Unauthorized)${after(detail)}`,
     hint: anonymous
       ? `Run \`strake login ${registry}\`. Where the image does not exist, some registries answer this as well.`
       : `Run \`strake login ${registry}\` again: the password or token may have expired.`,

@@ -46,7 +46,7 @@ export function checkRealm(registry: string, base: URL, realm: string): URL {
   const refuse = (why: string): never => {
     throw registryError(
       registry,
-      `it asks to log in at ${url ? displayUrl(url) : 'an invalid address'}, ${why}`,
+      `it asks to log in (401 Unauthorized) at the realm ${url ? displayUrl(url) : 'of an invalid address'}, ${why}`,
       'Nothing was sent there. The registry is misconfigured, or not what it seems to be.',
     );
   };

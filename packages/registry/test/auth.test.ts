@@ -20,10 +20,11 @@ describe('basic authentication', () => {
   it('tells missing from wrong credentials, and shows neither', async () => {
     await withRegistry({ auth: { type: 'basic', ...login } }, async ({ registry, client, ref }) => {
       const error = await rejectsWith(client.manifest(ref('a:v1')), 'REGISTRY_UNAUTHORIZED');
+      assert.match(error.message, /\(401 Unauthorized\)/);
       assert.match(error.hint ?? '', new RegExp(`strake login ${registry.host}`));
       const wrong = testClient({ login: { ...login, password: 'wrong-secret' } });
       const refused = await rejectsWith(wrong.manifest(ref('a:v1')), 'REGISTRY_UNAUTHORIZED');
-      assert.match(refused.message, /refused the credentials/);
+      assert.match(refused.message, /refused the credentials.*\(401 Unauthorized\)/);
       assert.doesNotMatch(refused.message, /wrong-secret/);
       await rejectsWith(wrong.ping(registry.host), 'REGISTRY_UNAUTHORIZED');
       await wrong.close();

@@ -7,11 +7,14 @@ import { blobNotFound, digestMismatch, tooLarge, writeFailure } from './errors.j
 import { sizeNow, unlessMissing } from './files.js';
 import type { OwnHolder } from './holders.js';
 import { blobPath, type StoreLayout } from './layout.js';
+import { isZeros } from './tar/sink.js';
 import type { BlobStore } from './types.js';
 
 const CHUNK = 1 << 18;
 /** Smaller writes are gathered: a stream of small chunks would cost a system call each. */
 const GATHER = 1 << 18;
+/** So many zeros at once become a hole of the file. */
+const HOLE = 1 << 16;
 
 /** Blobs as files. */
 export class FileBlobs implements BlobStore {
@@ -93,11 +96,17 @@ export class FileBlobs implements BlobStore {
     try {
       let waiting: Uint8Array[] = [];
       let bytes = 0;
+      const done = { bytes: 0, endsInHole: false };
       const flush = async (): Promise<void> => {
         const all = waiting.length === 1 && waiting[0] ? waiting[0] : Buffer.concat(waiting);
         waiting = [];
         bytes = 0;
-        for (let at = 0; at < all.length;) at += (await handle.write(all, at)).bytesWritten;
+        // Long runs of zeros become holes: a bomb in an archive does not fill the disk.
+        done.endsInHole = all.length >= HOLE && isZeros(all);
+        for (let at = done.endsInHole ? all.length : 0; at < all.length;) {
+          at += (await handle.write(all, at, all.length - at, done.bytes + at)).bytesWritten;
+        }
+        done.bytes += all.length;
       };
       const take = async (chunk: Uint8Array): Promise<void> => {
         throwIfAborted(signal);
@@ -120,6 +129,7 @@ export class FileBlobs implements BlobStore {
       }
       const digest = hasher.digest();
       if (expected.digest && digest !== expected.digest) throw digestMismatch(what, expected.digest, digest);
+      if (done.endsInHole) await handle.truncate(size);
       // A name in the store says that the content is there: also after a power cut.
       await handle.datasync();
       return { digest, size };

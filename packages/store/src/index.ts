@@ -15,6 +15,8 @@ export type { SnapshotterOptions } from './snapshot/create.js';
 export { openStore } from './store.js';
 export type { StoreOptions } from './store.js';
 export type {
+  Archive,
+  ArchiveEntry,
   BlobStore,
   ContentSource,
   DigestCache,

@@ -1,8 +1,9 @@
 import { lstat, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { isAbsolute } from 'node:path';
 
-import { errnoOf, StrakeError, throwIfAborted, type Digest } from '@strake/core';
+import { errnoOf, StrakeError, throwIfAborted, type ByteStream, type Digest } from '@strake/core';
 
+import { readArchive } from './archive.js';
 import { FileBlobs } from './blobs.js';
 import { loadDigestCache } from './digest-cache.js';
 import { digestInPieces } from './digest-files.js';
@@ -20,7 +21,7 @@ import { findLeftovers, removeLeftovers } from './leftovers.js';
 import { Locks } from './locks.js';
 import { FileRecords } from './records.js';
 import { FileReferences } from './references.js';
-import type { DigestCache, Lease, Leftover, SizedPath, Store } from './types.js';
+import type { Archive, DigestCache, Lease, Leftover, SizedPath, Store } from './types.js';
 import { WorkerPool } from './worker-pool.js';
 
 /** What {@link openStore} takes. */
@@ -79,6 +80,10 @@ export class FileStore implements Store {
 
   digestFiles(root: string, files: readonly SizedPath[], signal?: AbortSignal): Promise<(Digest | undefined)[]> {
     return digestInPieces(root, files, (job) => this.pool.run(job, { signal }));
+  }
+
+  archive(tar: ByteStream, signal?: AbortSignal): Promise<Archive> {
+    return readArchive(this.blobs, tar, signal);
   }
 
   async cacheMount(id: string): Promise<string> {

@@ -285,6 +285,22 @@ export interface Leftover {
   readonly privileged: boolean;
 }
 
+/** An entry of an archive as it states itself: its name and link may hold `..` or begin with a slash. */
+export interface ArchiveEntry extends Omit<EntryFacts, 'path'> {
+  readonly name: string;
+  /** Where the content is stored in the archive's blob. */
+  readonly offset: number;
+  readonly digest?: Digest | undefined;
+  readonly segments?: Segments | undefined;
+}
+
+/** A tar that is not a layer. */
+export interface Archive {
+  /** The blob of the tar. */
+  readonly blob: Digest;
+  readonly entries: readonly ArchiveEntry[];
+}
+
 /** A lock or hold of this process, given back by `release` or by the process's end. */
 export interface Lease {
   release(): Promise<void>;
@@ -310,6 +326,11 @@ export interface Store {
     files: readonly SizedPath[],
     signal?: AbortSignal,
   ): Promise<readonly (Digest | undefined)[]>;
+  /**
+   * Stores a tar (not compressed) and lists its entries: at most half a million.
+   * @throws StrakeError `LAYER_INVALID` for what is malformed, cut short or too large
+   */
+  archive(tar: ByteStream, signal?: AbortSignal): Promise<Archive>;
   /** The folder of a cache mount, made where it is new. */
   cacheMount(id: string): Promise<string>;
   /** A folder for temporary files on the store's file system, removed with the lease or, after a crash, by the next command. */

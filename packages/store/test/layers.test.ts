@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, renameSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync, renameSync, statSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { gunzipSync } from 'node:zlib';
 
 import { bytesOfText, collect, digestOf, MediaType, textOfBytes } from '@strake/core';
@@ -218,6 +218,27 @@ describe('layers', () => {
         assert.ok(((await store.blobs.size(copy.diffId)) ?? 1e9) < 20_000);
         const out = execFileSync('tar', ['-xOf', store.blobs.path(copy.diffId), 'c-s'], { maxBuffer: 1e7 });
         assert.ok(out.equals(Buffer.alloc(5_000_000)));
+      }),
+    ));
+
+  it('a sparse file that would fill the disk is stored with holes, as the bytes that it has', () =>
+    withFolder((context) =>
+      withStore(async (store) => {
+        const size = 48 << 20;
+        writeFileSync(`${context}/s`, 'first');
+        truncateSync(`${context}/s`, size - 4);
+        appendFileSync(`${context}/s`, 'last');
+        const { diffId } = await store.layers.write([
+          file('s', '', { size, content: { kind: 'file', root: context, path: 's' } }),
+          file('end', '', { size: 1 << 20, content: { kind: 'bytes', bytes: Buffer.alloc(1 << 20) } }),
+        ]);
+        const path = store.blobs.path(diffId);
+        assert.ok(statSync(path).blocks * 512 < 4 << 20, `${statSync(path).blocks} blocks`);
+        const expected = Buffer.concat([Buffer.from('first'), Buffer.alloc(size - 9), Buffer.from('last')]);
+        assert.ok(execFileSync('tar', ['-xOf', path, 's'], { maxBuffer: 2 * size }).equals(expected));
+        const view = await store.layers.view([diffId]);
+        assert.equal(view.lookup('s')?.digest, digestOf(expected));
+        assert.equal(digestOf(await collect(store.layers.tar(diffId), 2 * size)), diffId);
       }),
     ));
 

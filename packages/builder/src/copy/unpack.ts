@@ -1,8 +1,6 @@
-import type { Digest } from '@strake/core';
-import type { EntryType, Store } from '@strake/store';
+import { isStrakeError, type Digest } from '@strake/core';
+import type { Archive, ArchiveEntry, Store } from '@strake/store';
 import { posix } from 'node:path';
-import { Readable } from 'node:stream';
-import type { Header as TarHeader } from 'tar-stream';
 
 import { builderError } from '../errors.js';
 import { baseName, joinTree, parentPath, resolveInTree, treePath } from '../tree/paths.js';
@@ -32,20 +30,20 @@ export async function planUnpack(
   const root = target.resolve(treePath(destination));
   target.makeFolders(root, { mode: 0o755, uid: facts.owner?.uid ?? 0, gid: facts.owner?.gid ?? 0 });
 
-  // All contents go into one blob, one after the other; entries point into it.
-  const planned: { header: Header; offset: number }[] = [];
-  let spool: { digest: Digest } | undefined;
+  let archive: Archive;
   try {
-    spool = await store.blobs.put(contents(await archiveBytes(source), planned), undefined, signal);
+    archive = await store.archive(await archiveBytes(source), signal);
   } catch (error) {
     if (signal?.aborted) throw error;
-    throw builderError('COPY_CONFLICT', `"${source.entry.path}" is not a sound tar archive`, {
+    const why = isStrakeError(error, 'LAYER_INVALID') ? error.message.replace(/^[^:]*: /, ': ') : '';
+    if (isStrakeError(error) && why === '') throw error;
+    throw builderError('COPY_CONFLICT', `"${source.entry.path}" is not a sound tar archive${why}`, {
       cause: error,
       hint: 'ADD --unpack=false (or COPY) takes the file as it is.',
     });
   }
-  const unpacker = new Unpacker(target, root, facts, spool.digest);
-  for (const { header, offset } of planned) unpacker.add(header, offset);
+  const unpacker = new Unpacker(target, root, facts, archive.blob);
+  for (const entry of archive.entries) unpacker.add(entry);
   return true;
 }
 
@@ -83,101 +81,51 @@ async function isArchive(source: SelectedSource): Promise<boolean> {
   return sum === stated;
 }
 
-/** The contents of a tar's files, one after the other; HEADERS gets each entry and where its content starts. */
-async function* contents(
-  tar: AsyncIterable<Uint8Array>,
-  headers: { header: Header; offset: number }[],
-): AsyncGenerator<Uint8Array> {
-  const { extract } = await import('tar-stream');
-  const extractor = extract();
-  const feed = Readable.from(tar, { objectMode: false });
-  feed.on('error', (error) => extractor.destroy(error));
-  feed.pipe(extractor);
-  let offset = 0;
-  try {
-    for await (const entry of extractor) {
-      headers.push({ header: entry.header, offset });
-      for await (const chunk of entry as AsyncIterable<Uint8Array>) {
-        offset += chunk.length;
-        yield chunk;
-      }
-    }
-  } finally {
-    feed.destroy();
-  }
-}
-
-/** A header as an archive has it: what tar-stream promises, where the archive keeps to it. */
-type Header = { readonly [K in keyof TarHeader]?: TarHeader[K] | null };
-
-const TYPES: Partial<Record<TarHeader['type'], EntryType>> = {
-  file: 'file',
-  'contiguous-file': 'file',
-  directory: 'directory',
-  symlink: 'symlink',
-  link: 'hardlink',
-  'character-device': 'char',
-  'block-device': 'block',
-  fifo: 'fifo',
-};
-
 class Unpacker {
   readonly #target: TargetTree;
   readonly #root: string;
   readonly #facts: CopyFacts;
-  readonly #spool: Digest;
+  readonly #blob: Digest;
 
-  constructor(target: TargetTree, root: string, facts: CopyFacts, spool: Digest) {
+  constructor(target: TargetTree, root: string, facts: CopyFacts, blob: Digest) {
     this.#target = target;
     this.#root = root;
     this.#facts = facts;
-    this.#spool = spool;
+    this.#blob = blob;
   }
 
-  add(header: Header, offset: number): void {
-    const type = TYPES[header.type ?? 'file'];
-    const name = treePath(posix.normalize(`/${header.name}`));
+  add(entry: ArchiveEntry): void {
+    const name = treePath(posix.normalize(`/${entry.name}`));
     // The archive's own root (`./`) changes nothing of the folder that it is unpacked into.
-    if (type === undefined || name === '') return;
-    const owner = this.#facts.owner ?? { uid: header.uid ?? 0, gid: header.gid ?? 0 };
+    if (name === '') return;
+    const { uid, gid } = this.#facts.owner ?? entry;
     const folder = this.#inRoot(parentPath(name));
     this.#target.makeFolders(folder, { mode: 0o755, uid: 0, gid: 0 });
-    const path = joinTree(folder, baseName(name));
-    const common = {
-      ...owner,
-      mode: (header.mode ?? 0o644) & 0o7777,
-      size: 0,
-      mtime: Math.floor((header.mtime?.getTime() ?? 0) / 1000),
-      ...xattrsOf(header),
-    };
-    this.#target.put(path, this.#node(type, common, header, offset));
+    this.#target.put(joinTree(folder, baseName(name)), this.#node(entry, { uid, gid }));
   }
 
-  #node(type: EntryType, common: Omit<TargetNode['facts'], 'type'>, header: Header, offset: number): TargetNode {
+  #node(entry: ArchiveEntry, owner: Pick<ArchiveEntry, 'uid' | 'gid'>): TargetNode {
+    const { type, mode, mtime, size, link = '', device, xattrs, offset, digest, segments } = entry;
+    const common = { ...owner, mode, mtime, size: 0, ...(xattrs && { xattrs }) };
     switch (type) {
       case 'file':
         return {
-          facts: { ...common, type, size: header.size ?? 0 },
-          content: { kind: 'blob', blob: this.#spool, offset },
+          facts: { ...common, type, size },
+          content: { kind: 'blob', blob: this.#blob, offset, digest, segments },
         };
       case 'symlink':
-        return { facts: { ...common, type, mode: 0o777, link: header.linkname ?? '' } };
+        return { facts: { ...common, type, mode: 0o777, link } };
       case 'hardlink': {
-        const path = this.#inRoot(treePath(`/${header.linkname ?? ''}`), true);
+        const path = this.#inRoot(treePath(`/${link}`), true);
         const node = this.#target.node(path);
         if (node?.facts.type !== 'file') {
-          throw builderError(
-            'COPY_CONFLICT',
-            `the archive links "${header.name}" to "${header.linkname}", which it does not hold`,
-          );
+          throw builderError('COPY_CONFLICT', `the archive links "${entry.name}" to "${link}", which it does not hold`);
         }
         return { facts: node.facts, linkTo: node.linkTo ?? { path, node } };
       }
       case 'char':
       case 'block':
-        return {
-          facts: { ...common, type, device: { major: header.devmajor ?? 0, minor: header.devminor ?? 0 } },
-        };
+        return { facts: { ...common, type, device } };
       default:
         return { facts: { ...common, type } };
     }
@@ -190,13 +138,4 @@ class Unpacker {
       throw builderError('COPY_CONFLICT', `"${path}" of the archive leads in a circle of links`);
     return resolved === '' ? this.#root : this.#root === '' ? resolved : joinTree(this.#root, resolved);
   }
-}
-
-const XATTR = 'SCHILY.xattr.';
-
-function xattrsOf(header: Header): { xattrs?: Record<string, string> } {
-  const found = Object.entries(header.pax ?? {}).filter(([key]) => key.startsWith(XATTR));
-  return found.length === 0
-    ? {}
-    : { xattrs: Object.fromEntries(found.map(([key, v]) => [key.slice(XATTR.length), v])) };
 }

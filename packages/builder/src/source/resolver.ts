@@ -2,6 +2,7 @@ import {
   canonicalName,
   familiarName,
   hexOf,
+  isStrakeError,
   parseReference,
   StrakeError,
   verified,
@@ -73,8 +74,10 @@ export function createSourceResolver(options: ResolverOptions, services: Builder
     once(`${name} ${JSON.stringify(platform)}`, async () => {
       const reference = parseReference(name);
       const local = options.pull ? undefined : await localImage(reference, platform, services);
-      if (local) return resolved(local.content, local.root, platform, stepName);
-      const remote = await remoteImage(reference, services, signal);
+      if (local && !(local.pulled && isPassing(reference.registry))) {
+        return resolved(local.content, local.root, platform, stepName);
+      }
+      const remote = await remoteImage(reference, services, signal).catch(orElse(local));
       const result = await resolved(remote.content, remote.root, platform, stepName);
       // Only now is the image known to be sound: later builds find it here.
       await store.references.set(canonicalName(reference), remote.root, { pulled: true });
@@ -124,12 +127,35 @@ function contextKey(name: string): string {
   }
 }
 
+/**
+ * Whether a registry's address is one that this machine gives to whatever program asks for a port: what was pulled from there
+ * says nothing about who answers there now. (From 32768 on, unless /proc/sys/net/ipv4/ip_local_port_range says otherwise.)
+ */
+export function isPassing(registry: string): boolean {
+  const [, port = '0'] = /^(?:localhost|127(?:\.\d+){3}|\[::1\]):(\d+)$/.exec(registry) ?? [];
+  return Number(port) >= 32_768;
+}
+
+/** Where nobody answers any more, what was pulled before is LOCAL; other failures are failures. */
+function orElse(local: LocalImage | undefined): (error: unknown) => LocalImage {
+  return (error) => {
+    if (!local || !isStrakeError(error, 'REGISTRY_UNREACHABLE')) throw error;
+    return local;
+  };
+}
+
+interface LocalImage {
+  readonly content: ImageContent;
+  readonly root: Descriptor;
+  readonly pulled: boolean;
+}
+
 /** An image of the local store, where it is there for the platform. */
 async function localImage(
   reference: ImageReference,
   platform: Platform,
   { store, registry }: BuilderServices,
-): Promise<{ content: ImageContent; root: Descriptor } | undefined> {
+): Promise<LocalImage | undefined> {
   const record = await store.references.get(canonicalName(reference));
   if (!record || (reference.digest && record.target.digest !== reference.digest)) return undefined;
   const content: ImageContent = {
@@ -142,7 +168,7 @@ async function localImage(
   };
   try {
     await loadImage(content, record.target, platform);
-    return { content, root: record.target };
+    return { content, root: record.target, pulled: record.pulled ?? false };
   } catch (error) {
     if (error instanceof StrakeError) return undefined;
     throw error;

@@ -7,6 +7,7 @@ import { diskFull, digestMismatch, layerInvalid, shown } from '../errors.js';
 import { decompress } from '../tar/decompress.js';
 import { TarParser, type TarEntry } from '../tar/parser.js';
 import { TarSink } from '../tar/sink.js';
+import { withoutOwn } from './own-xattrs.js';
 import { baseName, checkedKey, OPAQUE_MARK, WHITEOUT_PREFIX, withName } from './entry-key.js';
 import { Flag, TypeCode } from './index-format.js';
 import { RawEntries } from './raw-entries.js';
@@ -15,8 +16,6 @@ import { RawEntries } from './raw-entries.js';
 const RESERVE = 64 * 2 ** 20;
 const CHECK_EVERY = 64 * 2 ** 20;
 const MAX_LINK = 4095;
-/** Attributes that would tell overlayfs, or us, what is not so. */
-const OWN_XATTRS = /^(trusted|user)\.(overlay|strake)\./;
 
 /** NAME as a clean path. Leading slashes and `.` go, as every unpacker does it; `..` is refused. */
 function cleanPath(name: string): string {
@@ -43,12 +42,6 @@ function linkOf(entry: TarEntry): string | undefined {
     throw layerInvalid(`the target of the link ${shown(entry.name)} is ${link === '' ? 'empty' : 'too long'}`);
   }
   return link;
-}
-
-function withoutOwn(xattrs: Record<string, string> | undefined): Record<string, string> | undefined {
-  if (!xattrs) return undefined;
-  const kept = Object.entries(xattrs).filter(([name]) => name !== '' && name.length < 256 && !OWN_XATTRS.test(name));
-  return kept.length > 0 ? Object.fromEntries(kept) : undefined;
 }
 
 /** Notes an entry of a foreign layer. @throws StrakeError `LAYER_INVALID` */

@@ -11,6 +11,7 @@ import { readerOf, TarSink, type ReadInto } from '../tar/sink.js';
 import type { ContentSource, LayerEntry, Segments } from '../types.js';
 import { baseName, checkedKey, OPAQUE_MARK, WHITEOUT_PREFIX, withName } from './entry-key.js';
 import { Flag, TypeCode, type Extra } from './index-format.js';
+import { withoutOwn } from './own-xattrs.js';
 import { RawEntries } from './raw-entries.js';
 import { SourceOpener } from './source-opener.js';
 
@@ -97,7 +98,7 @@ export class LayerWriter {
     const { path, type, mode, uid, gid, link, device, xattrs } = entry;
     const mtime = Math.floor(entry.mtime);
     const folder = type === 'directory';
-    const attributes = xattrs && Object.keys(xattrs).length > 0 ? xattrs : undefined;
+    const attributes = withoutOwn(xattrs);
     const header: TarHeader = {
       name: folder ? (path === '' ? './' : `${path}/`) : path,
       type: TarType[type],

@@ -22,10 +22,14 @@ import { FileType, makeNode, setXattr, SystemCallError } from '@strake/sys';
 import { writeFailure } from '../errors.js';
 import { loadIndex } from '../layer/layer-index.js';
 import { MergedView } from '../layer/tree-view.js';
+import { isZeros } from '../tar/sink.js';
 import type { ViewEntry } from '../types.js';
 import { ContentReader } from './content-reader.js';
 import { fsPath, OWNER_XATTR, sysPath } from './paths.js';
 import { scanTree, settleTime } from './scan.js';
+
+/** So many zeros at once become a hole of the file. */
+const HOLE = 64 * 1024;
 
 /** A layer's files. */
 export interface LayerFiles {
@@ -117,10 +121,12 @@ class Unpacker {
   #file(path: string, entry: Entry): void {
     const fd = openSync(fsPath(path), 'wx', entry.mode & 0o777);
     try {
+      let holes = entry.segments !== undefined;
       this.#contents.copy(entry.layer, entry.offset ?? 0, entry.size, entry.segments, (bytes, position) => {
-        for (let at = 0; at < bytes.length;) at += writeSync(fd, bytes, at, bytes.length - at, position + at);
+        if (bytes.length >= HOLE && isZeros(bytes)) holes = true;
+        else for (let at = 0; at < bytes.length;) at += writeSync(fd, bytes, at, bytes.length - at, position + at);
       });
-      if (entry.segments) ftruncateSync(fd, entry.size);
+      if (holes) ftruncateSync(fd, entry.size);
       if (entry.uid !== this.#uid || entry.gid !== this.#gid) {
         this.#owner(path, entry, () => fchownSync(fd, entry.uid, entry.gid));
       }

@@ -1,5 +1,5 @@
 import { createHash, hash } from 'node:crypto';
-import { closeSync, fdatasyncSync, openSync, readSync, writeSync } from 'node:fs';
+import { closeSync, fdatasyncSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs';
 
 import type { Digest } from '@strake/core';
 
@@ -8,11 +8,25 @@ import { BLOCK, longHeader, paddingOf, writePlainHeader, type TarHeader } from '
 
 /** Stays in a core's cache from the read to the write: measured faster than megabytes. */
 const SLAB = 256 * 1024;
+const ZEROS = Buffer.alloc(SLAB);
+
+/** Whether BYTES are all zeros. Anything else is mostly told by its first byte. */
+export function isZeros(bytes: Uint8Array): boolean {
+  if (bytes[0] !== 0 || bytes[bytes.length - 1] !== 0) return false;
+  for (let at = 0; at < bytes.length; at += SLAB) {
+    const part = bytes.subarray(at, at + SLAB);
+    if (ZEROS.compare(part, 0, part.length, 0, part.length) !== 0) return false;
+  }
+  return true;
+}
 
 /** Where a file's bytes come from: fills TARGET from AT with at most LENGTH bytes and returns how many; 0 at the end. */
 export type ReadInto = (target: Buffer, at: number, length: number) => number;
 
-/** A tar that is hashed while it is written, synchronously: for worker threads. */
+/**
+ * A tar that is hashed while it is written, synchronously: for worker threads. Long runs of zeros are left as holes of the file:
+ * gigabytes of them, a sparse file's or a bomb's, do not fill the disk.
+ */
 export class TarSink {
   readonly #path: string;
   readonly #fd: number;
@@ -20,6 +34,8 @@ export class TarSink {
   readonly #hash = createHash('sha256');
   #used = 0;
   #flushed = 0;
+  /** Whether the file as it is ends before its content: with a hole. */
+  #hole = false;
   #open = true;
 
   constructor(path: string) {
@@ -35,8 +51,11 @@ export class TarSink {
   #flush(): void {
     const bytes = this.#slab.subarray(0, this.#used);
     this.#hash.update(bytes);
+    this.#hole = bytes.length === SLAB && isZeros(bytes);
     try {
-      for (let at = 0; at < bytes.length;) at += writeSync(this.#fd, bytes, at);
+      for (let at = this.#hole ? bytes.length : 0; at < bytes.length;) {
+        at += writeSync(this.#fd, bytes, at, bytes.length - at, this.#flushed + at);
+      }
     } catch (error) {
       throw writeFailure(error, this.#path);
     }
@@ -108,6 +127,7 @@ export class TarSink {
   finishBytes(options: { readonly sync: boolean }): { readonly digest: Digest; readonly size: number } {
     this.#flush();
     try {
+      if (this.#hole) ftruncateSync(this.#fd, this.#flushed);
       if (options.sync) fdatasyncSync(this.#fd);
     } catch (error) {
       throw writeFailure(error, this.#path);
