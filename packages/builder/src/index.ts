@@ -17,6 +17,7 @@ export { openLayout } from './source/oci-layout.js';
 export { contextFinder, createSourceResolver } from './source/resolver.js';
 export { sourceDateEpoch } from './source/source-date-epoch.js';
 export type { SourceDate, SourceDateOptions } from './source/source-date-epoch.js';
+export { KeptTrees, type ReadFiles } from './source/kept-trees.js';
 export type { ResolverOptions } from './source/resolver.js';
 export type { SourceResolver } from './lower/context.js';
 export type { LocalTree } from './tree/local-tree.js';

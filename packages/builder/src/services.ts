@@ -3,6 +3,8 @@ import type { RegistryClient } from '@strake/registry';
 import type { ContainerMount, ContainerSpec, ExitStatus, RunOptions, Limits } from '@strake/runtime';
 import type { LayerInfo, Store } from '@strake/store';
 
+import type { KeptTrees } from './source/kept-trees.js';
+
 /** Layers or frozen snapshots, lowest first: what a snapshot can stand on. */
 export type ParentChain = readonly (Digest | { readonly snapshot: string })[];
 
@@ -92,6 +94,8 @@ export interface BuilderServices {
   readonly onCleanup: (cleanup: () => Promise<void>) => void;
   /** The proxy (user name and password included) that downloads from an address go through; undefined: none. */
   readonly proxyFor?: ((url: URL) => URL | undefined) | undefined;
+  /** Where the files of local contexts are kept for the next build of this process; undefined: each build reads its own. */
+  readonly kept?: KeptTrees | undefined;
   /** Environment in which git finds itself, its proxies and certificates; default: this process's. */
   readonly environment?: Readonly<Record<string, string | undefined>> | undefined;
 }

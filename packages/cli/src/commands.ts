@@ -11,6 +11,13 @@ export const COMMANDS: ReadonlyMap<string, CommandEntry> = new Map<string, Comma
     { summary: 'Run an image in an ephemeral container', load: async () => (await import('./commands/run.js')).run },
   ],
   [
+    'watch',
+    {
+      summary: 'Build, and build again as files are saved',
+      load: async () => (await import('./commands/watch.js')).watchCommand,
+    },
+  ],
+  [
     'push',
     { summary: 'Push an image to its registry', load: async () => (await import('./commands/transfer.js')).push },
   ],

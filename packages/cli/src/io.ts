@@ -1,4 +1,4 @@
-import type { Engine, EngineOptions } from '@strake/engine';
+import type { Engine, EngineOptions, WatchOptions } from '@strake/engine';
 
 /** Where text and bytes go: process.stdout, process.stderr, or a collector of a test. */
 export interface Output {
@@ -45,6 +45,8 @@ export interface Io {
   /** Loads the engine: the heavy part, so only when a command needs it. */
   readonly createEngine: (options: EngineOptions) => Promise<Engine>;
   readonly authentication: () => Promise<Authentication>;
+  /** The engine's `watch`. */
+  readonly watch: () => Promise<(options: WatchOptions) => Promise<void>>;
   /** What to write to standard error where the process is ended by force; returns the function that takes it back. */
   readonly restoreAtExit: (text: string) => () => void;
 }

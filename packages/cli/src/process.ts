@@ -76,6 +76,7 @@ export async function start(): Promise<void> {
     now: Date.now,
     createEngine: async (options) => (await import('@strake/engine')).createEngine(options),
     authentication: () => import('@strake/engine'),
+    watch: async () => (await import('@strake/engine')).watch,
     restoreAtExit: (text) => {
       restore.add(text);
       return () => void restore.delete(text);

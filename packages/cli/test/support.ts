@@ -94,6 +94,7 @@ export async function strake(argv: string[], methods: Partial<Engine> = {}, more
       return Promise.resolve({ ...engineWith(methods), close });
     },
     authentication: () => Promise.reject(new Error('not expected in this test')),
+    watch: () => Promise.reject(new Error('not expected in this test')),
     restoreAtExit: () => () => undefined,
     ...more,
   });

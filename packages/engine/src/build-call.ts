@@ -26,6 +26,7 @@ import { parseDockerfile } from '@strake/parser';
 import { cpus } from 'node:os';
 
 import { buildDeadline } from './build-deadline.js';
+import { keptBy } from './build-memory.js';
 import { Cleanups } from './cleanups.js';
 import { readXattrs } from './context-xattrs.js';
 import { collectAfterBuild } from './prune.js';
@@ -112,6 +113,7 @@ export async function runBuild(
     const exported = await exportAll(outputs, names, outcome, options, services, resources, date.epoch, signal);
     worked = outcome.steps.some((step) => !step.cached);
     const image = exported.find(({ descriptor }) => descriptor)?.descriptor;
+    keptBy(options.memory)?.settle();
     const explained = await noteBuild(services.store.journal, options, outcome.notes, image ? names : []);
     const size = options.measure ? await sizeOf(outcome, services.store) : undefined;
     return { ...report(outcome, explained, exported, names, begun), size };
@@ -130,6 +132,7 @@ export async function createServices(
   cleanups: { add(cleanup: () => Promise<void>): void },
 ): Promise<BuilderServices> {
   const emit: ProgressSink = options.onEvent ?? ((): void => undefined);
+  for (const { file } of options.secrets ?? []) if (file !== undefined) keptBy(options.memory)?.note(file);
   return {
     store: await resources.store(),
     registry: () => resources.registry(),
@@ -142,6 +145,7 @@ export async function createServices(
     warned: new Set(),
     emit,
     now: Date.now,
+    kept: keptBy(options.memory),
   };
 }
 

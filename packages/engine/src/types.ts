@@ -1,3 +1,4 @@
+import type { BuildMemory } from './build-memory.js';
 import type { Descriptor, Digest, ImageConfig, Platform, ProgressSink } from '@strake/core';
 import type { Limits } from '@strake/runtime';
 
@@ -66,6 +67,8 @@ export interface BuildOptions {
   readonly stdin?: NodeJS.ReadableStream | undefined;
   /** Also say how large the image is. */
   readonly measure?: boolean | undefined;
+  /** Keeps what this build reads of local folders for the next one with the same memory. One build at a time. */
+  readonly memory?: BuildMemory | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onEvent?: ProgressSink | undefined;
 }

@@ -43,6 +43,7 @@ export class FileDigestCache implements DigestCache {
   readonly #bytes: Buffer;
   readonly #paths: readonly string[];
   readonly #fresh = new Map<string, Fresh>();
+  readonly #forgotten = new Set<string>();
   readonly #seen: Uint8Array;
   /** What was asked for, in order: numbers are records, texts are paths in `fresh`. */
   readonly #asked: (number | string)[] = [];
@@ -102,7 +103,8 @@ export class FileDigestCache implements DigestCache {
     const fresh = this.#fresh.get(path);
     if (fresh?.digest !== undefined) return sameStamp(fresh.stamp, stamp) ? fresh.digest : undefined;
     const at = this.#record(path, stamp, this.#asking);
-    if (at === undefined || !(this.#bytes.readUInt16LE(at + 38) & HAS_DIGEST)) return undefined;
+    if (at === undefined || this.#forgotten.has(path)) return undefined;
+    if (!(this.#bytes.readUInt16LE(at + 38) & HAS_DIGEST)) return undefined;
     return `sha256:${this.#bytes.toString('hex', at + 40, at + RECORD)}`;
   }
 
@@ -110,8 +112,15 @@ export class FileDigestCache implements DigestCache {
     this.#note(path, stamp).digest = digest;
   }
 
+  forget(path: string): void {
+    this.#forgotten.add(path);
+    const fresh = this.#fresh.get(path);
+    if (fresh) Object.assign(fresh, { digest: undefined, plain: false });
+  }
+
   isPlain(path: string, stamp: FileStamp): boolean {
     const at = this.#record(path, stamp, this.#scanning);
+    if (this.#forgotten.has(path)) return false;
     return at !== undefined && (this.#bytes.readUInt16LE(at + 38) & PLAIN) !== 0;
   }
 
@@ -125,7 +134,7 @@ export class FileDigestCache implements DigestCache {
     if (!fresh || !sameStamp(fresh.stamp, stamp)) {
       if (!fresh) this.#asked.push(path);
       const at = this.#record(path, stamp, this.#asking);
-      const flags = at === undefined ? 0 : this.#bytes.readUInt16LE(at + 38);
+      const flags = at === undefined || this.#forgotten.has(path) ? 0 : this.#bytes.readUInt16LE(at + 38);
       const digest: Digest | undefined =
         at !== undefined && flags & HAS_DIGEST
           ? `sha256:${this.#bytes.toString('hex', at + 40, at + RECORD)}`
@@ -166,7 +175,7 @@ export class FileDigestCache implements DigestCache {
     };
     const keep = (number: number): void => {
       const path = this.#paths[number] as string;
-      if (this.#fresh.has(path)) return;
+      if (this.#fresh.has(path) || this.#forgotten.has(path)) return;
       const at = HEADER + number * RECORD;
       const record = Buffer.from(this.#bytes.subarray(at, at + RECORD));
       const unseen = this.#seen[number] ? 0 : record.readUInt16LE(36) + 1;

@@ -268,6 +268,8 @@ export interface DigestCache {
   /** The digest of the file at PATH where its facts are what they were, and old enough then to prove anything. */
   get(path: string, stamp: FileStamp): Digest | undefined;
   set(path: string, stamp: FileStamp, digest: Digest): void;
+  /** Forgets PATH's digest, whatever its facts: it is known to have been written to. */
+  forget(path: string): void;
   /** Whether PATH, of any type, is known to have no extended attribute that goes into an image. */
   isPlain(path: string, stamp: FileStamp): boolean;
   setPlain(path: string, stamp: FileStamp): void;

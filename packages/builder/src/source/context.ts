@@ -1,7 +1,7 @@
 import { errnoOf } from '@strake/core';
 import { parseIgnoreFile } from '@strake/parser';
 import fs from 'node:fs';
-import { basename, isAbsolute, join } from 'node:path';
+import { basename, isAbsolute, join, resolve } from 'node:path';
 
 import type { Owner } from '../copy/owner.js';
 import { builderError } from '../errors.js';
@@ -74,7 +74,12 @@ export async function openContext(options: OpenContextOptions): Promise<OpenedCo
 export async function openTree(spec: string, services: BuilderServices, signal: AbortSignal): Promise<LocalTree> {
   const place = await locate(spec, services, signal, new Map());
   if (place.kind !== 'folder') return temporaryTree(place.root, place.owners);
-  return folderTree(place.root, await ignoreFileInTree(temporaryTree(place.root), '.dockerignore'), services);
+  const unfiltered = temporaryTree(place.root);
+  try {
+    return await folderTree(place.root, await ignoreFileInTree(unfiltered, '.dockerignore'), services);
+  } finally {
+    noteReads(place.root, unfiltered, services);
+  }
 }
 
 /**
@@ -183,9 +188,16 @@ async function stdinContext({ file, stdin, services, signal }: OpenContextOption
 async function folderContext(root: string, options: OpenContextOptions): Promise<OpenedContext> {
   const { file, services } = options;
   const unfiltered = temporaryTree(root);
-  const elsewhere = await dockerfileElsewhere(options, file !== undefined && file !== '');
-  const dockerfile = elsewhere ?? (await dockerfileInTree(unfiltered));
-  const ignore = dockerfile.ignore ?? (await ignoreFileInTree(unfiltered, '.dockerignore'));
+  if (file && file !== '-' && !/^https?:/i.test(file)) noteDockerfile(resolve(file), services);
+  let dockerfile: DockerfileInput;
+  let ignore: IgnoreFile | undefined;
+  try {
+    const elsewhere = await dockerfileElsewhere(options, file !== undefined && file !== '');
+    dockerfile = elsewhere ?? (await dockerfileInTree(unfiltered));
+    ignore = dockerfile.ignore ?? (await ignoreFileInTree(unfiltered, '.dockerignore'));
+  } finally {
+    noteReads(root, unfiltered, services);
+  }
   let tree: Promise<LocalTree> | undefined;
   return {
     kind: 'folder',
@@ -195,6 +207,24 @@ async function folderContext(root: string, options: OpenContextOptions): Promise
     ignorePatterns: async () => Promise.resolve(ignore ? parseIgnoreFile(ignore.text) : []),
     tree: () => (tree ??= folderTree(root, ignore, services)),
   };
+}
+
+/** Notes what was looked at to find Dockerfile and ignore file. */
+function noteReads(root: string, tree: LocalTree, { kept }: BuilderServices): void {
+  if (kept) for (const path of tree.reads().paths) if (path !== '') kept.note(join(root, path));
+}
+
+/** Notes a Dockerfile that `-f` names, what it is a link to, and the ignore file beside it. */
+function noteDockerfile(path: string, { kept }: BuilderServices): void {
+  if (!kept) return;
+  for (const one of [path, `${path}.dockerignore`]) {
+    kept.note(one);
+    try {
+      kept.note(fs.realpathSync(one));
+    } catch (error) {
+      if (errnoOf(error) === undefined) throw error;
+    }
+  }
 }
 
 /** The Dockerfile that `-f` names, where it does not lie in a remote context. ON THIS MACHINE: `file` is a path here. */
@@ -218,15 +248,21 @@ async function dockerfileElsewhere(
 }
 
 async function folderTree(root: string, ignore: IgnoreFile | undefined, services: BuilderServices): Promise<LocalTree> {
+  const { kept } = services;
+  if (kept) return kept.open(root, ignore?.text, () => newTree(root, ignore, services));
+  const tree = await newTree(root, ignore, services);
+  services.onCleanup(() => tree.save());
+  return tree;
+}
+
+async function newTree(root: string, ignore: IgnoreFile | undefined, services: BuilderServices): Promise<LocalTree> {
   const { store } = services;
   const rules = ignore && ignoreRules(ignore.text, basename(ignore.name));
-  const tree = new LocalTree({
+  return new LocalTree({
     root,
     ignore: rules,
     remembered: await store.digestCache(root),
     digestFiles: (files, signal) => store.digestFiles(root, files, signal),
     xattrs: services.xattrs,
   });
-  services.onCleanup(() => tree.save());
-  return tree;
 }

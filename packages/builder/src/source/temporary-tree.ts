@@ -6,6 +6,7 @@ import { LocalTree } from '../tree/local-tree.js';
 const FORGETFUL: DigestCache = {
   get: () => undefined,
   set: () => undefined,
+  forget: () => undefined,
   isPlain: () => true,
   setPlain: () => undefined,
   save: () => Promise.resolve(),

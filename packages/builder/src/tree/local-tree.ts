@@ -34,6 +34,8 @@ export interface LocalTreeOptions {
 const FOR_OTHERS = 4 << 20;
 const OPENING = 16 << 10;
 const CHUNK = 256 << 10;
+/** Paths that are looked at again before others get their turn. */
+const AT_ONCE = 256;
 
 interface LocalEntry extends SourceEntry {
   readonly stamp: FileStamp;
@@ -48,6 +50,8 @@ export class LocalTree implements SourceTree {
   readonly #options: LocalTreeOptions;
   readonly #entries = new Map<string, LocalEntry | null>();
   readonly #lists = new Map<string, readonly string[]>();
+  /** Excluded folders that were read to see whether something in them is visible. */
+  readonly #probed = new Set<string>();
 
   constructor(options: LocalTreeOptions) {
     this.#root = options.root;
@@ -124,6 +128,72 @@ export class LocalTree implements SourceTree {
     }
   }
 
+  /** What was looked at: folders whose names were read, and paths, whether something is there or not. */
+  reads(): { readonly folders: Iterable<string>; readonly paths: Iterable<string> } {
+    return { folders: [...this.#lists.keys(), ...this.#probed], paths: this.#entries.keys() };
+  }
+
+  /** Whether a change at PATH can show in what was read: it was looked at, or is new in a folder that was, and not ignored. */
+  concerns(path: string): boolean {
+    if (path === '' || this.#entries.get(path) || this.#lists.has(path) || this.#probed.has(path)) return true;
+    const folder = parentPath(path);
+    if (!this.#entries.has(path) && !this.#lists.has(folder) && !this.#probed.has(folder)) return false;
+    const { ignore } = this.#options;
+    return !ignore?.excluded(path) || ignore.mayContainIncluded(path);
+  }
+
+  /** Has PATHS, what is below them and what their folders hold looked at anew when next asked for, their digests too. */
+  forget(paths: Iterable<string>): void {
+    const { remembered } = this.#options;
+    const folders = new Set<string>();
+    const drop = (path: string): void => {
+      this.#entries.delete(path);
+      this.#lists.delete(path);
+      this.#probed.delete(path);
+      remembered.forget(path);
+    };
+    const parents = new Set<string>();
+    for (const path of paths) {
+      if (this.#entries.get(path)?.type !== 'file') folders.add(path);
+      drop(path);
+      if (path !== '') parents.add(parentPath(path));
+    }
+    if (folders.size > 0) {
+      for (const path of [...this.#entries.keys()]) if (liesIn(path, folders)) drop(path);
+    }
+    // A folder has a new time; one that was ignored may hold something visible now, or no more.
+    for (let folder of parents) {
+      for (;;) {
+        const hidden = this.#entries.get(folder) === null || this.#probed.has(folder);
+        this.#entries.delete(folder);
+        this.#lists.delete(folder);
+        if (folder === '' || !hidden) break;
+        folder = parentPath(folder);
+      }
+    }
+  }
+
+  /** Looks again at everything that was looked at (WHERE: in these folders): the paths whose facts are no longer what they were. */
+  async findChanged(signal?: AbortSignal, where?: ReadonlySet<string>): Promise<string[]> {
+    const changed: string[] = [];
+    let looked = 0;
+    for (const [path, entry] of [...this.#entries]) {
+      if (where && !where.has(path) && !where.has(parentPath(path))) continue;
+      if (++looked % AT_ONCE === 0) {
+        await new Promise((resolve) => setImmediate(resolve));
+        throwIfAborted(signal);
+      }
+      const stat = lstatNow(join(this.#root, path));
+      const same = entry ? stat !== undefined && sameStamp(entry.stamp, stampOf(stat)) : this.#isHidden(path, stat);
+      if (!same) changed.push(path);
+    }
+    return changed;
+  }
+
+  #isHidden(path: string, stat: fs.BigIntStats | undefined): boolean {
+    return stat === undefined || stat.isSocket() || (this.#options.ignore?.excluded(path) ?? false);
+  }
+
   /** Writes the digests learned to disk, for the next build. */
   async save(): Promise<void> {
     await this.#options.remembered.save();
@@ -196,6 +266,7 @@ export class LocalTree implements SourceTree {
   /** Whether an excluded folder holds something that an exception brings back. */
   #hasVisible(folder: string): boolean {
     if (!this.#options.ignore?.mayContainIncluded(folder)) return false;
+    this.#probed.add(folder);
     for (const name of this.#readFolder(folder)) {
       const path = joinTree(folder, name);
       if (!this.#options.ignore.excluded(path)) return true;
@@ -230,13 +301,7 @@ function localEntry(
               ? 'fifo'
               : undefined;
   if (type === undefined) return undefined;
-  const stamp: FileStamp = {
-    size: Number(stat.size),
-    mtime: stat.mtimeNs,
-    ctime: stat.ctimeNs,
-    inode: stat.ino,
-    mode: Number(stat.mode),
-  };
+  const stamp = stampOf(stat);
   const owner = owners?.get(path);
   const plain = remembered.isPlain(path, stamp);
   const xattrs = plain ? undefined : readXattrs(full);
@@ -255,6 +320,37 @@ function localEntry(
     ...(xattrs ? { xattrs } : {}),
     stamp,
   };
+}
+
+/** Whether PATH lies below one of FOLDERS. */
+function liesIn(path: string, folders: ReadonlySet<string>): boolean {
+  if (folders.has('')) return true;
+  if (folders.size <= 4) {
+    for (const folder of folders) if (path.startsWith(`${folder}/`)) return true;
+    return false;
+  }
+  for (let at = path.lastIndexOf('/'); at > 0; at = path.lastIndexOf('/', at - 1)) {
+    if (folders.has(path.slice(0, at))) return true;
+  }
+  return false;
+}
+
+function stampOf(stat: fs.BigIntStats): FileStamp {
+  const { size, mtimeNs: mtime, ctimeNs: ctime, ino: inode, mode } = stat;
+  return { size: Number(size), mtime, ctime, inode, mode: Number(mode) };
+}
+
+function sameStamp(a: FileStamp, b: FileStamp): boolean {
+  return a.size === b.size && a.mtime === b.mtime && a.ctime === b.ctime && a.inode === b.inode && a.mode === b.mode;
+}
+
+/** What is at a path; undefined where nothing can be seen there. */
+function lstatNow(path: string): fs.BigIntStats | undefined {
+  try {
+    return fs.lstatSync(fsPath(path), { bigint: true, throwIfNoEntry: false });
+  } catch {
+    return undefined;
+  }
 }
 
 function readLink(path: string): string {

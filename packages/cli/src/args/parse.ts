@@ -28,6 +28,11 @@ export class Arguments {
     this.positionals = positionals;
   }
 
+  /** The same flags with other positional arguments. */
+  withPositionals(positionals: readonly string[]): Arguments {
+    return new Arguments(this.#values, positionals);
+  }
+
   has(name: string): boolean {
     return this.#values.has(name);
   }

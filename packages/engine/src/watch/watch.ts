@@ -1,0 +1,286 @@
+import { isStrakeError, StrakeError } from '@strake/core';
+import fs from 'node:fs';
+import { dirname, isAbsolute, relative } from 'node:path';
+
+import { createBuildMemory, type BuildMemory } from '../build-memory.js';
+import type { BuildResult } from '../types.js';
+import { Changes, pause } from './changes.js';
+import { FolderWatcher, type FolderWatcherOptions } from './folder-watcher.js';
+import { StepCount } from './steps.js';
+import type { WatchEvent, WatchOptions } from './types.js';
+
+/** Milliseconds that events of one save may lie apart before building begins: what a write consists of comes in one turn. */
+const LEAD = 2;
+const DEBOUNCE = 30;
+/** Milliseconds of silence before everything is looked at again, for changes that no event told of. */
+const SWEEP_AFTER = 2000;
+/** Looking takes at most this part of the time. */
+const SWEEP_SHARE = 1 / 200;
+const POLL = 1000;
+
+/** What tests replace. */
+export interface WatchInternals extends Pick<FolderWatcherOptions, 'watch' | 'queue'> {
+  /** Milliseconds of silence before everything is looked at again. */
+  readonly sweepAfter?: number | undefined;
+  /** Milliseconds between two looks at what is not watched. */
+  readonly poll?: number | undefined;
+}
+
+/**
+ * Builds, watches what the build read, and builds again at each change, until the signal aborts. A failed build, also the first,
+ * does not end it: the next save tries again.
+ * @throws StrakeError `WATCH_UNSUPPORTED` where there is no local folder to watch
+ */
+export async function watchBuild(options: WatchOptions, internals: WatchInternals = {}): Promise<void> {
+  const root = folderOf(options.build.context);
+  const watching = new Watching(options, root, internals);
+  try {
+    await watching.work();
+  } finally {
+    await watching.end();
+  }
+}
+
+/** @throws StrakeError `WATCH_UNSUPPORTED` */
+function folderOf(context: string): string {
+  try {
+    if (context !== '-') return fs.realpathSync(context);
+  } catch {
+    // A URL, or nothing: the build says which.
+  }
+  throw new StrakeError({
+    code: 'WATCH_UNSUPPORTED',
+    message: `"${context}" is no folder that can be watched`,
+    hint: 'Give a folder of this machine as the context.',
+  });
+}
+
+interface Outcome {
+  readonly result?: BuildResult;
+  readonly error?: unknown;
+  readonly steps: StepCount;
+}
+
+class Watching {
+  readonly #options: WatchOptions;
+  readonly #root: string;
+  readonly #memory: BuildMemory = createBuildMemory();
+  readonly #changes = new Changes(() => performance.now());
+  readonly #watcher: FolderWatcher;
+  readonly #debounce: number;
+  readonly #internals: WatchInternals;
+  /** Folders of which only single paths matter: the nearest ones that are there, of paths in folders that are not. */
+  #awaited = new Set<string>();
+  #building: AbortController | undefined;
+  #background: Promise<void> | undefined;
+  #resting = new AbortController();
+  #sweepCost = 0;
+  #lastImage: string | undefined;
+  #told = false;
+  #pollingTold = 0;
+
+  constructor(options: WatchOptions, root: string, internals: WatchInternals) {
+    this.#options = options;
+    this.#root = root;
+    this.#debounce = options.debounce ?? DEBOUNCE;
+    this.#watcher = new FolderWatcher({
+      onChange: (path) => this.#noticed(path),
+      onOverflow: () => {
+        this.#changes.overflow();
+        this.#building?.abort(outdated());
+      },
+      watch: internals.watch,
+      queue: internals.queue,
+    });
+    this.#internals = internals;
+  }
+
+  async work(): Promise<void> {
+    const { signal } = this.#options;
+    await this.#buildUntilRight([], performance.now());
+    while (!this.#hasEnded()) {
+      this.#rest();
+      await this.#changes.arrival(signal);
+      await this.#wake();
+      if (this.#hasEnded()) return;
+      await pause(LEAD, signal);
+      const { paths, since } = await this.#takeChanges();
+      if (paths.length > 0) await this.#buildUntilRight(paths, since);
+    }
+  }
+
+  #hasEnded(): boolean {
+    return this.#options.signal.aborted;
+  }
+
+  async end(): Promise<void> {
+    this.#watcher.close();
+    await this.#wake();
+    await this.#memory.save();
+  }
+
+  #noticed(path: string): void {
+    if (!this.#memory.concerns(path) && !this.#awaited.has(path)) return;
+    this.#changes.add(path);
+    this.#building?.abort(outdated());
+  }
+
+  /** What has changed since the last build, given to the memory. */
+  async #takeChanges(): Promise<{ paths: readonly string[]; since: number }> {
+    const { paths, overflow, since } = this.#changes.take();
+    const all = overflow ? [...new Set([...paths, ...(await this.#memory.findChanged(this.#options.signal))])] : paths;
+    this.#memory.changed(all);
+    return { paths: all, since };
+  }
+
+  /** Builds until no save has come in between that the result lacks. */
+  async #buildUntilRight(paths: readonly string[], since: number): Promise<void> {
+    const { signal } = this.#options;
+    const causes = new Set(paths);
+    for (;;) {
+      const outcome = await this.#build(this.#shown(causes));
+      if (this.#hasEnded()) return;
+      await this.#changes.silence(this.#debounce, signal);
+      if (this.#hasEnded()) return;
+      if (this.#changes.pending) {
+        this.#emit({ type: 'cancelled', time: Date.now() });
+        for (const path of (await this.#takeChanges()).paths) causes.add(path);
+        continue;
+      }
+      await this.#use(outcome, this.#shown(causes), since);
+      return;
+    }
+  }
+
+  async #build(paths: readonly string[]): Promise<Outcome> {
+    const { engine, build, signal } = this.#options;
+    const steps = new StepCount();
+    const building = new AbortController();
+    this.#building = building;
+    this.#emit({ type: 'building', time: Date.now(), paths });
+    try {
+      const result = await engine.build({
+        ...build,
+        memory: this.#memory,
+        signal: AbortSignal.any([signal, building.signal]),
+        onEvent: (event) => {
+          steps.take(event);
+          this.#emit({ type: 'build-event', event });
+        },
+      });
+      return { result, steps };
+    } catch (error) {
+      return { error, steps };
+    } finally {
+      this.#building = undefined;
+    }
+  }
+
+  async #use({ result, steps, error }: Outcome, paths: readonly string[], since: number): Promise<void> {
+    await Promise.resolve();
+    const time = Date.now();
+    const duration = performance.now() - since;
+    if (!result) {
+      // A file that is replaced while it is copied has told of it, or will.
+      this.#emit({ type: 'failed', time, error, duration, paths });
+      return;
+    }
+    const ran = steps.ran(result);
+    const image = result.configDigest;
+    const unchanged = this.#told && image === this.#lastImage && ran.length === 0;
+    this.#lastImage = image;
+    this.#told = true;
+    this.#emit({
+      type: 'built',
+      time,
+      result,
+      first: ran[0],
+      ran: ran.length,
+      duration,
+      unchanged,
+      actions: [],
+      paths,
+    });
+  }
+
+  /** After a result: watches what the build has read, and looks again at what no event can have told. */
+  #rest(): void {
+    this.#resting = new AbortController();
+    const signal = AbortSignal.any([this.#options.signal, this.#resting.signal]);
+    this.#background = this.#settle(signal).catch((error: unknown) => {
+      if (!signal.aborted && !isStrakeError(error, 'CANCELLED')) throw error;
+    });
+    this.#background.catch(() => undefined);
+  }
+
+  async #wake(): Promise<void> {
+    this.#resting.abort(outdated());
+    await this.#background;
+  }
+
+  async #settle(signal: AbortSignal): Promise<void> {
+    const added = this.#follow();
+    if (added.size > 0) this.#found(await this.#memory.findChanged(signal, added));
+    if (!this.#changes.pending) this.#tellWatching();
+    await pause(this.#internals.sweepAfter ?? SWEEP_AFTER, signal);
+    for (let n = 0; !signal.aborted; n++) {
+      const begun = performance.now();
+      const where = n === 0 ? undefined : this.#watcher.unwatched?.folders;
+      if (n > 0 && !where) return;
+      this.#found(await this.#memory.findChanged(signal, where));
+      this.#sweepCost = performance.now() - begun;
+      if (n === 0) await this.#memory.save();
+      await pause(Math.max(this.#internals.poll ?? POLL, this.#sweepCost / SWEEP_SHARE), signal);
+    }
+  }
+
+  #found(paths: readonly string[]): void {
+    for (const path of paths) this.#changes.add(path);
+  }
+
+  /** Watches what was read; the folders that are new. */
+  #follow(): ReadonlySet<string> {
+    const { folders, paths } = this.#memory.reads();
+    const all = new Set(folders);
+    this.#awaited = new Set();
+    for (const path of paths) {
+      let folder = dirname(path);
+      for (; !fs.existsSync(folder); folder = dirname(folder)) this.#awaited.add(folder);
+      all.add(folder);
+    }
+    return this.#watcher.update(all);
+  }
+
+  #tellWatching(): void {
+    const { unwatched } = this.#watcher;
+    const count = unwatched?.folders.size ?? 0;
+    if (unwatched && count !== this.#pollingTold) {
+      const limit = unwatched.errno === 'ENOSPC' ? 'max_user_watches' : 'max_user_instances';
+      this.#emit({
+        type: 'polling',
+        time: Date.now(),
+        folders: count,
+        message: `inotify's limit is reached: ${count} of ${this.#watcher.size + count} folders are looked at from time to time instead`,
+        hint: `Raise it: sudo sysctl fs.inotify.${limit}=${limit === 'max_user_watches' ? 524288 : 1024}`,
+      });
+    }
+    this.#pollingTold = count;
+    this.#emit({ type: 'watching', time: Date.now(), folders: this.#watcher.size });
+  }
+
+  /** Paths as people name them. */
+  #shown(paths: ReadonlySet<string>): string[] {
+    return [...paths].map((path) => {
+      const inside = relative(this.#root, path);
+      return inside === '' ? '.' : inside.startsWith('../') || isAbsolute(inside) ? path : inside;
+    });
+  }
+
+  #emit(event: WatchEvent): void {
+    this.#options.onEvent(event);
+  }
+}
+
+function outdated(): StrakeError {
+  return new StrakeError({ code: 'CANCELLED', message: 'the files have changed' });
+}
