@@ -43,10 +43,10 @@ describe('the cache, with random builds and random edits', function () {
   let other: Engine;
   let scenes = 0;
 
-  before(async () => {
+  before(() => {
     execFileSync(process.execPath, [path.join(ROOT, 'scripts/busybox-layout.mjs'), busybox]);
-    engine = await createEngine({ root: path.join(folder, 'store') });
-    other = await createEngine({ root: path.join(folder, 'other') });
+    engine = createEngine({ root: path.join(folder, 'store') });
+    other = createEngine({ root: path.join(folder, 'other') });
   });
   after(async () => {
     await engine.close();
@@ -63,9 +63,9 @@ describe('the cache, with random builds and random edits', function () {
         buildArgs: scene.buildArgs,
         labels: scene.labels,
         buildContexts: { busybox: `oci-layout://${busybox}` },
-        outputs: [{ type: 'oci', attributes: { dest } }],
+        outputs: [{ type: 'oci', dest }],
         noCache,
-      });
+      }).result;
       return { image: describeImage(dest, busybox), steps, failure: undefined };
     } catch (error) {
       if (!isStrakeError(error)) throw error;

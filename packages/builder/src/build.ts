@@ -4,7 +4,7 @@ import { Solver, type MissReason, type Vertex } from '@strake/solver';
 
 import { checkStages, warningsAsError } from './check.js';
 import { assembleConfig, describeConfig } from './image.js';
-import { hideSecret } from './explain/secrets.js';
+import { noteSteps } from './explain/notes.js';
 import type { StepNote } from './explain/types.js';
 import type { LowerOptions, SourceResolver } from './lower/context.js';
 import { StageLowering, type Lowered } from './lower/stages.js';
@@ -111,7 +111,7 @@ export async function buildDockerfile(request: BuildRequest, services: BuilderSe
     const notes = await noteSteps(
       lowered.flatMap((one) => one.lowered.steps),
       solver,
-      outcomes,
+      (vertex) => outcomes.get(vertex),
     );
     return { results, steps: [...outcomes.values()], notes };
   } catch (error) {
@@ -120,41 +120,6 @@ export async function buildDockerfile(request: BuildRequest, services: BuilderSe
     request.signal.throwIfAborted();
     throw error;
   }
-}
-
-async function noteSteps(
-  steps: Lowered['steps'],
-  solver: Solver<ChainResult>,
-  outcomes: ReadonlyMap<Vertex<ChainResult>, StepOutcome>,
-): Promise<StepNote[]> {
-  const notes: StepNote[] = [];
-  for (const { vertex, stage } of steps) {
-    const told = outcomes.get(vertex);
-    const outcome = told && (await solver.outcome(vertex));
-    if (!outcome) continue;
-    const { operation, content, inputs } = outcome.parts;
-    const { env } = operation;
-    const hidden: unknown = Array.isArray(env)
-      ? env.map((one: unknown) => (typeof one === 'string' ? hideSecret(one) : one))
-      : env;
-    notes.push({
-      id: vertex.id,
-      name: vertex.name,
-      stage,
-      key: outcome.key,
-      cached: told.cached,
-      duration: told.duration,
-      reason: outcome.reason,
-      operation: env === undefined ? operation : { ...operation, env: hidden },
-      content: content ?? {},
-      inputs: vertex.inputs.map((input, i) => ({
-        name: input.vertex.name,
-        digest: inputs[i] ?? outcome.key,
-        part: input.content !== undefined,
-      })),
-    });
-  }
-  return notes;
 }
 
 function told({ id, name }: Vertex<ChainResult>): { id: string; name: string } {

@@ -1,7 +1,7 @@
 export { buildDockerfile } from './build.js';
 export type { BuildOutcome, BuildRequest, StepOutcome } from './build.js';
 export { explainBuild, readBuild } from './explain/explain.js';
-export type { BuildNote, StepNote } from './explain/types.js';
+export type { BuildNote, ExplainedStep, FactChange, InstructionChange, StepNote, StepReason } from './explain/types.js';
 export { builderError } from './errors.js';
 export type { BuilderErrorCode } from './errors.js';
 export type { BuiltImage, Compression } from './image.js';

@@ -30,6 +30,7 @@ export type {
   PruneResult,
   RunImageOptions,
   SshSource,
+  StepReason,
   StepReport,
   TransferImageOptions,
   UlimitSpec,

@@ -34,7 +34,13 @@ export const BUILT: BuildResult = {
   names: ['docker.io/library/app:latest'],
   steps: [
     { id: 'a', name: '[1/2] FROM busybox', cached: true, duration: 0, reasons: [] },
-    { id: 'b', name: '[2/2] RUN make', cached: false, duration: 3, reasons: ['the command changed'] },
+    {
+      id: 'b',
+      name: '[2/2] RUN make',
+      cached: false,
+      duration: 3,
+      reasons: [{ kind: 'new-step', text: 'the step is new' }],
+    },
   ],
   duration: 214,
   metadata: { 'containerimage.digest': DIGEST },

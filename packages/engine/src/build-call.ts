@@ -30,11 +30,11 @@ import { keptBy } from './build-memory.js';
 import { Cleanups } from './cleanups.js';
 import { readXattrs } from './context-xattrs.js';
 import { collectAfterBuild } from './prune.js';
-import { noteBuild } from './explain.js';
+import { noteBuild, reportStep } from './explain.js';
 import type { Resources } from './resources.js';
 import { createSecrets } from './secrets.js';
 import { createSshSockets } from './ssh-sockets.js';
-import type { BuildOptions, BuildResult, EngineOptions, OutputSpec, StepReport } from './types.js';
+import type { BuildOptions, BuildResult, EngineOptions, OutputSpec } from './types.js';
 
 /** Steps that run at once at least: many wait for a network or a disk. BuildKit sets no limit at all. */
 const DEFAULT_PARALLELISM = 16;
@@ -271,17 +271,12 @@ function report(
   const image = exported.find(({ descriptor }) => descriptor)?.descriptor;
   const [first] = outcome.results;
   const configDigest = first?.image.configDescriptor.digest;
-  const steps: StepReport[] = outcome.steps.map((step) => {
-    const note = explained.steps.find(({ id }) => id === step.id);
-    const { id, name, cached, duration } = step;
-    return { id, name, cached, duration, key: step.key ?? note?.key, reasons: note?.reasons ?? [] };
-  });
   return {
     image,
     configDigest,
     config: first?.image.config,
     names: image ? names : [],
-    steps,
+    steps: explained.steps.map(reportStep),
     duration: Date.now() - begun,
     metadata: {
       ...(image && configDigest

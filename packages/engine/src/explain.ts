@@ -3,7 +3,7 @@ import { explainBuild, readBuild, type BuildNote, type StepNote } from '@strake/
 import type { Journal } from '@strake/store';
 
 import type { Resources } from './resources.js';
-import type { BuildExplanation, BuildOptions } from './types.js';
+import type { BuildExplanation, BuildOptions, StepReport } from './types.js';
 
 const LAST = 'last build';
 
@@ -12,12 +12,26 @@ export function noteBuild(
   journal: Journal,
   options: BuildOptions,
   steps: readonly StepNote[],
-  names: readonly string[],
+  images: readonly string[],
 ): Promise<BuildNote> {
   const { context, file, target, platforms } = options;
   const build = { context, file: file ?? '', target: target ?? '', platforms: platforms ?? [] };
-  const also = [LAST, ...names.map((name) => `image ${name}`)];
-  return explainBuild(journal, `build ${canonicalJson(build)}`, steps, Date.now(), also);
+  return explainBuild(
+    journal,
+    {
+      build: `build ${canonicalJson(build)}`,
+      sure: context !== '-' && file !== '-',
+      images: images.map((name) => `image ${name}`),
+      last: LAST,
+    },
+    steps,
+    Date.now(),
+  );
+}
+
+/** What a build is told of its steps. */
+export function reportStep({ id, name, cached, duration, key, reasons }: BuildNote['steps'][number]): StepReport {
+  return { id, name, cached, duration, key, reasons };
 }
 
 /** The build that made an image, or the last one. @throws StrakeError `BUILD_UNKNOWN` */
@@ -31,15 +45,5 @@ export async function explainStored(resources: Resources, name = 'last'): Promis
       hint: 'Builds with this store are remembered, each until the next one of the same context, Dockerfile and target.',
     });
   }
-  return {
-    time: note.time,
-    steps: note.steps.map(({ id, name: step, cached, duration, key, reasons }) => ({
-      id,
-      name: step,
-      cached,
-      duration,
-      key,
-      reasons,
-    })),
-  };
+  return { time: note.time, steps: note.steps.map(reportStep) };
 }

@@ -23,6 +23,7 @@ export type {
   RunImageOptions,
   SecretSource,
   SshSource,
+  StepReason,
   StepReport,
   TransferImageOptions,
   UlimitSpec,

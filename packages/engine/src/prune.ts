@@ -48,6 +48,7 @@ export async function measureStore(resources: Resources): Promise<DiskUsage> {
     cache: inventory.items.map(entryOf).sort((a, b) => b.used - a.used || (a.id < b.id ? -1 : 1)),
     cacheSize: cacheSize(inventory),
     unpacked: inventory.trees,
+    notes: await store.measureNotes(),
     garbage: {
       count: inventory.garbage.length,
       size: sizeOf(inventory.garbage),

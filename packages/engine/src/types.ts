@@ -1,6 +1,8 @@
-import type { BuildMemory } from './build-memory.js';
+import type { StepReason } from '@strake/builder';
 import type { Descriptor, Digest, ImageConfig, Platform, ProgressSink } from '@strake/core';
 import type { Limits } from '@strake/runtime';
+
+import type { BuildMemory } from './build-memory.js';
 
 /** A secret of a build: from a file or from an environment variable of this process, or the bytes themselves. */
 export interface SecretSource {
@@ -73,6 +75,8 @@ export interface BuildOptions {
   readonly onEvent?: ProgressSink | undefined;
 }
 
+export type { StepReason } from '@strake/builder';
+
 /** One step of a finished build. */
 export interface StepReport {
   readonly id: string;
@@ -81,8 +85,8 @@ export interface StepReport {
   /** Milliseconds. */
   readonly duration: number;
   readonly key?: Digest | undefined;
-  /** Why it ran, in one line per reason; empty where it was cached. */
-  readonly reasons: readonly string[];
+  /** Why it ran; empty where it was cached. */
+  readonly reasons: readonly StepReason[];
 }
 
 /** A build as it is remembered. */
@@ -202,6 +206,8 @@ export interface DiskUsage {
   readonly cacheSize: number;
   /** Unpacked trees, part of the sizes of what they belong to. */
   readonly unpacked: { readonly count: number; readonly size: number };
+  /** Notes of builds, which explain the next ones; bounded by themselves. */
+  readonly notes: { readonly count: number; readonly size: number };
   /** What nothing holds any more. */
   readonly garbage: { readonly count: number; readonly size: number };
   /** What automatic collection keeps to by default. */

@@ -29,6 +29,7 @@ export { parsePort, parsePorts } from './ports.js';
 export type { PortSpec } from './ports.js';
 export { runScript } from './run-script.js';
 export type { RunScript } from './run-script.js';
+export { isSecretName } from './secret-names.js';
 export { isSignal } from './signals.js';
 export { createStageGraph, createStageLookup, stageOrderError } from './stages.js';
 export type { StageDependency, StageGraph, StageLookup } from './stages.js';

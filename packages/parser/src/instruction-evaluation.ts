@@ -6,6 +6,7 @@ import { LINT_RULES } from './lint-rules.js';
 import type { Linter } from './linter.js';
 import { parseMount } from './mount.js';
 import { parsePort } from './ports.js';
+import { isSecretName } from './secret-names.js';
 import { isSignal } from './signals.js';
 import { cleanPath, clip } from './text.js';
 import type {
@@ -26,8 +27,6 @@ import type {
 
 /** These steer the build and are not seen by expansions. */
 const NO_VARIABLES = new Set(['BUILDKIT_SBOM_SCAN_CONTEXT', 'BUILDKIT_SBOM_SCAN_STAGE']);
-const SECRET = /(?:_|^)(?:apikey|auth|credential|credentials|key|password|pword|passwd|secret|token)(?:_|$)/i;
-const NO_SECRET = /(?:_|^)(?:public|file|version)(?:_|$)/i;
 
 /** One instruction under evaluation. */
 class Step {
@@ -78,7 +77,7 @@ class Step {
   }
 
   #checkSecret(kind: 'ARG' | 'ENV', name: string): void {
-    if (!SECRET.test(name) || NO_SECRET.test(name)) return;
+    if (!isSecretName(name)) return;
     const message = `Do not use ARG or ENV instructions for sensitive data (${kind} ${goQuote(name)})`;
     this.#warn('secretsUsedInArgOrEnv', message);
   }

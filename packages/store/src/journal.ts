@@ -1,27 +1,59 @@
-import { mkdir } from 'node:fs/promises';
+import { mkdir, stat } from 'node:fs/promises';
 
-import { readJson, writeFileWhole } from './files.js';
+import { hexOf, type Digest } from '@strake/core';
+
+import { readJson, unlessMissing, writeFileWhole } from './files.js';
 import type { OwnHolder } from './holders.js';
 import { fileNameOf, type StoreLayout } from './layout.js';
 import type { Journal } from './types.js';
 
-/** Notes as files, each replaced whole. Not synced: one that a power cut takes explains nothing, and nothing worse. */
+/** How names of files with facts begin. */
+export const FACTS = 'facts-';
+
+/** The folder of the notes of a store. */
+export function journalFolder({ root }: StoreLayout): string {
+  return `${root}/builds`;
+}
+
+/**
+ * Notes as files, each replaced whole. Not synced: one that a power cut takes explains nothing, and nothing worse. What is too old
+ * or too much goes with collections (`gc/journal.ts`).
+ */
 export class FileJournal implements Journal {
   readonly #folder: string;
   readonly #holder: OwnHolder;
 
   constructor(layout: StoreLayout, holder: OwnHolder) {
-    this.#folder = `${layout.root}/builds`;
+    this.#folder = journalFolder(layout);
     this.#holder = holder;
+  }
+
+  #factsPath(digest: Digest): string {
+    return `${this.#folder}/${FACTS}${hexOf(digest)}`;
   }
 
   read(name: string): Promise<unknown> {
     return readJson(`${this.#folder}/${fileNameOf(name)}`);
   }
 
-  async write(name: string, note: unknown): Promise<void> {
+  write(name: string, note: unknown): Promise<void> {
+    return this.#write(`${this.#folder}/${fileNameOf(name)}`, note);
+  }
+
+  facts(digest: Digest): Promise<unknown> {
+    return readJson(this.#factsPath(digest));
+  }
+
+  async hasFacts(digest: Digest): Promise<boolean> {
+    return (await unlessMissing(stat(this.#factsPath(digest)))) !== undefined;
+  }
+
+  writeFacts(digest: Digest, facts: unknown): Promise<void> {
+    return this.#write(this.#factsPath(digest), facts);
+  }
+
+  async #write(path: string, value: unknown): Promise<void> {
     await mkdir(this.#folder, { recursive: true, mode: 0o700 });
-    const temporary = await this.#holder.temporaryPath('note');
-    await writeFileWhole(`${this.#folder}/${fileNameOf(name)}`, JSON.stringify(note), temporary);
+    await writeFileWhole(path, JSON.stringify(value), await this.#holder.temporaryPath('note'));
   }
 }

@@ -12,6 +12,7 @@ import { unlessMissing, writeFileWhole } from './files.js';
 import { Collector, defaultLimits, type CollectOptions } from './gc/collect.js';
 import { UsageGate } from './gc/gate.js';
 import { takeInventory } from './gc/inventory.js';
+import { measureJournal } from './gc/journal.js';
 import type { Collected, CollectionLimits, Inventory } from './gc/types.js';
 import { OwnHolder } from './holders.js';
 import { FileJournal } from './journal.js';
@@ -117,6 +118,10 @@ export class FileStore implements Store {
 
   inventory(): Promise<Inventory> {
     return takeInventory(this);
+  }
+
+  measureNotes(): Promise<{ readonly count: number; readonly size: number }> {
+    return measureJournal(this.layout);
   }
 
   collect(options: CollectOptions): Promise<Collected> {

@@ -245,7 +245,12 @@ export interface RecordStore {
 export interface Journal {
   /** Undefined where there is none. */
   read(name: string): Promise<unknown>;
+  /** Facts live as long as a note has their digest in it. */
   write(name: string, note: unknown): Promise<void>;
+  /** Facts of files that a digest stands for; undefined where they are not kept. */
+  facts(digest: Digest): Promise<unknown>;
+  hasFacts(digest: Digest): Promise<boolean>;
+  writeFacts(digest: Digest, facts: unknown): Promise<void>;
 }
 
 /** The facts that a remembered content digest holds for. Times in nanoseconds. */
@@ -346,6 +351,8 @@ export interface Store {
   use(what: string, signal?: AbortSignal): Promise<Lease>;
   /** All that is here, and what holds it. */
   inventory(): Promise<Inventory>;
+  /** Files and bytes of the notes of builds. */
+  measureNotes(): Promise<{ readonly count: number; readonly size: number }>;
   /** Removes parts of the cache and what nothing refers to. Never harms who has a lease of `use`. */
   collect(options: CollectOptions): Promise<Collected>;
   /** What a build does at its end: keeps the cache within limits; undefined where there was nothing to do. */

@@ -26,6 +26,8 @@ export interface SelectedSource {
   readonly contentsOnly: boolean;
   /** Unpack it, where it is a tar archive. */
   readonly unpack: boolean;
+  /** Where it was fetched from, for people: an address without credentials, of a repository with the commit. */
+  readonly origin?: { readonly address: string; readonly commit?: string | undefined } | undefined;
 }
 
 /** The facts that the digest below is made of, by path, for people: what of a selection changed between two builds. */
@@ -34,13 +36,26 @@ export async function selectionFacts(
   signal?: AbortSignal,
 ): Promise<SelectedFact[]> {
   const facts: SelectedFact[] = [];
-  for (const { tree, entry, below } of sources) {
+  for (const { tree, entry, below, origin } of sources) {
     const digests = await tree.digests([entry, ...below.map((selected) => selected.entry)], signal);
     for (const e of [entry, ...below.map((selected) => selected.entry)]) {
-      facts.push([e.path, e.type, e.mode, e.uid, e.gid, e.size, e.link ?? '', digests.get(e.path) ?? '']);
+      // A repository's own folder has no link: there stands its commit.
+      const link = e.link ?? (e === entry ? (origin?.commit ?? '') : '');
+      facts.push([shownPath(e.path, origin), e.type, e.mode, e.uid, e.gid, e.size, link, digests.get(e.path) ?? '']);
     }
   }
   return facts;
+}
+
+/** A path for people; of what was fetched the address, and behind it the path in a repository. */
+function shownPath(path: string, origin: SelectedSource['origin']): string {
+  if (!origin) return path;
+  return origin.commit === undefined || path === '' ? origin.address : `${path} of ${origin.address}`;
+}
+
+/** How many files are selected, the sources themselves included. */
+export function selectionSize(sources: readonly SelectedSource[]): number {
+  return sources.reduce((sum, { below }) => sum + 1 + below.length, 0);
 }
 
 /**

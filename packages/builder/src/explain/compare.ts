@@ -1,90 +1,98 @@
 import { canonicalJson, type Digest } from '@strake/core';
 
 import { compareFiles } from './files.js';
-import { shownValue } from './secrets.js';
-import type { SelectedFact, StepNote } from './types.js';
+import { diffInstructions, shownChanges } from './instruction-diff.js';
+import { displayedText, instructionText } from './match.js';
+import { isHidden, shownValue } from './secrets.js';
+import type { PlainReason, SeenVariable, SelectedFact, StepNote, StepReason } from './types.js';
 
 /** Where the files of a selection are looked up; undefined where they were not kept. */
 export type FilesOf = (digest: Digest) => Promise<readonly SelectedFact[] | undefined>;
 
-/** A step's instruction, without its number among the steps. */
-function instruction({ name }: StepNote): string {
-  return name.replace(/^\[(?:[^\]]* )?\s*\d+\/\d+\] /, '');
-}
+/** Parts of an operation that follow from what the instruction says: told only where that did not change. */
+const FROM_INSTRUCTION = ['args', 'destination', 'chown', 'chmod', 'link', 'mounts', 'network', 'security', 'path'];
 
-/** For each step of AFTER the step of BEFORE that stood in its place: the same instruction, else the next of its kind. */
-export function matchSteps(before: readonly StepNote[], after: readonly StepNote[]): Map<StepNote, StepNote> {
-  const matched = new Map<StepNote, StepNote>();
-  const free = new Set(before);
-  const match = (same: (a: StepNote, b: StepNote) => boolean): void => {
-    for (const step of after) {
-      if (matched.has(step)) continue;
-      for (const old of free) {
-        if (!same(old, step)) continue;
-        matched.set(step, old);
-        free.delete(old);
-        break;
-      }
-    }
-  };
-  const kind = (step: StepNote): unknown => step.operation['kind'];
-  match((a, b) => a.stage === b.stage && instruction(a) === instruction(b));
-  match((a, b) => a.stage === b.stage && kind(a) === kind(b));
-  return matched;
-}
-
-function environment(value: unknown): Map<string, string> {
-  const entries = Array.isArray(value) ? value.filter((one): one is string => typeof one === 'string') : [];
-  return new Map(entries.map((entry) => [entry.split('=', 1)[0] ?? '', entry.slice(entry.indexOf('=') + 1)]));
-}
-
-function compareEnvironment(before: unknown, after: unknown): string[] {
-  const [old, now] = [environment(before), environment(after)];
-  const found: string[] = [];
+function compareVariables(before: readonly SeenVariable[], after: readonly SeenVariable[]): StepReason[] {
+  const old = new Map(before.map((one) => [one[0], one]));
+  const now = new Map(after.map((one) => [one[0], one]));
+  const found: StepReason[] = [];
   for (const name of new Set([...old.keys(), ...now.keys()])) {
-    const [a, b] = [old.get(name), now.get(name)];
+    const [, a] = old.get(name) ?? [];
+    const [, b, variable] = now.get(name) ?? [name, undefined, old.get(name)?.[2] ?? 'ENV'];
     if (a === b) continue;
-    if (a === undefined) found.push(`ARG or ENV ${name}=${shownValue(b ?? '')} is new`);
-    else if (b === undefined) found.push(`ARG or ENV ${name}=${shownValue(a)} is gone`);
-    else found.push(`ARG or ENV ${name}: ${shownValue(a)} → ${shownValue(b)}`);
+    const hidden = isHidden(a ?? b ?? '') || isHidden(b ?? '');
+    const shown =
+      a === undefined
+        ? `=${shownValue(b ?? '')} is new`
+        : b === undefined
+          ? `=${shownValue(a)} is gone`
+          : `: ${shownValue(a)} → ${shownValue(b)}`;
+    const values = hidden ? {} : { before: a, after: b };
+    found.push({ kind: 'variable', variable, name, ...values, hidden, text: `${variable} ${name}${shown}` });
   }
   return found;
 }
 
-/** Two texts without what they have in common at both ends, cut at blanks. */
-function difference(before: string, after: string): string {
-  const [a, b] = [before.split(' '), after.split(' ')];
-  let start = 0;
-  while (start < Math.min(a.length, b.length) && a[start] === b[start]) start++;
-  let end = 0;
-  while (end < Math.min(a.length, b.length) - start && a.at(-1 - end) === b.at(-1 - end)) end++;
-  const part = (words: string[]): string => words.slice(start, words.length - end).join(' ') || '(nothing)';
-  return `-${part(a)} +${part(b)}`;
+function shownSetting(value: unknown): string {
+  if (value === undefined || value === '' || (Array.isArray(value) && value.length === 0)) return 'none';
+  const text = typeof value === 'string' ? value : canonicalJson(value);
+  return text.length <= 80 ? text : `${text.slice(0, 79)}…`;
 }
 
-function compareOperation(before: StepNote, after: StepNote): string[] {
-  const [old, now] = [before.operation, after.operation];
-  const found: string[] = [];
-  if (instruction(before) !== instruction(after)) {
-    found.push(`the instruction changed: ${difference(instruction(before), instruction(after))}`);
-  }
-  for (const name of new Set([...Object.keys(old), ...Object.keys(now)])) {
-    const [a, b] = [canonicalJson(old[name] ?? null), canonicalJson(now[name] ?? null)];
-    if (a === b) continue;
-    if (name === 'env') found.push(...compareEnvironment(old[name], now[name]));
-    else if (name === 'diffIds') found.push(...compareBase(old[name], now[name]));
-    // What the command says stands in the instruction.
-    else if (name !== 'args' || found.length === 0) found.push(`${name} changed: ${a} → ${b}`);
-  }
-  return found;
-}
-
-function compareBase(before: unknown, after: unknown): string[] {
-  const top = (chain: unknown): string => {
-    const last: unknown = Array.isArray(chain) ? chain.at(-1) : undefined;
-    return typeof last === 'string' ? last.slice(0, 19) : 'empty';
+function compareBase(before: StepNote, after: StepNote): StepReason {
+  const top = ({ operation: { diffIds } }: StepNote): string => {
+    const last: unknown = Array.isArray(diffIds) ? diffIds.at(-1) : undefined;
+    return typeof last === 'string' ? last : 'empty';
   };
-  return [`the base image changed: ${top(before)} → ${top(after)}`];
+  const named = (step: StepNote): string | undefined => /\S+@sha256:[0-9a-f]{64}/.exec(step.name)?.[0];
+  const [a, b] = [named(before) ?? top(before), named(after) ?? top(after)];
+  const short = (text: string): string => text.replace(/(sha256:[0-9a-f]{12})[0-9a-f]+/, '$1');
+  return { kind: 'base', before: a, after: b, text: `the base image changed: ${short(a)} → ${short(b)}` };
+}
+
+function compareOperation(before: StepNote, after: StepNote): StepReason[] {
+  const [old, now] = [before.operation, after.operation];
+  const found: StepReason[] = [];
+  const written = diffInstructions(instructionText(before), instructionText(after));
+  const changed = old['diffIds'] === undefined && written.length > 0;
+  if (changed) {
+    found.push({ kind: 'instruction', changes: written, text: `the instruction changed: ${shownChanges(written)}` });
+  }
+  found.push(...compareVariables(before.instruction?.variables ?? [], after.instruction?.variables ?? []));
+  const explained = found.length > 0;
+  for (const name of new Set([...Object.keys(old), ...Object.keys(now)])) {
+    const [a, b] = [old[name], now[name]];
+    if (canonicalJson(a ?? null) === canonicalJson(b ?? null)) continue;
+    if (name === 'diffIds') found.push(compareBase(before, after));
+    else if (name === 'args' && !explained) found.push(compareCommands(a, b));
+    else if (!explained || !FROM_INSTRUCTION.includes(name)) {
+      const [from, to] = [shownSetting(a), shownSetting(b)];
+      const text = `${SETTINGS[name] ?? name}: ${from} → ${to}`;
+      found.push({ kind: 'setting', name, before: from, after: to, text });
+    }
+  }
+  if (found.length > 0 || displayedText(before.name) === displayedText(after.name)) return found;
+  const shown = diffInstructions(displayedText(before.name), displayedText(after.name));
+  return [{ kind: 'instruction', changes: shown, text: `the instruction changed: ${shownChanges(shown)}` }];
+}
+
+/** Names of settings for people. */
+const SETTINGS: Readonly<Record<string, string>> = {
+  cwd: 'WORKDIR',
+  user: 'USER',
+  epoch: 'SOURCE_DATE_EPOCH',
+  hosts: '--add-host',
+  ulimits: '--ulimit',
+  shmSize: '--shm-size',
+  hostname: 'the host name',
+  version: 'the way in which Strake runs it',
+};
+
+/** Of a heredoc the text, and a command behind another SHELL. */
+function compareCommands(before: unknown, after: unknown): StepReason {
+  const text = (args: unknown): string => (Array.isArray(args) ? args.map(String).join(' ') : '');
+  const changes = diffInstructions(text(before), text(after));
+  return { kind: 'instruction', changes, text: `the command changed: ${shownChanges(changes)}` };
 }
 
 async function compareContent(
@@ -92,40 +100,52 @@ async function compareContent(
   before: Digest | undefined,
   after: Digest | undefined,
   filesOf: FilesOf,
-): Promise<string[]> {
+): Promise<StepReason[]> {
   if (before === after) return [];
   const [old, now] = [before && (await filesOf(before)), after && (await filesOf(after))];
   const changes = old && now ? compareFiles(old, now) : [];
-  return changes.length > 0 ? changes : [`${what} changed`];
+  return changes.length > 0 ? changes : [{ kind: 'content', text: `${what} changed` }];
 }
 
-/** Why AFTER had to run, a line a reason. BEFORE: the same step of the build before; undefined where there was none. */
+const reason = (kind: PlainReason, text: string): StepReason[] => [{ kind, text }];
+
+/** Why AFTER had to run. BEFORE: the same step of the build before; undefined where there was none. */
 export async function explainStep(
   before: StepNote | undefined,
   after: StepNote,
   filesOf: FilesOf,
   known: boolean,
-): Promise<string[]> {
+): Promise<StepReason[]> {
   if (after.cached) return [];
-  if (after.reason === 'renewed') return ['--no-cache'];
+  if (after.reason === 'renewed') return reason('no-cache', '--no-cache');
   if (!before) {
     if (after.reason === 'not-cacheable') return [];
-    return [known ? 'the step is new' : 'no earlier build of this context and Dockerfile is known'];
+    return known
+      ? reason('new-step', 'the step is new')
+      : reason('first-build', 'no earlier build of this context and Dockerfile is known');
   }
   if (before.key === after.key) {
     if (after.reason === 'not-cacheable') return [];
-    return [after.reason === 'result-gone' ? 'its layers were removed' : 'its record was collected (strake prune)'];
+    return after.reason === 'result-gone'
+      ? reason('layers-removed', 'its layers were removed')
+      : reason('record-collected', 'its record was collected (strake prune)');
   }
   const found = compareOperation(before, after);
   for (const name of new Set([...Object.keys(before.content), ...Object.keys(after.content)])) {
     found.push(...(await compareContent('what it reads', before.content[name], after.content[name], filesOf)));
   }
+  const parents: StepReason[] = [];
   for (const [i, input] of after.inputs.entries()) {
     const old = before.inputs[i];
     if (old?.digest === input.digest) continue;
-    if (input.part)
+    if (input.part) {
       found.push(...(await compareContent(`what it takes from ${input.name}`, old?.digest, input.digest, filesOf)));
-    else if (found.length === 0 || old?.name === input.name) found.push(`built on a step that changed: ${input.name}`);
+    } else {
+      const text = `built on a step that changed: ${input.name}`;
+      parents.push({ kind: 'parent', step: input.name, text });
+    }
   }
-  return found.length > 0 ? found : ['its key changed'];
+  // What the step itself can do nothing for comes last.
+  found.push(...parents);
+  return found.length > 0 ? found : reason('unknown', 'its key changed');
 }

@@ -1,50 +1,90 @@
 import type { Digest } from '@strake/core';
 import type { Journal } from '@strake/store';
 
-import { explainStep, matchSteps } from './compare.js';
 import type { BuildNote, SelectedFact, StepNote } from './types.js';
 
-const selectionName = (digest: Digest): string => `selection ${digest}`;
+/** Files of one selection that are kept: some megabytes. Of more it can only be said that something changed. */
+const MOST_FACTS = 100_000;
 
 /** Keeps what a step took, under the digest that stands in its key. */
-export async function noteSelection(journal: Journal, digest: Digest, facts: readonly SelectedFact[]): Promise<void> {
-  await journal.write(selectionName(digest), facts);
+export async function noteSelection(
+  journal: Journal,
+  digest: Digest,
+  facts: () => Promise<readonly SelectedFact[]>,
+  count: number,
+): Promise<void> {
+  if (count > MOST_FACTS || (await journal.hasFacts(digest))) return;
+  await journal.writeFacts(digest, await facts());
 }
 
 /** A remembered build. */
 export async function readBuild(journal: Journal, name: string): Promise<BuildNote | undefined> {
   const note = (await journal.read(name)) as Partial<BuildNote> | undefined;
-  return note?.version === 1 && Array.isArray(note.steps) ? (note as BuildNote) : undefined;
+  return note?.version === 2 && Array.isArray(note.steps) ? (note as BuildNote) : undefined;
 }
 
-/**
- * Says of each step why it ran, compared with the build noted under NAME, and notes this one in its place, and under the further
- * NAMES.
- */
+/** Whose notes a build is compared with, and under which it is noted. */
+export interface BuildNames {
+  /** The build by what it builds. */
+  readonly build: string;
+  /** Whether that names one Dockerfile: not where it comes from standard input. */
+  readonly sure: boolean;
+  /** Further names: of its images. */
+  readonly images: readonly string[];
+  readonly last: string;
+}
+
+/** The build before, and the steps of it that stand for those of this one. */
+async function predecessor(
+  journal: Journal,
+  { build, sure, images }: BuildNames,
+  steps: readonly StepNote[],
+): Promise<BuildNote | undefined> {
+  const { likeness } = await import('./match.js');
+  let best: { note: BuildNote; score: number } | undefined;
+  for (const name of [build, ...images]) {
+    const note = await readBuild(journal, name);
+    if (!note) continue;
+    const score = likeness(note.steps, steps);
+    // What only has the same name may be something else altogether.
+    if (score === 0 && !(sure && name === build)) continue;
+    if (!best || score > best.score) best = { note, score };
+  }
+  return best?.note;
+}
+
+/** Says of each step why it ran, compared with the build before it, and notes this one in its place. */
 export async function explainBuild(
   journal: Journal,
-  name: string,
+  names: BuildNames,
   steps: readonly StepNote[],
   time: number,
-  names: readonly string[],
 ): Promise<BuildNote> {
   // A cached build is compared with nothing.
-  const before = steps.every((step) => step.cached) ? undefined : await readBuild(journal, name);
-  const matched = matchSteps(before?.steps ?? [], steps);
-  const filesOf = async (digest: Digest): Promise<readonly SelectedFact[] | undefined> => {
-    const facts = await journal.read(selectionName(digest));
-    return Array.isArray(facts) ? (facts as SelectedFact[]) : undefined;
-  };
-  const note: BuildNote = {
-    version: 1,
-    time,
-    steps: await Promise.all(
-      steps.map(async (step) => ({
-        ...step,
-        reasons: await explainStep(matched.get(step), step, filesOf, before !== undefined),
-      })),
-    ),
-  };
-  for (const one of [name, ...names]) await journal.write(one, note);
+  const explained = steps.every(({ cached, reason }) => cached || reason === 'not-cacheable')
+    ? steps.map((step) => ({ ...step, reasons: [] }))
+    : await explainSteps(journal, names, steps);
+  const note: BuildNote = { version: 2, time, steps: explained };
+  for (const name of [names.build, ...names.images, names.last]) await journal.write(name, note);
   return note;
+}
+
+async function explainSteps(
+  journal: Journal,
+  names: BuildNames,
+  steps: readonly StepNote[],
+): Promise<BuildNote['steps']> {
+  const [{ explainStep }, { matchSteps }] = await Promise.all([import('./compare.js'), import('./match.js')]);
+  const before = await predecessor(journal, names, steps);
+  const matched = matchSteps(before?.steps ?? [], steps);
+  const filesOf = async (digest: Digest): Promise<readonly SelectedFact[] | undefined> =>
+    (await journal.facts(digest)) as readonly SelectedFact[] | undefined;
+  const explained = [];
+  for (const step of steps) {
+    explained.push({
+      ...step,
+      reasons: await explainStep(matched.get(step), step, filesOf, before !== undefined),
+    });
+  }
+  return explained;
 }

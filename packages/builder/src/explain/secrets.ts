@@ -1,20 +1,45 @@
 import { digestOf } from '@strake/core';
+import { isSecretName } from '@strake/parser';
 
-// The names that lint's rule SecretsUsedInArgOrEnv speaks of.
-const SECRET = /(?:_|^)(?:apikey|auth|credential|credentials|key|password|pword|passwd|secret|token)(?:_|$)/i;
-const NO_SECRET = /(?:_|^)(?:public|file|version)(?:_|$)/i;
 /** Stands before what is kept of a hidden value: enough to see that it changed. */
 const HIDDEN = 'hidden:';
+/** What stands for a secret's value in other texts. */
+const MASK = '(hidden)';
+/** Shorter values of secrets are not looked for in other texts: they would be found everywhere. */
+const SHORTEST = 3;
 
-/** `NAME=value`, with the value replaced by the start of its digest where the name says that it is a secret. */
-export function hideSecret(assignment: string): string {
-  const equals = assignment.indexOf('=');
-  const name = assignment.slice(0, equals);
-  if (equals < 0 || !SECRET.test(name) || NO_SECRET.test(name)) return assignment;
-  return `${name}=${HIDDEN}${digestOf(assignment).slice(7, 19)}`;
+/** The value as it may be noted: of a variable whose name says that it is a secret, the start of a digest. */
+export function notedValue(name: string, value: string): string {
+  return isSecretName(name) ? `${HIDDEN}${digestOf(`${name}=${value}`).slice(7, 19)}` : value;
 }
 
-/** A value for people: quoted, a hidden one only named as such. */
+/** Whether a noted value hides a secret's. */
+export function isHidden(value: string): boolean {
+  return value.startsWith(HIDDEN);
+}
+
+/** A noted value for people. */
 export function shownValue(value: string): string {
-  return value.startsWith(HIDDEN) ? '(hidden)' : JSON.stringify(value);
+  return isHidden(value) ? MASK : JSON.stringify(value);
+}
+
+/** Replaces the values of the SECRETS in all texts of VALUE, and in `NAME=value` those of names that speak of secrets. */
+export function maskSecrets(value: unknown, secrets: readonly string[]): unknown {
+  const long = secrets.filter((secret) => secret.length >= SHORTEST).sort((a, b) => b.length - a.length);
+  const mask = (one: unknown): unknown => {
+    if (typeof one === 'string') return maskText(one, long);
+    if (Array.isArray(one)) return one.map(mask);
+    if (typeof one !== 'object' || one === null) return one;
+    return Object.fromEntries(Object.entries(one).map(([name, inner]) => [name, mask(inner)]));
+  };
+  return mask(value);
+}
+
+function maskText(text: string, secrets: readonly string[]): string {
+  let masked = text;
+  for (const secret of secrets) masked = masked.replaceAll(secret, MASK);
+  if (!masked.includes('=')) return masked;
+  return masked.replace(/\b([A-Za-z_][A-Za-z0-9_]*)=("[^"]*"|'[^']*'|[^\s"']+)/g, (all, name: string) =>
+    isSecretName(name) ? `${name}=${MASK}` : all,
+  );
 }

@@ -5,6 +5,7 @@ import type { Vertex } from '@strake/solver';
 
 import type { ChainResult } from '../result.js';
 import type { BuilderServices } from '../services.js';
+import type { InstructionNote } from '../explain/types.js';
 import type { SourceTree } from '../tree/source-tree.js';
 import type { StageState } from './stage-state.js';
 import type { StepNames } from './step-names.js';
@@ -72,7 +73,11 @@ export interface StageContext {
   readonly names: StepNames;
   readonly caching: 'use' | 'renew';
   /** Makes a vertex a step that the display is told of, and whose errors know where they come from. */
-  readonly declare: (vertex: Vertex<ChainResult>, location: SourceLocation | undefined) => Vertex<ChainResult>;
+  readonly declare: (
+    vertex: Vertex<ChainResult>,
+    location: SourceLocation | undefined,
+    instruction: InstructionNote,
+  ) => Vertex<ChainResult>;
   readonly nextId: () => string;
   /** What `--from` names. */
   readonly from: (name: string, instruction: StageInstruction) => Promise<FromSource>;

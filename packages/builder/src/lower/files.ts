@@ -17,6 +17,7 @@ import { mergeVertex } from '../steps/base-image.js';
 import { workdirVertex } from '../steps/workdir.js';
 import { singleFile } from '../tree/single-file.js';
 import type { FromSource, StageContext } from './context.js';
+import { seenInstruction } from './seen.js';
 
 /** A destination made absolute; a trailing slash (or `/.`, or nothing at all) stays one. */
 export function destinationPath(workdir: string, path: string): string {
@@ -117,6 +118,10 @@ export async function lowerCopy(instruction: CopyInstruction | AddInstruction, c
       services,
     ),
     instruction.location,
+    seenInstruction(instruction.original, state, [
+      instruction.original,
+      ...instruction.heredocs.flatMap((heredoc) => (heredoc.expand ? [heredoc.content] : [])),
+    ]),
   );
   state.vertex = link ? mergeVertex(context.nextId(), `LINK ${vertex.name}`, state.vertex, vertex) : vertex;
   state.history.push({ createdBy: `${instruction.kind} ${words.join(' ')} # buildkit`, emptyLayer: false, vertex });
@@ -151,6 +156,7 @@ export function lowerWorkdir(instruction: WordInstruction, context: StageContext
       services,
     ),
     instruction.location,
+    seenInstruction(instruction.original, state, [instruction.original]),
   );
   state.vertex = vertex;
   state.history.push({ createdBy: `WORKDIR ${workdir}`, emptyLayer: false, vertex });

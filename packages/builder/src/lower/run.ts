@@ -9,6 +9,7 @@ import { singleFile } from '../tree/single-file.js';
 import type { StageContext } from './context.js';
 import { argumentPrefix } from './history.js';
 import { withShell } from './metadata.js';
+import { seenInstruction } from './seen.js';
 import { proxyVariables } from './variables.js';
 
 /** Where the script of a heredoc with a shebang is put for its step. */
@@ -55,6 +56,7 @@ export async function lowerRun(instruction: RunInstruction, context: StageContex
       services,
     ),
     instruction.location,
+    seenInstruction(instruction.original, state),
   );
   state.vertex = vertex;
   state.history.push({

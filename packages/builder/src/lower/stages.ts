@@ -3,6 +3,7 @@ import {
   createExpander,
   createStageGraph,
   parseOnbuildTrigger,
+  predefinedArgs,
   stageOrderError,
   type Dockerfile,
   type Expander,
@@ -14,6 +15,7 @@ import {
 import type { Vertex } from '@strake/solver';
 
 import { builderError, located } from '../errors.js';
+import type { InstructionNote } from '../explain/types.js';
 import type { ChainResult } from '../result.js';
 import type { BuilderServices } from '../services.js';
 import { scratchVertex } from '../steps/base-image.js';
@@ -24,13 +26,15 @@ import { lowerRun } from './run.js';
 import { emptyImage, startFromImage, startFromStage, type StageState } from './stage-state.js';
 import { StepNames } from './step-names.js';
 import { treeImage } from './tree-image.js';
-import { predefinedArguments, type Variables } from './variables.js';
+import { Variables } from './variables.js';
 
 /** A step as the progress display is told of it. */
 export interface DeclaredStep {
   readonly vertex: Vertex<ChainResult>;
   readonly location: SourceLocation | undefined;
   readonly stage: string;
+  /** Undefined for FROM. */
+  readonly instruction?: InstructionNote | undefined;
 }
 
 /** The part of a Dockerfile that a target needs, as a graph. */
@@ -73,11 +77,9 @@ export class StageLowering {
     this.#resolver = resolver;
     this.#expander = createExpander(options.dockerfile.escape);
     const { stages } = options.dockerfile;
-    this.#globalArgs = predefinedArguments(
-      options.platform,
-      options.hostPlatform,
-      options.target ?? stages.at(-1)?.from.name,
-      options.buildArgs,
+    const { target, buildArgs, platform, hostPlatform: buildPlatform } = options;
+    this.#globalArgs = new Variables(
+      predefinedArgs(options.dockerfile, { target, buildArgs, platform, buildPlatform }),
     );
     this.#declareGlobals();
     this.#prepared = this.#prepareStages();
@@ -230,9 +232,9 @@ export class StageLowering {
       state,
       names,
       caching: renew ? 'renew' : 'use',
-      declare: (plain, location) => {
+      declare: (plain, location, instruction) => {
         const vertex = locatedVertex(plain, location);
-        this.#steps.push({ vertex, location, stage: from.name ?? `stage-${index}` });
+        this.#steps.push({ vertex, location, stage: from.name ?? `stage-${index}`, instruction });
         return vertex;
       },
       nextId: () => this.#nextId(),

@@ -1,5 +1,4 @@
 import type { Environment } from '@strake/parser';
-import { formatPlatform, type Platform } from '@strake/core';
 
 /** An ordered set of variables. Setting one again moves it to the end, as in BuildKit's EnvList. */
 export class Variables implements Environment {
@@ -40,29 +39,6 @@ export class Variables implements Environment {
 export function splitVariable(text: string): [string, string] {
   const at = text.indexOf('=');
   return at < 0 ? [text, ''] : [text.slice(0, at), text.slice(at + 1)];
-}
-
-/** The ARGs that every Dockerfile has, before any is declared. */
-export function predefinedArguments(
-  target: Platform,
-  host: Platform,
-  stage: string | undefined,
-  buildArgs: ReadonlyMap<string, string>,
-): Variables {
-  const values: [string, string][] = [
-    ['BUILDPLATFORM', formatPlatform(host)],
-    ['BUILDOS', host.os],
-    ['BUILDOSVERSION', host['os.version'] ?? ''],
-    ['BUILDARCH', host.architecture],
-    ['BUILDVARIANT', host.variant ?? ''],
-    ['TARGETPLATFORM', formatPlatform(target)],
-    ['TARGETOS', target.os],
-    ['TARGETOSVERSION', target['os.version'] ?? ''],
-    ['TARGETARCH', target.architecture],
-    ['TARGETVARIANT', target.variant ?? ''],
-    ['TARGETSTAGE', stage ?? 'default'],
-  ];
-  return new Variables(values.map(([name, value]) => [name, buildArgs.get(name) ?? value] as const));
 }
 
 const PROXY_NAMES = ['http_proxy', 'https_proxy', 'ftp_proxy', 'no_proxy', 'all_proxy'];

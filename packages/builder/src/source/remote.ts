@@ -61,13 +61,14 @@ async function httpSource(
   const url = parseUrl(source);
   const { download } = await import('./http.js');
   const file = await download(url, services, { checksum: checkedDigest(checksum), signal });
-  return singleFile({
+  const downloaded = singleFile({
     name: fileNameOf(url),
     mode: 0o600,
     mtime: file.modified ?? 0,
     content: { blob: file.blob, size: file.size, read: () => services.store.blobs.open(file.blob) },
     unpack,
   });
+  return { ...downloaded, origin: { address: displayRemote(source) } };
 }
 
 /** The value of `--checksum` for a download. @throws StrakeError `INSTRUCTION_INVALID` */
@@ -126,9 +127,9 @@ async function gitSource(
     keepGitDir: keepGitDir ?? reference.keepGitDir,
   };
   const { checkoutGit } = await import('./git.js');
-  const { root } = await checkoutGit(wanted, services, signal);
+  const { root, commit } = await checkoutGit(wanted, services, signal);
   const tree = temporaryTree(root);
   const [selected] = selectSource(tree, '', { exclude, parents: false, unpack: false, where: shown });
   if (!selected) throw builderError('GIT_FAILED', `${shown} was checked out to nothing`);
-  return { ...selected, name: '', contentsOnly: false };
+  return { ...selected, name: '', contentsOnly: false, origin: { address: shown, commit } };
 }

@@ -2,8 +2,9 @@ import { canonicalJson, digestOf, type Digest } from '@strake/core';
 
 import { planCopy } from '../copy/plan.js';
 import { selectSource } from '../copy/select.js';
-import { selectionDigest } from '../copy/selection.js';
+import { selectionDigest, selectionFacts, selectionSize } from '../copy/selection.js';
 import { TargetTree } from '../copy/target-tree.js';
+import { noteSelection } from '../explain/explain.js';
 import type { BuilderServices, ParentChain } from '../services.js';
 import { parentPath, treePath } from '../tree/paths.js';
 import type { SourceTree } from '../tree/source-tree.js';
@@ -24,9 +25,9 @@ export async function contextLayer(
   const [selected] = sources;
   const path = treePath(source);
   if (!selected) return { chain: [], path: '/' };
-  const key = digestOf(
-    canonicalJson({ kind: 'context layer', version: 1, path, content: await selectionDigest(sources, signal) }),
-  );
+  const content = await selectionDigest(sources, signal);
+  await noteSelection(services.store.journal, content, () => selectionFacts(sources, signal), selectionSize(sources));
+  const key = digestOf(canonicalJson({ kind: 'context layer', version: 1, path, content }));
   const remembered = await records.get<{ diffId: Digest }>(key);
   if (remembered && (await layers.info(remembered.diffId))) return { chain: [remembered.diffId], path: `/${path}` };
   const target = new TargetTree(undefined, Math.floor(services.now() / 1000));

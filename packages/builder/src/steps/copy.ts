@@ -3,7 +3,7 @@ import type { KeyParts, Vertex } from '@strake/solver';
 
 import { resolveOwner } from '../copy/owner.js';
 import { planCopy, type CopyFacts } from '../copy/plan.js';
-import { selectionDigest, selectionFacts, type SelectedSource } from '../copy/selection.js';
+import { selectionDigest, selectionFacts, selectionSize, type SelectedSource } from '../copy/selection.js';
 import { selectSource, type SelectOptions } from '../copy/select.js';
 import { TargetTree } from '../copy/target-tree.js';
 import { noteSelection } from '../explain/explain.js';
@@ -53,6 +53,8 @@ export function copyVertex(step: CopyStep, services: BuilderServices): Vertex<Ch
     const tree: SourceTree = layerTree(await services.store.layers.view(await usableChain(chain, signal)));
     return source.patterns.flatMap((pattern) => selectSource(tree, pattern, source.select));
   };
+  const note = (digest: Digest, sources: readonly SelectedSource[], signal: AbortSignal): Promise<void> =>
+    noteSelection(services.store.journal, digest, () => selectionFacts(sources, signal), selectionSize(sources));
   return {
     id: step.id,
     name: step.name,
@@ -102,7 +104,7 @@ export function copyVertex(step: CopyStep, services: BuilderServices): Vertex<Ch
       }
       const layer = await services.store.layers.write(target.entries(), signal);
       selected ??= await selectionDigest(sources, signal);
-      await noteSelection(services.store.journal, selected, await selectionFacts(sources, signal));
+      await note(selected, sources, signal);
       return { layers: [...below.layers, storedLayer(layer.diffId)] };
     },
   };

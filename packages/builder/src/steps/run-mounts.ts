@@ -2,8 +2,10 @@ import { canonicalJson, digestOf, type Digest } from '@strake/core';
 import type { Input, Vertex } from '@strake/solver';
 
 import { selectSource, type SelectOptions } from '../copy/select.js';
-import { selectionDigest } from '../copy/selection.js';
+import { selectionDigest, selectionFacts, selectionSize } from '../copy/selection.js';
 import { builderError } from '../errors.js';
+import { noteSelection } from '../explain/explain.js';
+import type { SelectedFact } from '../explain/types.js';
 import { parentOf, usableChain, type ChainResult } from '../result.js';
 import type { BuilderServices, ParentChain, StepMount } from '../services.js';
 import { layerTree } from '../tree/layer-tree.js';
@@ -83,7 +85,11 @@ export function mountInputs(mounts: readonly RunMountPlan[], services: BuilderSe
         selector: { kind: 'mount', source },
         digest: async (chain, signal) => {
           const tree = layerTree(await services.store.layers.view(await usableChain(chain, signal)));
-          return selectionDigest(selectSource(tree, source, { ...SELECT, where: 'the stage' }), signal);
+          const sources = selectSource(tree, source, { ...SELECT, where: 'the stage' });
+          const digest = await selectionDigest(sources, signal);
+          const facts = (): Promise<SelectedFact[]> => selectionFacts(sources, signal);
+          await noteSelection(services.store.journal, digest, facts, selectionSize(sources));
+          return digest;
         },
       },
     };

@@ -48,6 +48,7 @@ function overview(usage: DiskUsage): string {
       row('cache mounts', mounts.length, sum(mounts), 'until prune, or unused for 48 hours and beyond 512MB'),
       row('digests of contexts', remembered.length, sum(remembered), 'as cache mounts'),
       row('unpacked trees', unpacked.count, unpacked.size, 'with their layers (within the sizes above)'),
+      row('notes of builds', usage.notes.count, usage.notes.size, 'for strake explain: 60 days, at most 64MB'),
       row('garbage', garbage.count, garbage.size, 'until the next collection'),
     ],
   );

@@ -1,5 +1,5 @@
 import type { Descriptor, Digest, ImageConfig, ProgressEvent, SourceLocation } from '@strake/core';
-import type { BuildOptions as EngineBuildOptions, BuildResult as EngineBuildResult } from '@strake/engine';
+import type { BuildOptions as EngineBuildOptions, BuildResult as EngineBuildResult, StepReason } from '@strake/engine';
 
 import { EventQueue, type BuildEvent } from './event-queue.js';
 
@@ -28,8 +28,8 @@ export interface BuildStep {
   /** When it began to run; undefined where it was cached. */
   readonly started?: number | undefined;
   readonly duration: number;
-  /** Why it ran, one line for each reason: `src/a.ts changed`, `built on a step that changed: ...`. Empty where it was cached. */
-  readonly reasons: readonly string[];
+  /** Why it ran, for people (`text`: `src/a.ts changed (content)`) and for programs (`kind` ...). Empty where it was cached. */
+  readonly reasons: readonly StepReason[];
 }
 
 /** A finished build. */

@@ -12,6 +12,7 @@ export type {
   PruneResult,
   RunImageOptions,
   SshSource,
+  StepReason,
   StepReport,
   TransferImageOptions,
   UlimitSpec,

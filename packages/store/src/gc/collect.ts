@@ -7,6 +7,7 @@ import type { FileStore } from '../store.js';
 import { listBlobs } from './disk.js';
 import type { UsageGate } from './gate.js';
 import { takeInventory } from './inventory.js';
+import { collectJournal } from './journal.js';
 import { cacheSize, selectItems } from './select.js';
 import { emptyTrash, takeOut } from './sweep.js';
 import type { CacheItem, CacheSelection, CacheType, Collected, CollectionLimits, HeldImage } from './types.js';
@@ -97,6 +98,7 @@ export class Collector {
         cacheSize({ ...inventory, images: [] }, [...inventory.items, ...asItems(inventory.images)]) -
         cacheSize({ ...inventory, images: [] }, [...left, ...asItems(kept)]);
       if (swept) await emptyTrash(this.#store, swept, options.removeTree);
+      await collectJournal(this.#store.layout, Date.now());
       const names = images.map(({ name }) => name);
       return { removed, names, freed, deferred: !swept };
     }, signal);
@@ -117,6 +119,7 @@ export class Collector {
     if (!pending && last !== undefined && now - last < PAUSE && now >= last) return undefined;
     await writeFile(this.#stamp, '', { mode: 0o600 });
     await utimes(this.#stamp, now / 1000, now / 1000);
+    await collectJournal(this.#store.layout, now);
     const selections: CacheSelection[] = [];
     // Trees take about as much as the blobs.
     const most = 2 * sum((await listBlobs(this.#store.layout)).values());
