@@ -1,6 +1,8 @@
 export { filterSystemCalls, limitCapabilities, setCapabilities, setIdentity } from './credentials.js';
 export { SystemCallError } from './errors.js';
 export { execute, prepareForExec, setResourceLimit } from './exec.js';
+export { FileFacts, openToRead, statAt } from './folder.js';
+export { spreadSubfolders } from './inode-flags.js';
 export { mount, MountFlag, unmount, UnmountFlag } from './mount.js';
 export {
   attachMount,

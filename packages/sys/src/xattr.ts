@@ -1,11 +1,11 @@
-import { bytesOfText, hasEscapedBytes } from '@strake/core';
-
 import { SystemCallError } from './errors.js';
 import { callLibc } from './libc.js';
+import { nativePath } from './native-path.js';
 
 const LIST = 'int64_t llistxattr(const char *path, _Out_ uint8_t *list, uint64_t size)';
 const GET = 'int64_t lgetxattr(const char *path, const char *name, _Out_ uint8_t *value, uint64_t size)';
 const SET = 'int lsetxattr(const char *path, const char *name, const uint8_t *value, uint64_t size, int flags)';
+const LIST_OPEN = 'int64_t flistxattr(int fd, uint8_t *list, uint64_t size)';
 const REMOVE = 'int lremovexattr(const char *path, const char *name)';
 
 /** Calls READ with a buffer that is made larger until the answer fits (an attribute may grow between two calls). */
@@ -19,18 +19,22 @@ function grow(scratch: Buffer, read: (buffer: Buffer) => number): Buffer {
   }
 }
 
-/** A path as libc takes it: names that are no UTF-8 (core's `textOfBytes`) as bytes, ended by NUL. */
-function nativePath(path: string): string | Buffer {
-  return hasEscapedBytes(path) ? Buffer.concat([bytesOfText(path), Buffer.of(0)]) : path;
-}
-
 const scratch = Buffer.allocUnsafe(4096);
 
-/** llistxattr(2): the names of the extended attributes of PATH itself (links are not followed). None where the file system has none. */
-export function listXattrs(path: string): string[] {
+/**
+ * llistxattr(2), flistxattr(2): the names of the extended attributes of a path itself (links are not followed), or of what a
+ * descriptor stands for. None where the file system has none.
+ */
+export function listXattrs(file: string | number): string[] {
   let names: Buffer;
   try {
-    names = grow(scratch, (buffer) => callLibc('llistxattr', path, LIST, nativePath(path), buffer, buffer.length));
+    if (typeof file === 'number') {
+      const size = callLibc('flistxattr', undefined, LIST_OPEN, file, null, 0);
+      if (size === 0) return [];
+      names = grow(scratch, (buffer) => callLibc('flistxattr', undefined, LIST_OPEN, file, buffer, buffer.length));
+    } else {
+      names = grow(scratch, (buffer) => callLibc('llistxattr', file, LIST, nativePath(file), buffer, buffer.length));
+    }
   } catch (error) {
     if (error instanceof SystemCallError && (error.code === 'ENOTSUP' || error.code === 'EOPNOTSUPP')) return [];
     throw error;

@@ -6,15 +6,20 @@ import path from 'node:path';
 import fc from 'fast-check';
 
 import {
+  closeDescriptor,
+  FileFacts,
   FileType,
   getXattr,
   listXattrs,
   lockFile,
   makeDevice,
   makeNode,
+  openToRead,
   removeXattr,
   setXattr,
   splitDevice,
+  statAt,
+  spreadSubfolders,
   SystemCallError,
 } from '../src/index.js';
 
@@ -47,6 +52,9 @@ describe('files', () => {
     assert.deepEqual(getXattr(file, 'user.a'), Buffer.from([0, 255, 10]));
     assert.equal(getXattr(file, 'user.long')?.length, 3000);
     assert.equal(getXattr(file, 'user.empty')?.length, 0);
+    const fd = fs.openSync(file, 'r');
+    assert.deepEqual(listXattrs(fd).sort(), listXattrs(file).sort());
+    fs.closeSync(fd);
     removeXattr(file, 'user.a');
     assert.equal(getXattr(file, 'user.a'), undefined);
     assert.throws(
@@ -73,6 +81,40 @@ describe('files', () => {
     fs.closeSync(first);
     lockFile(second, 2 | 4);
     fs.closeSync(second);
+  });
+
+  it('are looked at by their names in an open folder', () => {
+    fs.writeFileSync(path.join(folder, 'seen'), 'content');
+    fs.linkSync(path.join(folder, 'seen'), path.join(folder, 'again'));
+    fs.symlinkSync('/nowhere', path.join(folder, 'link'));
+    fs.utimesSync(path.join(folder, 'seen'), 5, -1234.5);
+    makeNode(path.join(folder, 'pipe'), FileType.fifo | 0o601);
+    const odd = Buffer.concat([Buffer.from(`${folder}/`), Buffer.of(0xff, 0x41)]);
+    fs.writeFileSync(odd, 'odd');
+    const fd = fs.openSync(folder, 'r');
+    const facts = new FileFacts();
+    const names = ['seen', 'again', 'link', 'pipe', '\udcffA', ''];
+    for (const name of names) {
+      statAt(fd, name, facts);
+      const stats = fs.lstatSync(name === '\udcffA' ? odd : path.join(folder, name));
+      for (const fact of ['mode', 'uid', 'gid', 'size', 'blocks', 'nlink', 'dev', 'ino', 'rdev'] as const)
+        assert.equal(facts[fact], stats[fact], `${name}: ${fact}`);
+      assert.equal(Math.floor(facts.mtimeMs / 1000), Math.floor(stats.mtimeMs / 1000), name);
+    }
+    const before = fs.statSync(odd).atimeMs;
+    const opened = openToRead(fd, '\udcffA');
+    assert.equal(fs.readFileSync(opened, 'utf8'), 'odd');
+    assert.deepEqual(listXattrs(opened), []);
+    assert.equal(fs.statSync(odd).atimeMs, before);
+    closeDescriptor(opened);
+    assert.throws(() => openToRead(fd, 'link'), { code: 'ELOOP' });
+    assert.throws(() => statAt(fd, 'missing', facts), { code: 'ENOENT' });
+    fs.closeSync(fd);
+  });
+
+  it('of folders may be told to lie apart, on any file system', () => {
+    for (const place of [folder, folder, '/proc/self']) spreadSubfolders(place);
+    assert.throws(() => spreadSubfolders(path.join(folder, 'missing')), { code: 'ENOENT' });
   });
 
   it('have device numbers that can be taken apart', () => {

@@ -62,8 +62,11 @@ export class LayerWriter {
     this.#blobPath = blobPath;
   }
 
-  /** @throws StrakeError `SOURCE_CHANGED`, `SOURCE_DENIED`, `NAME_UNREPRESENTABLE`, `DISK_FULL` */
-  add(entry: LayerEntry, sparse?: SparseFile): void {
+  /**
+   * OPENED: a descriptor that the content of a file is read from, whatever its source.
+   * @throws StrakeError `SOURCE_CHANGED`, `SOURCE_DENIED`, `NAME_UNREPRESENTABLE`, `DISK_FULL`
+   */
+  add(entry: LayerEntry, sparse?: SparseFile, opened?: number): void {
     const { path } = entry;
     const key = checkedKey(path);
     if (typeof key === 'string') throw nameUnrepresentable(path, key);
@@ -76,7 +79,7 @@ export class LayerWriter {
       this.entries.add({ key, type: TypeCode.whiteout, ...facts });
       return;
     }
-    this.#addEntry(entry, key, sparse ?? this.#sparseOf(entry));
+    this.#addEntry(entry, key, sparse ?? this.#sparseOf(entry), opened);
   }
 
   /** An empty file that only means something by its name. */
@@ -94,7 +97,7 @@ export class LayerWriter {
     return { segments, digest: digest?.slice(7) ?? sparseDigest(size, segments, read()), readAt: () => pieces };
   }
 
-  #addEntry(entry: Entry, key: Buffer, sparse: SparseFile | undefined): void {
+  #addEntry(entry: Entry, key: Buffer, sparse: SparseFile | undefined, opened: number | undefined): void {
     const { path, type, mode, uid, gid, link, device, xattrs } = entry;
     const mtime = Math.floor(entry.mtime);
     const folder = type === 'directory';
@@ -124,7 +127,10 @@ export class LayerWriter {
       } else {
         this.#sink.header({ ...header, size });
         offset = this.#sink.position;
-        digest = this.#copy(entry, entry.content);
+        digest =
+          opened === undefined
+            ? this.#copy(entry, entry.content)
+            : this.#checked(path, size, readerOf(opened), undefined);
         this.#sink.pad(size);
       }
     } else {

@@ -29,6 +29,17 @@ function sameXattrs(a: EntryFacts['xattrs'], b: EntryFacts['xattrs']): boolean {
   return left.length === Object.keys(right).length && left.every(([name, value]) => right[name] === value);
 }
 
+/** What a walk knows of a file: Stats, or what is read faster. */
+export type NodeFacts = Pick<
+  Stats,
+  'mode' | 'uid' | 'gid' | 'size' | 'blocks' | 'nlink' | 'dev' | 'ino' | 'rdev' | 'mtimeMs'
+>;
+
+/** The type that a mode tells; undefined for sockets. */
+export function typeOfMode(mode: number): EntryFacts['type'] | undefined {
+  return TYPES[mode & TYPE_BITS];
+}
+
 /** Whether two entries differ in nothing but their times and contents. */
 export function sameFacts(a: EntryFacts, b: ViewEntry): boolean {
   return (
@@ -77,10 +88,12 @@ export class ChangeWriter {
     return path === '' ? this.#root : `${this.#root}/${path}`;
   }
 
-  #xattrs(path: string): Record<string, string> | undefined {
+  #xattrs(path: string, opened: number | undefined): Record<string, string> | undefined {
+    const names = listXattrs(opened ?? sysPath(this.source(path)));
+    if (names.length === 0) return undefined;
     const source = sysPath(this.source(path));
     let xattrs: Record<string, string> | undefined;
-    for (const name of listXattrs(source)) {
+    for (const name of names) {
       if (OVERLAY_XATTR.test(name)) continue;
       const value = getXattr(source, name);
       if (value) (xattrs ??= {})[name] = value.toString('latin1');
@@ -88,11 +101,11 @@ export class ChangeWriter {
     return xattrs;
   }
 
-  /** The entry for a path; undefined for sockets. */
-  facts(path: string, stats: Stats): EntryFacts | undefined {
-    const type = TYPES[stats.mode & TYPE_BITS];
+  /** The entry for a path; undefined for sockets. OPENED: a descriptor of it, where there is one. */
+  facts(path: string, stats: NodeFacts, opened?: number): EntryFacts | undefined {
+    const type = typeOfMode(stats.mode);
     if (!type) return undefined;
-    let xattrs = this.#xattrs(path);
+    let xattrs = this.#xattrs(path, opened);
     let { uid, gid } = stats;
     const owner = xattrs?.[OWNER_XATTR];
     if (xattrs && owner !== undefined) {
@@ -134,12 +147,12 @@ export class ChangeWriter {
   }
 
   /** Whether another name of the same file has been written before. */
-  isLink(stats: Stats): boolean {
+  isLink(stats: NodeFacts): boolean {
     return stats.nlink > 1 && this.#links.has(`${stats.dev}:${stats.ino}`);
   }
 
-  /** Anything but a folder. */
-  write(entry: EntryFacts, stats: Stats): void {
+  /** Anything but a folder. OPENED: a descriptor of a file, to read it from. */
+  write(entry: EntryFacts, stats: NodeFacts, opened?: number): void {
     const { path } = entry;
     if (stats.nlink > 1) {
       const inode = `${stats.dev}:${stats.ino}`;
@@ -155,6 +168,11 @@ export class ChangeWriter {
       return;
     }
     const sparse = stats.blocks * 512 < stats.size ? scanSparse(this.source(path), stats.size) : undefined;
+    if (!sparse && opened !== undefined) {
+      this.#flushParents();
+      this.#writer.add(entry, undefined, opened);
+      return;
+    }
     if (!sparse) {
       this.add({ ...entry, content: { kind: 'file', root: this.#root, path, frozen: true } });
       return;

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { lstat, mkdir, readlink, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
 
 import { errnoOf, isStrakeError, type Digest } from '@strake/core';
+import { spreadSubfolders } from '@strake/sys';
 
 import { randomName, unlessMissing } from '../files.js';
 import { bootId } from '../holders.js';
@@ -35,9 +36,14 @@ export class Trees {
     return `${this.#store.layout.snapshots}/${id}`;
   }
 
-  /** Removes snapshots of processes that are gone; once, at the first snapshot of this one. */
+  /**
+   * Once, at the first snapshot of this process: removes snapshots of processes that are gone. And new trees are to lie apart from
+   * removed ones: ext4 without a journal does not use an inode again for minutes, and looks at each such one for every new file.
+   */
   #clean(): void {
-    this.#cleaning ??= (async () => {
+    if (this.#cleaning) return;
+    spreadSubfolders(this.#store.layout.snapshots);
+    this.#cleaning = (async () => {
       for (const { path, privileged } of await this.#store.findLeftovers()) {
         if (privileged || path.startsWith(`${this.#store.layout.snapshots}/`)) await this.removePath(path);
       }

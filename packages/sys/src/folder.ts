@@ -1,0 +1,84 @@
+import { SystemCallError } from './errors.js';
+import { callLibc } from './libc.js';
+import { nativePath } from './native-path.js';
+import { makeDevice } from './node.js';
+import { OpenFlag } from './open.js';
+
+const AT_EMPTY_PATH = 0x1000;
+const AT_SYMLINK_NOFOLLOW = 0x100;
+const STATX_BASIC_STATS = 0x7ff;
+const O_NOATIME = 0o1000000;
+
+/** The facts of a file, as statx(2) tells them, with the names and units of Node's Stats. Filled anew by each call that takes it. */
+export class FileFacts {
+  /** `struct statx`. */
+  readonly bytes: Buffer = Buffer.alloc(256);
+
+  get nlink(): number {
+    return this.bytes.readUInt32LE(16);
+  }
+  get uid(): number {
+    return this.bytes.readUInt32LE(20);
+  }
+  get gid(): number {
+    return this.bytes.readUInt32LE(24);
+  }
+  /** Type and permissions. */
+  get mode(): number {
+    return this.bytes.readUInt16LE(28);
+  }
+  /** Exact up to 2^53, as in Stats. */
+  get ino(): number {
+    return this.#number(32);
+  }
+  get size(): number {
+    return this.#number(40);
+  }
+  /** Of 512 bytes. */
+  get blocks(): number {
+    return this.#number(48);
+  }
+  get mtimeMs(): number {
+    const seconds = this.bytes.readInt32LE(116) * 2 ** 32 + this.bytes.readUInt32LE(112);
+    return seconds * 1000 + this.bytes.readUInt32LE(120) / 1e6;
+  }
+  /** A device file's own number. */
+  get rdev(): number {
+    return Number(makeDevice(this.bytes.readUInt32LE(128), this.bytes.readUInt32LE(132)));
+  }
+  /** The number of the device that it lies on. */
+  get dev(): number {
+    return Number(makeDevice(this.bytes.readUInt32LE(136), this.bytes.readUInt32LE(140)));
+  }
+
+  #number(at: number): number {
+    return this.bytes.readUInt32LE(at + 4) * 2 ** 32 + this.bytes.readUInt32LE(at);
+  }
+}
+
+const STATX = 'int statx(int folder, const char *path, int flags, uint32_t mask, uint8_t *facts)';
+const OPENAT = 'int openat(int folder, const char *path, int flags, uint32_t mode)';
+
+/**
+ * The facts of NAME in the folder that FOLDER is a descriptor of, links not followed; of that folder for ''. Twice as fast as
+ * `fs.lstatSync`: no path is walked, and no object made. @throws SystemCallError
+ */
+export function statAt(folder: number, name: string, facts: FileFacts): void {
+  const flags = name === '' ? AT_EMPTY_PATH : AT_SYMLINK_NOFOLLOW;
+  callLibc('statx', name, STATX, folder, nativePath(name), flags, STATX_BASIC_STATS, facts.bytes);
+}
+
+/**
+ * Opens NAME, which is no link, in the folder that FOLDER is a descriptor of, for reading; the time of its last use stays as it is
+ * where this process may ask for that. @throws SystemCallError
+ */
+export function openToRead(folder: number, name: string): number {
+  const flags = OpenFlag.closeOnExec | OpenFlag.nofollow;
+  try {
+    return callLibc('openat', name, OPENAT, folder, nativePath(name), flags | O_NOATIME, 0);
+  } catch (error) {
+    // It belongs to somebody else.
+    if (!(error instanceof SystemCallError && error.code === 'EPERM')) throw error;
+    return callLibc('openat', name, OPENAT, folder, nativePath(name), flags, 0);
+  }
+}
