@@ -26,6 +26,8 @@ export { writeFiles } from './tree/write-files.js';
 export type { WriteFilesOptions } from './tree/write-files.js';
 export { resolveInTree } from './tree/paths.js';
 export { openContext, openTree } from './source/context.js';
+export type { ContextSource, OpenedContext } from './source/context.js';
+export type { FileMap, MapEntry, MapFile } from './tree/memory-tree.js';
 export { checkStages } from './check.js';
 export { StageLowering } from './lower/stages.js';
 export type { LowerOptions } from './lower/context.js';

@@ -6,12 +6,12 @@ import zlib from 'node:zlib';
 import { pack } from 'tar-stream';
 
 import { openContext, openTree, type OpenContextOptions, type OpenedContext } from '../src/source/context.js';
-import type { LocalTree } from '../src/tree/local-tree.js';
+import type { SourceTree } from '../src/tree/source-tree.js';
 import { gitBackend } from './support/git-server.js';
 import { createFixture, createServer, git, type Fixture } from './support/source-fixture.js';
 
 /** All paths of a tree. */
-function paths(tree: LocalTree, folder = ''): string[] {
+function paths(tree: SourceTree, folder = ''): string[] {
   return tree.list(folder).flatMap((name) => {
     const path = folder === '' ? name : `${folder}/${name}`;
     return [path, ...paths(tree, path)];
@@ -209,7 +209,7 @@ describe('contexts', () => {
       const other = await open('-', { file: 'docker/other', ...stdin(tar) });
       assert.equal(other.dockerfile.text, 'FROM b');
       await assert.rejects(open('-', { file: '../x', ...stdin(tar) }), { code: 'DOCKERFILE_NOT_FOUND' });
-      const { root } = other;
+      const root = other.root!;
       await fixture.cleanUp();
       assert.equal(fs.existsSync(root), false);
     });

@@ -1,19 +1,8 @@
-import {
-  canonicalName,
-  hostPlatform,
-  parsePlatform,
-  parseReference,
-  StrakeError,
-  type Platform,
-  type ProgressSink,
-} from '@strake/core';
+import { canonicalName, hostPlatform, parsePlatform, parseReference, StrakeError, type Platform } from '@strake/core';
 import {
   buildDockerfile,
   contextFinder,
-  createSourceResolver,
   exportResult,
-  openContext,
-  openTree,
   parseAnnotation,
   sourceDateEpoch,
   type BuildNote,
@@ -22,18 +11,15 @@ import {
   type LowerOptions,
   type OutputResult,
 } from '@strake/builder';
-import { parseDockerfile } from '@strake/parser';
 import { cpus } from 'node:os';
 
 import { buildDeadline } from './build-deadline.js';
 import { keptBy } from './build-memory.js';
 import { Cleanups } from './cleanups.js';
-import { readXattrs } from './context-xattrs.js';
 import { collectAfterBuild } from './prune.js';
 import { noteBuild, reportStep } from './explain.js';
+import { openBuild } from './open-build.js';
 import type { Resources } from './resources.js';
-import { createSecrets } from './secrets.js';
-import { createSshSockets } from './ssh-sockets.js';
 import type { BuildOptions, BuildResult, EngineOptions, OutputSpec } from './types.js';
 
 /** Steps that run at once at least: many wait for a network or a disk. BuildKit sets no limit at all. */
@@ -55,25 +41,12 @@ export async function runBuild(
   const use = await (await resources.store()).use('build', signal);
   cleanups.add(() => use.release());
   try {
-    const services = await createServices(options, resources, env, cleanups);
+    const opened = await openBuild({ ...options, signal }, resources, env, cleanups);
+    const { services, context, dockerfile, buildContexts, resolver } = opened;
     const outputs = outputsOf(options);
     const names = namesOf(options, outputs);
     const platforms = platformsOf(options);
-    const buildArgs = new Map(Object.entries(options.buildArgs ?? {}));
-    const context = await openContext({
-      spec: options.context,
-      file: options.file,
-      stdin: options.stdin,
-      services,
-      signal,
-      buildArgs,
-    });
-    const dockerfile = parseDockerfile(context.dockerfile.text, {
-      file: context.dockerfile.name,
-      check: buildArgs.get('BUILDKIT_DOCKERFILE_CHECK'),
-    });
     const lower = lowerOptionsOf(options);
-    const buildContexts = new Map(Object.entries(options.buildContexts ?? {}));
     const date = await sourceDateEpoch(
       {
         ...lower,
@@ -96,17 +69,7 @@ export async function runBuild(
         ignorePatterns: await context.ignorePatterns(),
         maxParallelism: engine.maxParallelism ?? Math.max(DEFAULT_PARALLELISM, 4 * cpus().length),
         signal,
-        resolver: () =>
-          createSourceResolver(
-            {
-              context: () => context.tree(),
-              buildContexts,
-              openTree: (spec) => openTree(spec, services, signal),
-              pull: options.pull ?? false,
-              signal,
-            },
-            services,
-          ),
+        resolver,
       },
       services,
     );
@@ -122,31 +85,6 @@ export async function runBuild(
     // Only what has added to the cache looks whether that has become too much.
     if (worked) await collectAfterBuild(resources, env, options.onEvent ?? ((): void => undefined));
   }
-}
-
-/** What a build uses, with this engine's resources behind it. */
-export async function createServices(
-  options: BuildOptions,
-  resources: Resources,
-  env: NodeJS.ProcessEnv,
-  cleanups: { add(cleanup: () => Promise<void>): void },
-): Promise<BuilderServices> {
-  const emit: ProgressSink = options.onEvent ?? ((): void => undefined);
-  for (const { file } of options.secrets ?? []) if (file !== undefined) keptBy(options.memory)?.note(file);
-  return {
-    store: await resources.store(),
-    registry: () => resources.registry(),
-    sandbox: () => resources.agent(),
-    xattrs: readXattrs,
-    secret: createSecrets(options.secrets ?? [], env),
-    sshSocket: createSshSockets(options.ssh ?? [], env, cleanups),
-    onCleanup: (cleanup) => cleanups.add(cleanup),
-    renewedCaches: new Set(),
-    warned: new Set(),
-    emit,
-    now: Date.now,
-    kept: keptBy(options.memory),
-  };
 }
 
 /** What the flags of a build say to the frontend. @throws StrakeError `ARGUMENT_INVALID` */

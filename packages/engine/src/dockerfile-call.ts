@@ -1,15 +1,9 @@
-import {
-  checkStages,
-  createSourceResolver,
-  openContext,
-  openTree,
-  StageLowering,
-  type LowerOptions,
-} from '@strake/builder';
+import { checkStages, StageLowering, type LowerOptions } from '@strake/builder';
 import { hostPlatform, type SourceLocation } from '@strake/core';
-import { jsonLocation, lintError, listTargets, outline, parseDockerfile, type CheckReport } from '@strake/parser';
+import { jsonLocation, lintError, listTargets, outline, type CheckReport } from '@strake/parser';
 
-import { createServices, lowerOptionsOf, platformsOf } from './build-call.js';
+import { lowerOptionsOf, platformsOf } from './build-call.js';
+import { openBuild } from './open-build.js';
 import type { Resources } from './resources.js';
 import { Cleanups } from './cleanups.js';
 import type { BuildOptions, CallResult } from './types.js';
@@ -22,22 +16,9 @@ export async function callDockerfile(
   env: NodeJS.ProcessEnv,
 ): Promise<CallResult> {
   const cleanups = new Cleanups();
-  const signal = options.signal ?? new AbortController().signal;
   try {
-    const services = await createServices(options, resources, env, cleanups);
-    const buildArgs = new Map(Object.entries(options.buildArgs ?? {}));
-    const context = await openContext({
-      spec: options.context,
-      file: options.file,
-      stdin: options.stdin,
-      services,
-      signal,
-      buildArgs,
-    });
-    const dockerfile = parseDockerfile(context.dockerfile.text, {
-      file: context.dockerfile.name,
-      check: buildArgs.get('BUILDKIT_DOCKERFILE_CHECK'),
-    });
+    const opened = await openBuild(options, resources, env, cleanups);
+    const { services, context, dockerfile, buildArgs } = opened;
     if (method === 'targets') {
       const list = listTargets(dockerfile);
       const rows = list.targets.map((target) => [
@@ -52,17 +33,7 @@ export async function callDockerfile(
       return { text: outlineText(found), json: found, exitCode: 0 };
     }
     const lower: LowerOptions = { ...lowerOptionsOf(options), dockerfile, platform };
-    const resolver = createSourceResolver(
-      {
-        context: () => context.tree(),
-        buildContexts: new Map(Object.entries(options.buildContexts ?? {})),
-        openTree: (spec) => openTree(spec, services, signal),
-        pull: options.pull ?? false,
-        signal,
-      },
-      services,
-    );
-    const lowering = new StageLowering(lower, services, resolver, '');
+    const lowering = new StageLowering(lower, services, opened.resolver(), '');
     const report = await checkStages(lowering, lower, await context.ignorePatterns(), options.target === undefined);
     return checkResult(report, lintError(dockerfile, report.warnings, { buildArgs }) !== undefined, dockerfile.source);
   } finally {

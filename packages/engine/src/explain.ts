@@ -15,12 +15,12 @@ export function noteBuild(
   images: readonly string[],
 ): Promise<BuildNote> {
   const { context, file, target, platforms } = options;
-  const build = { context, file: file ?? '', target: target ?? '', platforms: platforms ?? [] };
+  const build = { ...sourceOf(options), target: target ?? '', platforms: platforms ?? [] };
   return explainBuild(
     journal,
     {
       build: `build ${canonicalJson(build)}`,
-      sure: context !== '-' && file !== '-',
+      sure: typeof context === 'string' && context !== '-' && file !== '-',
       images: images.map((name) => `image ${name}`),
       last: LAST,
     },
@@ -32,6 +32,12 @@ export function noteBuild(
 /** What a build is told of its steps. */
 export function reportStep({ id, name, cached, duration, key, reasons }: BuildNote['steps'][number]): StepReport {
   return { id, name, cached, duration, key, reasons };
+}
+
+/** What a build is known by. Files in memory have no name of their own: builds of them are told apart by their tags. */
+function sourceOf({ context, file, dockerfile, tags }: BuildOptions): Readonly<Record<string, unknown>> {
+  if (typeof context === 'string') return { context, file: dockerfile === undefined ? (file ?? '') : { text: true } };
+  return { context: { memory: tags ?? [] }, file: file ?? '' };
 }
 
 /** The build that made an image, or the last one. @throws StrakeError `BUILD_UNKNOWN` */

@@ -4,6 +4,7 @@ export { login, logout } from '@strake/registry';
 export { storeRoot } from './store-root.js';
 export type { WatchCause, WatchedStep, WatchEvent, WatchOptions, WatchRun } from './watch/types.js';
 export { watch } from './watch/index.js';
+export type { ContextSource, FileMap, MapEntry, MapFile } from '@strake/builder';
 export type {
   BuildOptions,
   BuildExplanation,

@@ -1,4 +1,4 @@
-import type { StepReason } from '@strake/builder';
+import type { ContextSource, StepReason } from '@strake/builder';
 import type { Descriptor, Digest, ImageConfig, Platform, ProgressSink } from '@strake/core';
 import type { Limits } from '@strake/runtime';
 
@@ -32,15 +32,17 @@ export interface UlimitSpec {
 
 /** What `strake build` and `build()` take. Meanings as of the flags of `docker buildx build`. */
 export interface BuildOptions {
-  /** A folder, `-` (a tar or a Dockerfile on stdin), or a URL. */
-  readonly context: string;
+  /** A folder, `-` (a tar or a Dockerfile on stdin), a URL; or files in memory, or a stream of a tar. */
+  readonly context: ContextSource;
   /** Path of the Dockerfile, or `-` for stdin; default: `Dockerfile` in the context. */
   readonly file?: string | undefined;
+  /** The text of the Dockerfile, instead of a file. */
+  readonly dockerfile?: string | undefined;
   readonly tags?: readonly string[] | undefined;
   readonly target?: string | undefined;
   readonly buildArgs?: Readonly<Record<string, string>> | undefined;
-  /** `name` to folder, `docker-image://`, `oci-layout://` or URL. */
-  readonly buildContexts?: Readonly<Record<string, string>> | undefined;
+  /** `name` to folder, `docker-image://`, `oci-layout://` or URL; or to files in memory, or a stream of a tar. */
+  readonly buildContexts?: Readonly<Record<string, ContextSource>> | undefined;
   readonly labels?: Readonly<Record<string, string>> | undefined;
   /** As given: `[type[platform]:]key=value`. */
   readonly annotations?: readonly string[] | undefined;

@@ -7,9 +7,12 @@ import type { Owner } from '../copy/owner.js';
 import { builderError } from '../errors.js';
 import type { BuilderServices } from '../services.js';
 import { LocalTree } from '../tree/local-tree.js';
+import type { FileMap } from '../tree/memory-tree.js';
+import type { SourceTree } from '../tree/source-tree.js';
 import {
   dockerfileFromStream,
   dockerfileInTree,
+  dockerfileText,
   ignoreFileInTree,
   localDockerfile,
   type DockerfileInput,
@@ -20,11 +23,16 @@ import { ignoreRules } from './ignore-rules.js';
 import { fileNameOf, parseUrl } from './remote.js';
 import { temporaryTree } from './temporary-tree.js';
 
+/** What a context may be: a folder, an http(s) address or a Git repository; files in memory; a stream of a tar. */
+export type ContextSource = string | FileMap | AsyncIterable<Uint8Array | string>;
+
 export interface OpenContextOptions {
-  /** A folder, `-` for stdin, an http(s) address, or a Git repository. */
-  readonly spec: string;
+  /** `-`: stdin. */
+  readonly spec: ContextSource;
   /** `-f`: a path (absolute for a file of this machine; else relative to a remote context), an http(s) address, or `-`. */
   readonly file?: string | undefined;
+  /** The text of the Dockerfile, instead of a file. */
+  readonly dockerfile?: string | undefined;
   readonly stdin?: NodeJS.ReadableStream | undefined;
   readonly services: BuilderServices;
   readonly signal: AbortSignal;
@@ -34,16 +42,19 @@ export interface OpenContextOptions {
 
 /** The main context of a build. */
 export interface OpenedContext {
-  readonly kind: 'folder' | 'stdin' | 'git' | 'http';
-  /** The folder that it is in: the user's, or one that is removed when the build ends. Absolute, free of links. */
-  readonly root: string;
+  readonly kind: 'folder' | 'stdin' | 'git' | 'http' | 'files';
+  /**
+   * The folder that it is in: the user's, or one that is removed when the build ends. Absolute, free of links. Undefined for files
+   * in memory.
+   */
+  readonly root: string | undefined;
   readonly dockerfile: { readonly text: string; readonly name: string };
   /** What SOURCE_DATE_EPOCH=context stands for, in seconds since 1970: a commit's time, Last-Modified, the newest file of a tar. */
   readonly epoch: number | undefined;
   /** Patterns of the ignore file; none where it does not apply: only folders of this machine have one. */
   ignorePatterns(): Promise<readonly string[]>;
   /** Its files; made once. @throws StrakeError `PATTERN_INVALID`, `CONTEXT_UNREADABLE` */
-  tree(): Promise<LocalTree>;
+  tree(): Promise<SourceTree>;
 }
 
 /**
@@ -52,14 +63,23 @@ export interface OpenedContext {
  * `DOWNLOAD_FAILED`, `GIT_FAILED`, `ARGUMENT_INVALID`, `CANCELLED`
  */
 export async function openContext(options: OpenContextOptions): Promise<OpenedContext> {
-  const { spec, services, signal } = options;
-  if (spec === '-') return stdinContext(options);
+  const { spec, file, dockerfile: text, stdin, services, signal } = options;
+  if (text !== undefined && file) {
+    throw builderError('ARGUMENT_INVALID', 'the Dockerfile is given as a text and as a file', {
+      hint: 'Give one of them.',
+    });
+  }
+  if (typeof spec !== 'string') return isStream(spec) ? streamContext(spec, options) : filesContext(spec, options);
+  if (spec === '-') {
+    if (!stdin) throw builderError('ARGUMENT_INVALID', 'the context is to come from stdin, but there is none');
+    return streamContext(stdin, options);
+  }
   const place = await locate(spec, services, signal, options.buildArgs);
   if (place.kind === 'folder') return folderContext(place.root, options);
   const { kind, root, epoch } = place;
   const tree = temporaryTree(root, place.owners);
-  const local = await dockerfileElsewhere(options, isAbsolute(options.file ?? ''));
-  const dockerfile = local ?? (await dockerfileInTree(tree, place.dockerfile ?? (options.file || undefined)));
+  const local = await dockerfileElsewhere(options, isAbsolute(file ?? ''));
+  const dockerfile = local ?? (await dockerfileInTree(tree, place.dockerfile ?? (file || undefined)));
   return {
     kind,
     root,
@@ -71,7 +91,18 @@ export async function openContext(options: OpenContextOptions): Promise<OpenedCo
 }
 
 /** Opens a named context (`--build-context name=…`), for its files only. @throws StrakeError as {@link openContext} */
-export async function openTree(spec: string, services: BuilderServices, signal: AbortSignal): Promise<LocalTree> {
+export async function openTree(
+  spec: ContextSource,
+  services: BuilderServices,
+  signal: AbortSignal,
+): Promise<SourceTree> {
+  if (typeof spec !== 'string') {
+    if (!isStream(spec)) return (await import('./files-context.js')).openFiles(spec, services);
+    const { readStreamContext, streamBytes } = await import('./stdin-context.js');
+    const content = await readStreamContext(streamBytes(spec, signal), services, signal);
+    if (content.kind === 'archive') return temporaryTree(content.root, content.owners);
+    throw builderError('CONTEXT_UNREADABLE', 'the stream of a named context is no tar');
+  }
   const place = await locate(spec, services, signal, new Map());
   if (place.kind !== 'folder') return temporaryTree(place.root, place.owners);
   const unfiltered = temporaryTree(place.root);
@@ -164,25 +195,45 @@ async function httpPlace(spec: string, services: BuilderServices, signal: AbortS
   return { kind: 'http', root, epoch: file.modified, dockerfile: name };
 }
 
-async function stdinContext({ file, stdin, services, signal }: OpenContextOptions): Promise<OpenedContext> {
+async function streamContext(
+  stream: AsyncIterable<Uint8Array | string>,
+  options: OpenContextOptions,
+): Promise<OpenedContext> {
+  const { file, services, signal } = options;
   const ambiguous = (why: string): Error =>
     builderError('ARGUMENT_INVALID', why, { hint: 'Give a folder as the context, or the Dockerfile in the archive.' });
-  if (!stdin) throw builderError('ARGUMENT_INVALID', 'the context is to come from stdin, but there is none');
   if (file === '-') throw ambiguous('stdin cannot be both the context and the Dockerfile');
-  const { readStreamContext, stdinBytes, temporaryFolder } = await import('./stdin-context.js');
-  const content = await readStreamContext(stdinBytes(stdin, signal), services, signal);
+  const { readStreamContext, streamBytes, temporaryFolder } = await import('./stdin-context.js');
+  const content = await readStreamContext(streamBytes(stream, signal), services, signal);
   const ignorePatterns = (): Promise<readonly string[]> => Promise.resolve([]);
   if (content.kind === 'archive') {
     const { root, newest, owners } = content;
     const tree = temporaryTree(root, owners);
-    const dockerfile = await dockerfileInTree(tree, file || undefined);
+    const dockerfile = textDockerfile(options) ?? (await dockerfileInTree(tree, file || undefined));
     return { kind: 'stdin', root, epoch: newest, dockerfile, ignorePatterns, tree: () => Promise.resolve(tree) };
   }
   if (file) throw ambiguous(`stdin is no archive, but a Dockerfile, and -f names another one: ${file}`);
+  if (options.dockerfile !== undefined) throw ambiguous('the stream of the context is no tar');
   const dockerfile = await dockerfileFromStream(content.stream, 'Dockerfile');
   const root = await temporaryFolder(services);
   const tree = temporaryTree(root);
   return { kind: 'stdin', root, epoch: undefined, dockerfile, ignorePatterns, tree: () => Promise.resolve(tree) };
+}
+
+async function filesContext(files: FileMap, options: OpenContextOptions): Promise<OpenedContext> {
+  const { file, services, buildArgs } = options;
+  const text = await dockerfileElsewhere(options, isAbsolute(file ?? ''));
+  const { openFilesWithDockerfile } = await import('./files-context.js');
+  const given = text ?? (file || undefined);
+  const { tree, dockerfile, ignore } = await openFilesWithDockerfile(files, given, services, buildArgs);
+  return {
+    kind: 'files',
+    root: undefined,
+    epoch: undefined,
+    dockerfile,
+    ignorePatterns: async () => Promise.resolve(ignore ? parseIgnoreFile(ignore.text) : []),
+    tree: () => Promise.resolve(tree),
+  };
 }
 
 async function folderContext(root: string, options: OpenContextOptions): Promise<OpenedContext> {
@@ -227,15 +278,27 @@ function noteDockerfile(path: string, { kept }: BuilderServices): void {
   }
 }
 
+function textDockerfile({ dockerfile }: OpenContextOptions): DockerfileInput | undefined {
+  if (dockerfile === undefined) return undefined;
+  const name = 'Dockerfile';
+  return { text: dockerfileText(Buffer.from(dockerfile), name), name, ignore: undefined };
+}
+
+function isStream(source: FileMap | AsyncIterable<Uint8Array | string>): source is AsyncIterable<Uint8Array | string> {
+  return Symbol.asyncIterator in source;
+}
+
 /** The Dockerfile that `-f` names, where it does not lie in a remote context. ON THIS MACHINE: `file` is a path here. */
 async function dockerfileElsewhere(
-  { spec, file, stdin, services, signal }: OpenContextOptions,
+  options: OpenContextOptions,
   onThisMachine: boolean,
 ): Promise<DockerfileInput | undefined> {
+  const { spec, file, stdin, services, signal } = options;
+  if (options.dockerfile !== undefined) return textDockerfile(options);
   if (file === '-') {
     if (!stdin) throw builderError('ARGUMENT_INVALID', 'the Dockerfile is to come from stdin, but there is none');
-    const { stdinBytes } = await import('./stdin-context.js');
-    return dockerfileFromStream(stdinBytes(stdin, signal), 'Dockerfile');
+    const { streamBytes } = await import('./stdin-context.js');
+    return dockerfileFromStream(streamBytes(stdin, signal), 'Dockerfile');
   }
   if (file !== undefined && /^https?:\/\//i.test(file)) {
     const url = parseUrl(file);
@@ -244,7 +307,7 @@ async function dockerfileElsewhere(
     return dockerfileFromStream(services.store.blobs.open(blob), fileNameOf(url));
   }
   if (file === undefined || !onThisMachine) return undefined;
-  return localDockerfile(localFolder(spec), file);
+  return localDockerfile(typeof spec === 'string' ? localFolder(spec) : undefined, file);
 }
 
 async function folderTree(root: string, ignore: IgnoreFile | undefined, services: BuilderServices): Promise<LocalTree> {

@@ -3,9 +3,8 @@ import fs from 'node:fs';
 import { basename, dirname, isAbsolute, join, relative, resolve } from 'node:path';
 
 import { builderError } from '../errors.js';
-import type { LocalTree } from '../tree/local-tree.js';
 import { baseName, joinTree, parentPath, treePath } from '../tree/paths.js';
-import type { SourceEntry } from '../tree/source-tree.js';
+import type { SourceEntry, SourceTree } from '../tree/source-tree.js';
 import { temporaryTree } from './temporary-tree.js';
 
 /** A Dockerfile as it is parsed. */
@@ -58,7 +57,7 @@ export async function dockerfileFromStream(stream: ByteStream, name: string): Pr
  * @throws StrakeError `DOCKERFILE_NOT_FOUND`, `DOCKERFILE_INVALID`, `CONTEXT_UNREADABLE`, `TOO_LARGE`
  */
 export async function dockerfileInTree(
-  tree: LocalTree,
+  tree: SourceTree,
   file: string = DEFAULT_NAME,
   shown: string = file,
 ): Promise<DockerfileInput> {
@@ -122,7 +121,7 @@ export async function localDockerfile(root: string | undefined, file: string): P
  * @throws StrakeError `CONTEXT_UNREADABLE`, also where it is a link that leads out of the tree
  */
 export async function ignoreFileInTree(
-  tree: LocalTree,
+  tree: SourceTree,
   path: string,
   shown: string = path,
 ): Promise<IgnoreFile | undefined> {
@@ -140,11 +139,11 @@ export async function ignoreFileInTree(
   return { text: textOfBytes(await collect(tree.read(entry), LIMIT, shown)), name: shown };
 }
 
-function follow(tree: LocalTree, path: string): SourceEntry | undefined {
+function follow(tree: SourceTree, path: string): SourceEntry | undefined {
   return tree.lookup(tree.resolve(path));
 }
 
-function notFound(tree: LocalTree, path: string, shown: string): Error {
+function notFound(tree: SourceTree, path: string, shown: string): Error {
   if (tree.lookup(path)?.type === 'symlink') {
     return builderError(
       'DOCKERFILE_NOT_FOUND',

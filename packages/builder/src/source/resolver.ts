@@ -15,8 +15,8 @@ import { builderError } from '../errors.js';
 import type { NamedSource, ResolvedImage, SourceResolver } from '../lower/context.js';
 import type { BuilderServices } from '../services.js';
 import { baseImageVertex } from '../steps/base-image.js';
-import type { LocalTree } from '../tree/local-tree.js';
 import type { SourceTree } from '../tree/source-tree.js';
+import type { ContextSource } from './context.js';
 import { loadImage, type ImageContent } from './image-source.js';
 import { openLayout } from './oci-layout.js';
 
@@ -24,9 +24,9 @@ export interface ResolverOptions {
   /** The main context; opened when something reads it. */
   readonly context: () => Promise<SourceTree>;
   /** `--build-context`: name to what it stands for. */
-  readonly buildContexts: ReadonlyMap<string, string>;
-  /** A folder, URL or archive as a tree of files. */
-  readonly openTree: (spec: string) => Promise<LocalTree>;
+  readonly buildContexts: ReadonlyMap<string, ContextSource>;
+  /** A folder, URL, archive or files in memory as a tree of files. */
+  readonly openTree: (spec: ContextSource) => Promise<SourceTree>;
   /** Ask the registry even where the image is in the local store. */
   readonly pull: boolean;
   readonly signal: AbortSignal;
@@ -87,11 +87,11 @@ export function createSourceResolver(options: ResolverOptions, services: Builder
   const named = async (name: string, platform: Platform): Promise<NamedSource | undefined> => {
     const spec = contextOf(name);
     if (spec === undefined) return undefined;
-    if (spec.startsWith('docker-image://')) {
+    if (typeof spec === 'string' && spec.startsWith('docker-image://')) {
       const target = spec.slice('docker-image://'.length);
       return { kind: 'image', image: await image(target, platform, (full) => `[context ${name}] ${full}`) };
     }
-    if (spec.startsWith('oci-layout://')) {
+    if (typeof spec === 'string' && spec.startsWith('oci-layout://')) {
       const make = async (): Promise<ResolvedImage> => {
         const { content, root } = await openLayout(spec.slice('oci-layout://'.length));
         return resolved(content, root, platform, () => `[context ${name}] ${content.name}`);
@@ -113,7 +113,9 @@ export function createSourceResolver(options: ResolverOptions, services: Builder
  * Finds what a named context stands for. They match however an image's name is written: `busybox`, `busybox:latest`,
  * `docker.io/library/busybox`.
  */
-export function contextFinder(contexts: ReadonlyMap<string, string>): (name: string) => string | undefined {
+export function contextFinder(
+  contexts: ReadonlyMap<string, ContextSource>,
+): (name: string) => ContextSource | undefined {
   const known = new Map([...contexts].map(([name, spec]) => [contextKey(name), spec] as const));
   return (name) => known.get(contextKey(name));
 }

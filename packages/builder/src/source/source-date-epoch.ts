@@ -3,7 +3,7 @@ import type { Platform } from '@strake/core';
 
 import { builderError, located } from '../errors.js';
 import type { BuilderServices } from '../services.js';
-import { contextEpoch } from './context.js';
+import { contextEpoch, type ContextSource } from './context.js';
 import { parseGitReference } from './git-reference.js';
 import { checkedDigest, isRemote, parseUrl } from './remote.js';
 
@@ -17,7 +17,7 @@ export interface SourceDateOptions {
   /** The main context's own time in seconds since 1970; undefined where it has none. */
   readonly contextEpoch: number | undefined;
   /** What a named context is (`--build-context`), or undefined. */
-  readonly namedContext: (name: string) => string | undefined;
+  readonly namedContext: (name: string) => ContextSource | undefined;
   readonly signal: AbortSignal;
 }
 
@@ -65,7 +65,7 @@ async function named(
 ): Promise<number | undefined> {
   if (name === 'context') return own;
   const spec = namedContext(name);
-  if (spec !== undefined) return contextEpoch(spec, services, signal);
+  if (spec !== undefined) return typeof spec === 'string' ? contextEpoch(spec, services, signal) : undefined;
   const stage = dockerfile.stages.find(({ from }) => from.name === name.toLowerCase());
   if (!stage) {
     throw builderError('ARGUMENT_INVALID', `invalid ${NAME}: "${name}"`, {

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 
 import type { Owner } from '../copy/owner.js';
 import { prepend } from '../copy/decompress.js';
+import { builderError } from '../errors.js';
 import type { BuilderServices } from '../services.js';
 import { looksLikeArchive, unpackContext } from './archive-folder.js';
 
@@ -63,21 +64,46 @@ export async function temporaryFolder(services: BuilderServices, before?: () => 
   return root;
 }
 
-/** Standard input as bytes. On abort waiting for it ends, although nothing may ever come. */
-export async function* stdinBytes(stdin: NodeJS.ReadableStream, signal: AbortSignal): AsyncGenerator<Uint8Array> {
-  const iterator = stdin[Symbol.asyncIterator]();
-  const off = onAbort(signal, () => {
-    (stdin as NodeJS.ReadableStream & { destroy?: () => void }).destroy?.();
-  });
+/**
+ * A stream that somebody else made (stdin, one of the library's user) as bytes. On abort waiting for it ends, although nothing may
+ * ever come.
+ * @throws StrakeError `CONTEXT_UNREADABLE` where it fails or gives other things than bytes, `CANCELLED`
+ */
+export async function* streamBytes(
+  stream: AsyncIterable<Uint8Array | string>,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array> {
+  const iterator = stream[Symbol.asyncIterator]();
+  // A stream of Node is destroyed; anything else is told that nobody reads on.
+  const leave = (): void => {
+    const { destroy } = stream as { destroy?: () => void };
+    if (destroy) destroy.call(stream);
+    else iterator.return?.().catch(() => undefined);
+  };
+  const off = onAbort(signal, leave);
+  let done = false;
   try {
     for (;;) {
       const next = await abortable(iterator.next(), signal);
+      done = next.done === true;
       if (next.done) return;
-      yield typeof next.value === 'string' ? Buffer.from(next.value) : next.value;
+      const chunk: unknown = next.value;
+      if (typeof chunk === 'string') yield Buffer.from(chunk);
+      else if (chunk instanceof Uint8Array) yield chunk;
+      else throw new TypeError('it gives other things than bytes');
     }
   } catch (error) {
-    throw signal.aborted ? cancelled(signal) : error;
+    if (signal.aborted) throw cancelled(signal);
+    done = true;
+    leave();
+    throw unreadable(error);
   } finally {
     off();
+    if (!done) leave();
   }
+}
+
+function unreadable(error: unknown): Error {
+  const why = error instanceof Error ? error.message : 'it failed';
+  return builderError('CONTEXT_UNREADABLE', `the stream cannot be read: ${why}`, { cause: error });
 }

@@ -1,7 +1,13 @@
 import path from 'node:path';
 
 import { StrakeError } from '@strake/core';
-import type { BuildOptions as EngineBuildOptions, OutputSpec, SecretSource, SshSource } from '@strake/engine';
+import type {
+  BuildOptions as EngineBuildOptions,
+  ContextSource,
+  OutputSpec,
+  SecretSource,
+  SshSource,
+} from '@strake/engine';
 
 import { absolute, contextSource, looksRemote } from '../build/paths.js';
 
@@ -24,16 +30,21 @@ export interface Output {
 
 /** What {@link build} takes. Where nothing else is said, meanings are those of the flags of `docker buildx build`. */
 export interface BuildOptions {
-  /** A folder, an http(s) address of an archive, or a Git repository. */
-  readonly context: string;
-  /** Path of the Dockerfile; in a remote context relative to its root. Default: `Dockerfile` in the context. */
+  /**
+   * A folder, an http(s) address of an archive, or a Git repository; files in memory, by path; or a stream of a tar (any compression),
+   * of which nothing but the store's own temporary files is kept. Default, where `dockerfile` is given: no files.
+   */
+  readonly context?: ContextSource | undefined;
+  /** Path of the Dockerfile; in anything but a folder relative to its root. Default: `Dockerfile` in the context. */
   readonly file?: string | undefined;
+  /** The text of the Dockerfile, instead of a file. */
+  readonly dockerfile?: string | undefined;
   /** Names that the image is given in the local store, or pushed under. */
   readonly tags?: readonly string[] | undefined;
   readonly target?: string | undefined;
   readonly buildArgs?: Readonly<Record<string, string>> | undefined;
-  /** Named contexts, for FROM and `--from`: a folder, `docker-image://`, `oci-layout://` or a URL. */
-  readonly buildContexts?: Readonly<Record<string, string>> | undefined;
+  /** Named contexts, for FROM and `--from`: as `context`, also `docker-image://NAME` and `oci-layout://FOLDER`. */
+  readonly buildContexts?: Readonly<Record<string, ContextSource>> | undefined;
   readonly labels?: Readonly<Record<string, string>> | undefined;
   /** `[type[platform]:]key=value`. */
   readonly annotations?: readonly string[] | undefined;
@@ -70,20 +81,41 @@ export interface BuildOptions {
 
 /** The engine's form of OPTIONS: paths absolute, conveniences resolved. @throws StrakeError `ARGUMENT_INVALID` */
 export function engineBuildOptions(options: BuildOptions, cwd: string): EngineBuildOptions {
-  const { context, file, push, secrets, buildContexts, outputs, ...same } = options;
-  if (typeof context !== 'string' || context === '')
-    throw invalid('context must name a folder, a URL or a Git repository');
-  if (context === '-' || file === '-') throw invalid('"-" stands for standard input, which a library does not read');
+  const { file, dockerfile, push, secrets, buildContexts, outputs, ...same } = options;
+  const context = checkedContext(options.context ?? (dockerfile === undefined ? undefined : {}), 'context');
+  if (file === '-') throw invalid('"-" stands for standard input, which a library does not read');
+  if (dockerfile !== undefined && !/\s/.test(dockerfile)) {
+    throw invalid(
+      `"${dockerfile}" is no Dockerfile`,
+      'dockerfile takes the text of one; the path of one is what file takes.',
+    );
+  }
+  const inFolder = typeof context === 'string' && !looksRemote(context);
   return {
     ...same,
-    context: absolute(context, cwd),
-    file: file && (looksRemote(context) || looksRemote(file) ? file : path.resolve(cwd, file)),
+    context: typeof context === 'string' ? absolute(context, cwd) : context,
+    dockerfile,
+    file: file && inFolder && !looksRemote(file) ? path.resolve(cwd, file) : file,
     buildContexts:
       buildContexts &&
-      Object.fromEntries(Object.entries(buildContexts).map(([name, source]) => [name, contextSource(source, cwd)])),
+      Object.fromEntries(
+        Object.entries(buildContexts).map(([name, given]) => {
+          const source = checkedContext(given, `the build context "${name}"`);
+          return [name, typeof source === 'string' ? contextSource(source, cwd) : source];
+        }),
+      ),
     outputs: outputSpecs(outputs ?? [], push ?? false, cwd),
     secrets: secrets?.map((secret) => secretSource(secret, cwd)),
   };
+}
+
+/** @throws StrakeError `ARGUMENT_INVALID` */
+function checkedContext(source: unknown, what: string): ContextSource {
+  if (source === '-') throw invalid('"-" stands for standard input, which a library does not read', 'Give the stream.');
+  if (source === '' || (typeof source !== 'string' && (typeof source !== 'object' || source === null))) {
+    throw invalid(`${what} must be a folder, a URL, a Git repository, a map of files or a stream`);
+  }
+  return source as ContextSource;
 }
 
 function outputSpecs(outputs: readonly Output[], push: boolean, cwd: string): OutputSpec[] {

@@ -1,4 +1,4 @@
-import { onAbort, StrakeError } from '@strake/core';
+import { cancelled, onAbort, StrakeError } from '@strake/core';
 
 /** The calls that an engine is in the middle of: closing it ends them all. */
 export class Calls {
@@ -19,7 +19,7 @@ export class Calls {
     }
     // Not AbortSignal.any: what lives as long as the engine would keep something of every call.
     const controller = new AbortController();
-    const off = onAbort(signal, () => controller.abort(signal?.reason));
+    const off = onAbort(signal, () => controller.abort(cancelled(signal)));
     const running = work(controller.signal);
     this.#running.set(controller, running);
     try {

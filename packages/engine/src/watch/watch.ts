@@ -1,3 +1,4 @@
+import type { ContextSource } from '@strake/builder';
 import { isStrakeError, StrakeError } from '@strake/core';
 import fs from 'node:fs';
 import { dirname, isAbsolute, relative } from 'node:path';
@@ -42,15 +43,15 @@ export async function watchBuild(options: WatchOptions, internals: WatchInternal
 }
 
 /** @throws StrakeError `WATCH_UNSUPPORTED` */
-function folderOf(context: string): string {
+function folderOf(context: ContextSource): string {
   try {
-    if (context !== '-') return fs.realpathSync(context);
+    if (typeof context === 'string' && context !== '-') return fs.realpathSync(context);
   } catch {
     // A URL, or nothing: the build says which.
   }
   throw new StrakeError({
     code: 'WATCH_UNSUPPORTED',
-    message: `"${context}" is no folder that can be watched`,
+    message: `${typeof context === 'string' ? `"${context}"` : 'what is not on a disk'} is no folder that can be watched`,
     hint: 'Give a folder of this machine as the context.',
   });
 }
