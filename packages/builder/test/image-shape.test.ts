@@ -10,7 +10,7 @@ const PLATFORM = { os: 'linux', architecture: 'amd64' };
 function imageOf(document: unknown): { content: ImageContent; root: Descriptor } {
   const blobs = new Map<string, Buffer>();
   const add = (value: unknown, mediaType: string): Descriptor => {
-    const bytes = Buffer.from(JSON.stringify(value));
+    const bytes = Buffer.from(typeof value === 'string' ? value : JSON.stringify(value));
     const digest = digestOf(bytes);
     blobs.set(digest, bytes);
     return { mediaType, digest, size: bytes.length };
@@ -50,6 +50,21 @@ describe('image configs of hostile images', () => {
       await assert.rejects(loadImage(content, root, PLATFORM), { code: 'BASE_INVALID', message });
     });
   }
+
+  it('nested too deep for what walks through them are refused', async () => {
+    const deep = `${'['.repeat(100_000)}${']'.repeat(100_000)}`;
+    const text = JSON.stringify(imageConfig({ Cmd: ['x'] }));
+    for (const document of [text.replace('"Cmd"', `"X":${deep},"Cmd"`), `${text.slice(0, -1)},"x":${deep}}`]) {
+      const { content, root } = imageOf(document);
+      await assert.rejects(loadImage(content, root, PLATFORM), { code: 'BASE_INVALID', message: /nested too deep/ });
+    }
+  });
+
+  it('a manifest in the place of an index is refused', async () => {
+    const { content, root } = imageOf(imageConfig({}));
+    const lie = { ...root, mediaType: MediaType.ociIndex };
+    await assert.rejects(loadImage(content, lie, PLATFORM), { code: 'BASE_INVALID', message: /is not the index/ });
+  });
 
   it('take null for a missing field, wherever it stands', async () => {
     const { content, root } = imageOf(

@@ -2,6 +2,7 @@ import { isStrakeError } from '@strake/core';
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import os from 'node:os';
 import { join } from 'node:path';
@@ -163,6 +164,22 @@ describe('archives of contexts', () => {
       await assert.rejects(unpackContext(once(stdout.subarray(0, -20)), root, signal), { code: 'CONTEXT_UNREADABLE' });
     });
   }
+
+  it('of bzip2 may have several members, and hold no more than a block in memory', async function () {
+    const [a, b] = [Buffer.alloc(3_000_000, 'abcdefg'), Buffer.alloc(60_000_000)];
+    const packed = [a, b].map((input) => spawnSync('bzip2', ['-c'], { input, maxBuffer: 1 << 24 }));
+    if (packed.some(({ status }) => status !== 0)) return this.skip();
+    const { bunzip2 } = await import('../src/copy/bzip2.js');
+    const input = Buffer.concat(packed.map(({ stdout }) => stdout));
+    const pieces: number[] = [];
+    const hash = createHash('sha256');
+    for await (const piece of bunzip2(once(input))) {
+      pieces.push(piece.length);
+      hash.update(piece);
+    }
+    assert.equal(hash.digest('hex'), createHash('sha256').update(a).update(b).digest('hex'));
+    assert.ok(Math.max(...pieces) <= 46_000_000, pieces.join());
+  });
 
   it('that are damaged are told from those that are not', async () => {
     const tar = await tarOf([{ name: 'a', content: 'a'.repeat(2000) }]);

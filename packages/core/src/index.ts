@@ -10,6 +10,7 @@ export type { SourceLocation, StrakeErrorFields } from './errors.js';
 export type { ProgressEvent, ProgressSink } from './events.js';
 export { goQuote, goQuoteList } from './go-format.js';
 export { Limiter } from './limiter.js';
+export { isNestedDeeper } from './json-depth.js';
 export { isIndexType, isManifestType, MediaType } from './oci.js';
 export type {
   ContainerConfig,

@@ -11,6 +11,7 @@ import {
   familiarName,
   goQuote,
   isDigest,
+  isNestedDeeper,
   Limiter,
   parsePlatform,
   parseReference,
@@ -27,6 +28,20 @@ async function* chunks(...texts: string[]): AsyncGenerator<Uint8Array> {
 async function drain(stream: ByteStream): Promise<string> {
   return (await collect(stream, 1 << 20)).toString();
 }
+
+describe('JSON of others', () => {
+  it('tells how deep it is nested, whatever its texts hold', () => {
+    const depth = (value: unknown): number =>
+      typeof value === 'object' && value !== null ? 1 + Math.max(0, ...Object.values(value).map(depth)) : 0;
+    fc.assert(
+      fc.property(fc.json({ maxDepth: 6 }), fc.integer({ min: 0, max: 8 }), (text, limit) => {
+        assert.equal(isNestedDeeper(Buffer.from(text), limit), depth(JSON.parse(text)) > limit);
+      }),
+    );
+    assert.ok(isNestedDeeper(Buffer.from('['.repeat(1_000_000)), 64));
+    assert.ok(!isNestedDeeper(Buffer.from(JSON.stringify(['[[[[\\"[[['])), 1));
+  });
+});
 
 describe('digests and streams', () => {
   it('only 64 hex digits after sha256: are a digest', () => {

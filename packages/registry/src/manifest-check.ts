@@ -1,4 +1,4 @@
-import { isDigest, isIndexType, isManifestType, MediaType, type ImageReference } from '@strake/core';
+import { isDigest, isIndexType, isManifestType, isNestedDeeper, MediaType, type ImageReference } from '@strake/core';
 import { manifestInvalid } from './errors.js';
 
 /** Media types of manifests and indexes that are asked for, in order of preference. */
@@ -33,6 +33,7 @@ export function checkManifest(reference: ImageReference, bytes: Uint8Array, cont
   const refuse = (why: string): never => {
     throw manifestInvalid(reference, why);
   };
+  if (isNestedDeeper(bytes, 64)) return refuse('its JSON is nested too deep');
   let parsed: unknown;
   try {
     parsed = JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8'));

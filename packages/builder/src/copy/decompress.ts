@@ -4,6 +4,8 @@ import { pipeline } from 'node:stream/promises';
 import zlib from 'node:zlib';
 import type { XzReadableStream } from 'xz-decompress';
 
+import { bunzip2 } from './bzip2.js';
+
 /** Compressions that ADD unpacks, told by the first bytes. */
 export type ArchiveCompression = 'none' | 'gzip' | 'bzip2' | 'xz' | 'zstd';
 
@@ -68,37 +70,6 @@ export async function* gunzip(stream: ByteStream): AsyncGenerator<Uint8Array> {
     unzip.destroy();
     await fed;
   }
-}
-
-/** Bytes that the decoder, which cannot be slowed down, may make of one piece of input. */
-const BZIP2_LIMIT = 256 << 20;
-
-async function* bunzip2(stream: ByteStream): AsyncGenerator<Uint8Array> {
-  const { default: createDecoder } = await import('unbzip2-stream');
-  const decoder = createDecoder();
-  const ready: Uint8Array[] = [];
-  let size = 0;
-  let failure: Error | undefined;
-  decoder.on('data', (chunk: Uint8Array) => {
-    ready.push(chunk);
-    size += chunk.length;
-    // The decoder catches it, stops, and tells it as its error.
-    if (size > BZIP2_LIMIT) throw new Error('what is packed in it is out of proportion');
-  });
-  decoder.on('error', (error: Error) => {
-    failure ??= error;
-  });
-  const take = (): Uint8Array[] => {
-    if (failure) throw failure;
-    size = 0;
-    return ready.splice(0);
-  };
-  for await (const chunk of stream) {
-    decoder.write(chunk);
-    yield* take();
-  }
-  decoder.end();
-  yield* take();
 }
 
 /** A zstd block of 128 KiB may be stored in few bytes: so many at most come out of one piece of input. */

@@ -19,6 +19,8 @@ import { parentPath, treePath } from '../tree/paths.js';
 
 /** PATH_MAX of Linux. */
 const LONGEST_PATH = 4096;
+/** Files of one archive at most: a bomb of headers fills neither disk nor memory. */
+const MOST_ENTRIES = 500_000;
 
 /** Whether the first bytes of a file are those of a tar, plain or compressed (BuildKit's isArchive, and zstd). */
 export function looksLikeArchive(head: Uint8Array): boolean {
@@ -126,6 +128,7 @@ class Unpacking {
   readonly #folders = new Map<string, { mode: number; time: number | undefined }>();
   readonly owners = new Map<string, Owner>();
   newest: number | undefined;
+  #entries = 0;
 
   constructor(root: string) {
     this.#root = root;
@@ -137,6 +140,7 @@ class Unpacking {
     const time = Math.floor(header.mtime.getTime() / 1000);
     const mode = header.mode & 0o7777;
     if (name.includes('\0') || linkOf(header).includes('\0')) throw refused(name, 'its name holds a NUL byte');
+    if (++this.#entries > MOST_ENTRIES) throw refused(name, `it has too many entries, more than ${MOST_ENTRIES}`);
     if (path.length > LONGEST_PATH) throw refused(name, 'its name is too long');
     if (['GNU.sparse.major', 'GNU.sparse.size', 'GNU.sparse.map'].some((key) => paxOf(header, key) !== undefined)) {
       throw refused(name, 'it is stored as a sparse file');

@@ -3,6 +3,7 @@ import {
   formatPlatform,
   isDigest,
   isIndexType,
+  isNestedDeeper,
   normalizePlatform,
   selectPlatform,
   type ByteStream,
@@ -40,6 +41,8 @@ export interface LoadedImage {
 const DOCUMENT_LIMIT = 8 << 20;
 /** Indexes may hold indexes, but not without end. */
 const MAX_DEPTH = 4;
+/** Lists and objects of a document in one another; the specification needs six. */
+const MAX_NESTING = 64;
 
 /**
  * Follows a descriptor to the image of one platform. Every document is checked for its shape before it is used.
@@ -58,6 +61,8 @@ export async function loadImage(
     if (!isIndex) return loadManifest(content, descriptor, document as unknown as Manifest, platform, signal);
     if (depth >= MAX_DEPTH) throw invalid(content, 'its indexes are nested too deep');
     const index = document as unknown as Index;
+    if (!Array.isArray(index.manifests))
+      throw invalid(content, `${descriptor.digest} is not the index that it is said to be`);
     const entries = (index.manifests as readonly unknown[]).map((entry) => soundDescriptor(content, entry));
     const found =
       selectPlatform(entries, platform) ?? (entries.length === 1 && !entries[0]?.platform ? entries[0] : undefined);
@@ -123,6 +128,7 @@ async function readDocument(
 ): Promise<Record<string, unknown>> {
   if (descriptor.size > DOCUMENT_LIMIT) throw invalid(content, `a document of it has ${descriptor.size} bytes`);
   const bytes = await collect(content.blob(descriptor, signal), DOCUMENT_LIMIT, 'an image document');
+  if (isNestedDeeper(bytes, MAX_NESTING)) throw invalid(content, `the JSON of ${descriptor.digest} is nested too deep`);
   let document: unknown;
   try {
     document = JSON.parse(bytes.toString('utf8'));

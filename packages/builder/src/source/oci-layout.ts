@@ -1,4 +1,13 @@
-import { collect, errnoOf, isDigest, verified, type ByteStream, type Descriptor, type Index } from '@strake/core';
+import {
+  collect,
+  errnoOf,
+  isDigest,
+  isNestedDeeper,
+  verified,
+  type ByteStream,
+  type Descriptor,
+  type Index,
+} from '@strake/core';
 import fs from 'node:fs';
 import { join } from 'node:path';
 
@@ -26,6 +35,7 @@ export async function openLayout(spec: string): Promise<{ content: ImageContent;
   let index: Index;
   try {
     const bytes = await collect(readFile(join(folder, 'index.json')), INDEX_LIMIT, 'index.json');
+    if (isNestedDeeper(bytes, 64)) throw new SyntaxError('its JSON is nested too deep');
     index = JSON.parse(bytes.toString('utf8')) as Index;
   } catch (error) {
     throw invalid(errnoOf(error) === 'ENOENT' ? 'there is no index.json' : 'its index.json cannot be read', error);

@@ -48,6 +48,7 @@ export function createSourceResolver(options: ResolverOptions, services: Builder
     stepName: (name: string) => string,
   ): Promise<ResolvedImage> => {
     const image = await loadImage(content, root, platform, signal);
+    for (const { origin } of image.layers) await checkSize(content, origin.descriptor, store);
     const vertex = baseImageVertex({
       id: `image-${++ids}`,
       name: stepName(`${content.name}@${image.manifest.digest}`),
@@ -243,6 +244,19 @@ async function* reported(
     }
   }
   tell(true);
+}
+
+/** A layer that is in the store must have the size that the manifest states: nothing is downloaded that would show the lie. */
+async function checkSize(
+  content: ImageContent,
+  { digest, size }: Descriptor,
+  { blobs }: BuilderServices['store'],
+): Promise<void> {
+  const actual = await blobs.size(digest);
+  if (actual === undefined || actual === size) return;
+  throw builderError('BASE_INVALID', `${content.name} is not a sound image: the size of its layer ${digest} is a lie`, {
+    hint: `The layer has ${actual} bytes, the manifest says ${size}. Pull the image again, or report it to who made it.`,
+  });
 }
 
 /** The error for a context that is no folder. */

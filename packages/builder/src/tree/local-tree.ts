@@ -211,9 +211,7 @@ export class LocalTree implements SourceTree {
     }
     if (readLink(`/proc/self/fd/${fd}`) !== full || !fs.fstatSync(fd).isFile()) {
       fs.closeSync(fd);
-      throw builderError('CONTEXT_UNREADABLE', `"${path}" of the context was replaced while it was read`, {
-        hint: 'Build again when nothing changes the files.',
-      });
+      throw replaced(path);
     }
     return fd;
   }
@@ -258,7 +256,14 @@ export class LocalTree implements SourceTree {
       throw this.#unreadable(path, error);
     }
     if (!stat) return undefined;
-    const entry = localEntry(path, full, stat, this.#options);
+    let entry: LocalEntry | undefined;
+    try {
+      entry = localEntry(path, full, stat, this.#options);
+    } catch (error) {
+      throw ['ENOENT', 'ENOTDIR', 'EINVAL', 'ELOOP'].includes(errnoOf(error) ?? '')
+        ? replaced(path, error)
+        : this.#unreadable(path, error);
+    }
     if (!entry || path === '' || !this.#options.ignore?.excluded(path)) return entry;
     return entry.type === 'directory' && this.#hasVisible(path) ? entry : undefined;
   }
@@ -279,6 +284,13 @@ export class LocalTree implements SourceTree {
     }
     return false;
   }
+}
+
+function replaced(path: string, cause?: unknown): Error {
+  return builderError('CONTEXT_UNREADABLE', `"${path}" of the context was replaced while it was read`, {
+    cause,
+    hint: 'Build again when nothing changes the files.',
+  });
 }
 
 function localEntry(
