@@ -43,38 +43,30 @@ const STDERR_LIMIT = 4096;
 
 /**
  * Starts the agent: process 1 of its own process, mount and, for ordinary users, user namespace. When it dies, or when this
- * process dies, the kernel ends everything that it started and takes its mounts away.
+ * process dies, the kernel ends everything that it started and takes its mounts away. An agent without namespaces sees by its
+ * channel that this process has died, and ends what it has started.
  */
 export function startAgent(options: AgentOptions): Agent {
   const { setup, program } = options;
-  const child = spawn(
-    'setpriv',
-    [
-      '--pdeathsig',
-      'KILL',
-      'unshare',
-      ...(setup.ids === 'all' ? [] : ['--user', '--map-root-user']),
-      ...(setup.ids === 'range' ? ['--map-auto'] : []),
-      '--mount',
-      '--propagation',
-      'private',
-      '--pid',
-      '--fork',
-      '--kill-child',
-      '--mount-proc',
-      process.execPath,
-      '--enable-source-maps',
-      program,
-      JSON.stringify(setup),
-    ],
-    {
-      stdio: [options.inheritStdin ? 'inherit' : 'ignore', options.inheritStdin ? 'inherit' : 'ignore', 'pipe', 'ipc'],
-      serialization: 'advanced',
-      env: agentEnvironment(),
-      detached: !options.inheritStdin,
-    },
-  );
+  const node = [process.execPath, '--enable-source-maps', program, JSON.stringify(setup)];
+  const [file = '', ...args] = setup.namespaces ? [...inNamespaces(setup.ids), ...node] : node;
+  const child = spawn(file, args, {
+    stdio: [options.inheritStdin ? 'inherit' : 'ignore', options.inheritStdin ? 'inherit' : 'ignore', 'pipe', 'ipc'],
+    serialization: 'advanced',
+    env: agentEnvironment(),
+    detached: !options.inheritStdin,
+  });
   return new AgentClient(child, setup.ids);
+}
+
+/** The command that runs another one as process 1 of namespaces of its own. */
+function inNamespaces(ids: StepIds): string[] {
+  return [
+    ...['setpriv', '--pdeathsig', 'KILL', 'unshare'],
+    ...(ids === 'all' ? [] : ['--user', '--map-root-user']),
+    ...(ids === 'range' ? ['--map-auto'] : []),
+    ...['--mount', '--propagation', 'private', '--pid', '--fork', '--kill-child', '--mount-proc'],
+  ];
 }
 
 /** The agent sees what it needs to find programs and nothing else of the user's environment. */

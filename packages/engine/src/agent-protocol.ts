@@ -2,15 +2,18 @@ import type { ParentChain, StepSpec } from '@strake/builder';
 import type { Capability, ExitStatus, Limits } from '@strake/runtime';
 import type { LayerInfo } from '@strake/store';
 
+import type { SnapshotterChoice } from './choose-snapshotter.js';
 import type { StepIds } from './user-ids.js';
 
 /** How an agent is set up; its one argument, as JSON. */
 export interface AgentSetup {
   readonly storeRoot: string;
-  readonly snapshotter: 'overlay' | 'copy';
+  readonly snapshotter: 'auto' | 'overlay' | 'copy';
   readonly isolation: 'auto' | 'oci' | 'native' | 'chroot';
   /** Which ids it has: but for `all`, it runs in a user namespace that was made for it. */
   readonly ids: StepIds;
+  /** Whether it has namespaces of its own. Without them it can do nothing but chroot, and ends what it has started by itself. */
+  readonly namespaces: boolean;
   /** `holder` of the builder's store: what this agent holds, it holds for that process. */
   readonly parent: string;
   /** Programs beside the bundle; undefined where packages are run as they are built. */
@@ -35,7 +38,11 @@ export interface AgentMethods {
   /** What can run containers here, in the order of preference; the first available one is used. */
   probe: {
     args: Record<string, never>;
-    result: { readonly capabilities: readonly Capability[]; readonly reason: string };
+    result: {
+      readonly capabilities: readonly Capability[];
+      readonly reason: string;
+      readonly snapshotter: SnapshotterChoice | undefined;
+    };
   };
   removeTree: { args: { readonly path: string }; result: undefined };
 }

@@ -1,6 +1,5 @@
 import { StrakeError } from '@strake/core';
 import {
-  chooseExecutor,
   createStepLimiter,
   openCgroups,
   probeRuntimes,
@@ -10,46 +9,39 @@ import {
   type StepCgroups,
   type StepLimiter,
 } from '@strake/runtime';
-import { createSnapshotter, openStore, type Snapshotter, type Store } from '@strake/store';
+import { openStore, type Snapshotter, type Store } from '@strake/store';
 import { chmod, chown } from 'node:fs/promises';
-import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
+import { openBackend, probeOptions, type Backend } from './agent-backend.js';
 import type { AgentMethods, AgentSetup } from './agent-protocol.js';
-import { prepareCacheFolder } from './cache-folder.js';
+import { lockCaches, prepareCacheFolder } from './cache-folder.js';
 import { mountedFiles } from './mounted-files.js';
 import { plainError, type RpcMessage } from './rpc.js';
 import type { ParentChain, StepMount } from '@strake/builder';
 
 /**
  * The agent: process 1 of its own process and mount namespace (see `startAgent`). It alone mounts, unpacks, runs steps and reads
- * what they wrote. It ends when its channel closes, and the kernel with it everything it started.
+ * what they wrote. It ends when its channel closes, and the kernel with it everything it started. Where it has no namespaces, it
+ * runs steps in a chroot and ends what they have started before it ends itself.
  */
 class AgentServer {
   readonly #store: Promise<Store>;
   readonly #running = new Map<number, AbortController>();
-  readonly #snapshotter: Promise<Snapshotter>;
-  readonly #executor: ReturnType<typeof chooseExecutor>;
-  readonly #probing: Parameters<typeof probeRuntimes>[0];
+  readonly #handling = new Set<Promise<void>>();
+  readonly #backend: Promise<Backend>;
+  readonly #probing: ReturnType<typeof probeOptions>;
+  readonly #namespaces: boolean;
   readonly #limiter: StepLimiter;
 
   constructor(setup: AgentSetup) {
     const { storeRoot: root, parent, worker } = setup;
     this.#limiter = createStepLimiter({ folder: openCgroups(), name: parent });
+    this.#namespaces = setup.namespaces;
     this.#store = openStore({ root, parent, ...(worker === undefined ? {} : { workerUrl: pathToFileURL(worker) }) });
-    this.#snapshotter = this.#store.then((store) =>
-      createSnapshotter({ store, kind: setup.snapshotter, userNamespace: setup.ids !== 'all' }),
-    );
-    this.#probing = {
-      // Named after the builder's lease: nobody takes it for a leftover while that lives.
-      scratch: join(root, 'tmp', `${parent}.steps`),
-      cacheFile: join(root, setup.ids === 'one' ? 'probes-one-id.json' : 'probes.json'),
-      env: process.env,
-      ...(setup.nativeInit === undefined ? {} : { initCommand: [process.execPath, setup.nativeInit] as const }),
-    };
-    this.#executor = chooseExecutor({ ...this.#probing, isolation: executorKind(setup.isolation) });
-    this.#snapshotter.catch(() => undefined);
-    this.#executor.catch(() => undefined);
+    this.#probing = probeOptions(setup, process.env);
+    this.#backend = openBackend(setup, this.#store, this.#probing);
+    this.#backend.catch(() => undefined);
   }
 
   receive(message: RpcMessage): void {
@@ -58,41 +50,51 @@ class AgentServer {
     const { id, method, args } = message;
     const controller = new AbortController();
     this.#running.set(id, controller);
-    this.#handle(id, method as keyof AgentMethods, args, controller.signal)
+    const handling = this.#handle(id, method as keyof AgentMethods, args, controller.signal)
       .then(
         (value) => send({ kind: 'done', id, value }),
         (error: unknown) => send({ kind: 'failed', id, error: plainError(error) }),
       )
-      .finally(() => this.#running.delete(id))
+      .finally(() => {
+        this.#running.delete(id);
+        this.#handling.delete(handling);
+      })
       .catch(() => undefined);
+    this.#handling.add(handling);
   }
 
-  /** Removes what nobody needs any more. What still runs ends with this process. */
+  /** Removes what nobody needs any more. What still runs ends with this process, or before. */
   async close(): Promise<void> {
     for (const running of this.#running.values()) running.abort(aborted());
-    const [store, snapshotter] = await Promise.allSettled([this.#store, this.#snapshotter]);
-    if (snapshotter.status === 'fulfilled') await snapshotter.value.close?.();
+    if (!this.#namespaces) await Promise.all(this.#handling);
+    const [store, backend] = await Promise.allSettled([this.#store, this.#backend]);
+    if (backend.status === 'fulfilled') await backend.value.snapshotter.close?.();
     if (store.status === 'fulfilled') await store.value.close();
   }
 
   async #handle(id: number, method: keyof AgentMethods, args: unknown, signal: AbortSignal): Promise<unknown> {
     if (method === 'hello') return undefined;
-    const snapshotter = await this.#snapshotter;
+    if (method === 'probe') return this.#probe();
+    const { snapshotter } = await this.#backend;
     switch (method) {
       case 'run':
         return this.#run(id, args as AgentMethods['run']['args'], snapshotter, signal);
       case 'commit':
         return snapshotter.commit((args as AgentMethods['commit']['args']).snapshot, signal);
-      case 'probe': {
-        const probed = await probeRuntimes(this.#probing);
-        const chosen = await this.#executor.then(
-          ({ reason }) => reason,
-          (error: unknown) => (error instanceof Error ? error.message : String(error)),
-        );
-        return { capabilities: probed.map(({ capability }) => capability), reason: chosen };
-      }
       case 'removeTree':
         return snapshotter.removeTree((args as AgentMethods['removeTree']['args']).path);
+    }
+  }
+
+  async #probe(): Promise<AgentMethods['probe']['result']> {
+    const probed = await probeRuntimes(this.#probing);
+    const capabilities = probed.map(({ capability }) => capability);
+    try {
+      const { reason, snapshotterChoice } = await this.#backend;
+      return { capabilities, reason, snapshotter: snapshotterChoice };
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      return { capabilities, reason, snapshotter: undefined };
     }
   }
 
@@ -102,13 +104,16 @@ class AgentServer {
     snapshotter: Snapshotter,
     signal: AbortSignal,
   ): Promise<AgentMethods['run']['result']> {
-    const { executor } = await this.#executor;
+    const { executor } = await this.#backend;
     const snapshot = await snapshotter.prepare(parent, signal);
     let kept = false;
+    let release: (() => Promise<void>) | undefined;
     let cgroups: StepCgroups | undefined;
     try {
       const { limits, ...container } = spec;
       if (limits) cgroups = this.#limiter.create(limits);
+      // Without mounts a cache folder is moved into the root: one step at a time has it.
+      if (executor.name === 'chroot') release = await lockCaches(spec.mounts, await this.#store, signal);
       const mounts: ContainerMount[] = [];
       for (const mount of spec.mounts) mounts.push(await this.#mount(mount, snapshotter, signal));
       const { uid, gid, additionalGids, home } = await resolveUser(mountedFiles(snapshot.mount), spec.user);
@@ -133,6 +138,7 @@ class AgentServer {
       return { exit, snapshot: snapshot.id, unlimited };
     } finally {
       cgroups?.remove();
+      await release?.();
       if (!kept) await snapshotter.discard(snapshot.id);
     }
   }
@@ -163,16 +169,6 @@ class AgentServer {
   #tree(chain: ParentChain, snapshotter: Snapshotter, signal: AbortSignal): ReturnType<Snapshotter['mountReadOnly']> {
     return snapshotter.mountReadOnly(chain, signal);
   }
-}
-
-/** @throws StrakeError where the backend is not there */
-function executorKind(isolation: AgentSetup['isolation']): 'auto' | 'oci' | 'native' {
-  if (isolation !== 'chroot') return isolation;
-  throw new StrakeError({
-    code: 'ISOLATION_UNAVAILABLE',
-    message: 'the chroot isolation is not there yet',
-    hint: 'Use --isolation oci or native.',
-  });
 }
 
 /** What a step that failed is told of the limit that it met. */

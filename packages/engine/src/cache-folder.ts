@@ -36,3 +36,23 @@ export async function prepareCacheFolder(
     await lock.release();
   }
 }
+
+/** Holds the folders of all cache mounts, whatever their sharing mode; in one order, so that no two wait for each other. */
+export async function lockCaches(
+  mounts: readonly StepMount[],
+  store: Store,
+  signal: AbortSignal,
+): Promise<() => Promise<void>> {
+  const folders = mounts.flatMap((mount) => (mount.kind === 'cache' ? [mount.folder] : []));
+  const locks: { release(): Promise<void> }[] = [];
+  const release = async (): Promise<void> => {
+    for (const lock of locks.reverse()) await lock.release();
+  };
+  try {
+    for (const folder of [...new Set(folders)].sort()) locks.push(await store.lock(`lend ${folder}`, signal));
+    return release;
+  } catch (error) {
+    await release();
+    throw error;
+  }
+}

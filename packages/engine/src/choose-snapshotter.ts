@@ -1,25 +1,30 @@
 import { StrakeError } from '@strake/core';
+import { probeOverlay } from '@strake/runtime';
 
-import { findStepIds, type StepIds } from './user-ids.js';
-
-/** How file trees of steps are made. */
+/** How file trees of steps are made, and why so. */
 export interface SnapshotterChoice {
   readonly kind: 'overlay' | 'copy';
-  /** Which ids its files can have: the agent needs a user namespace of its own but for `all`. */
-  readonly ids: StepIds;
+  /** In one line. */
+  readonly reason: string;
 }
 
 /**
- * Root works as it is, everyone else in a user namespace.
- * @throws StrakeError `SNAPSHOTTER_UNAVAILABLE`
+ * Overlay where it can be mounted and the executor takes mounts, else copies. SCRATCH: a folder on the store's file system.
+ * Must be called in the agent.
+ * @throws StrakeError `SNAPSHOTTER_UNAVAILABLE` where overlay was asked for and is not possible
  */
-export function chooseSnapshotter(asked: 'auto' | 'overlay' | 'copy'): SnapshotterChoice {
-  if (asked === 'copy') {
-    throw new StrakeError({
-      code: 'SNAPSHOTTER_UNAVAILABLE',
-      message: 'copy snapshots are not there yet',
-      hint: 'Leave --snapshotter away, or use overlay.',
-    });
-  }
-  return { kind: 'overlay', ids: findStepIds().ids };
+export function chooseSnapshotter(
+  asked: 'auto' | SnapshotterChoice['kind'],
+  executor: 'oci' | 'native' | 'chroot',
+  scratch: string,
+): SnapshotterChoice {
+  if (asked === 'copy') return { kind: 'copy', reason: 'asked for' };
+  const failure = executor === 'chroot' ? 'nothing can be mounted with the chroot isolation' : probeOverlay(scratch);
+  if (failure === undefined) return { kind: 'overlay', reason: 'an overlay was mounted' };
+  if (asked === 'auto') return { kind: 'copy', reason: `no overlay: ${failure}` };
+  throw new StrakeError({
+    code: 'SNAPSHOTTER_UNAVAILABLE',
+    message: `overlay snapshots are not possible here: ${failure}`,
+    hint: 'Leave --snapshotter away, or use copy: strake doctor tells what it depends on.',
+  });
 }

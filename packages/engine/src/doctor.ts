@@ -2,15 +2,13 @@ import { isStrakeError } from '@strake/core';
 import fs from 'node:fs';
 
 import type { Agent } from './agent-client.js';
-import { chooseSnapshotter } from './choose-snapshotter.js';
 import type { Resources } from './resources.js';
-import type { DoctorCheck, DoctorReport, EngineOptions } from './types.js';
+import type { DoctorCheck, DoctorReport } from './types.js';
 import { findStepIds, type StepIds, type StepIdsFacts } from './user-ids.js';
 
 /** What this machine can do and what a build would use here. With FIX, what crashed processes left behind is removed. */
-export async function diagnose(resources: Resources, options: EngineOptions, fix: boolean): Promise<DoctorReport> {
+export async function diagnose(resources: Resources, fix: boolean): Promise<DoctorReport> {
   const store = await resources.store();
-  const { kind } = chooseSnapshotter(options.snapshotter ?? 'auto');
   const facts = findStepIds();
   const checks: DoctorCheck[] = [
     {
@@ -22,7 +20,11 @@ export async function diagnose(resources: Resources, options: EngineOptions, fix
     overlayCheck(),
   ];
   let agent: Agent | undefined;
-  let probed: Awaited<ReturnType<Agent['probe']>> = { capabilities: [], reason: 'no step can be run' };
+  let probed: Awaited<ReturnType<Agent['probe']>> = {
+    capabilities: [],
+    reason: 'no step can be run',
+    snapshotter: undefined,
+  };
   try {
     agent = await resources.agent();
     if (facts.ids !== 'all') checks.push(idsCheck(facts, agent.ids));
@@ -46,8 +48,8 @@ export async function diagnose(resources: Resources, options: EngineOptions, fix
       { what: 'isolation', choice: available?.name ?? 'none', why: probed.reason },
       {
         what: 'snapshotter',
-        choice: kind,
-        why: facts.ids === 'all' ? 'overlay mounts as root' : 'overlay mounts in a user namespace',
+        choice: probed.snapshotter?.kind ?? 'none',
+        why: probed.snapshotter?.reason ?? probed.reason,
       },
     ],
     leftovers: leftovers.map(({ path }) => path),

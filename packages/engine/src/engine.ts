@@ -37,7 +37,7 @@ export function createEngine(options: EngineOptions = {}, env: NodeJS.ProcessEnv
     prune: (prune) => pruneStore(resources, prune),
     explain: (name) => explainStored(resources, name),
     diskUsage: () => measureStore(resources),
-    doctor: (doctor) => diagnose(resources, options, doctor?.fix ?? false),
+    doctor: (doctor) => diagnose(resources, doctor?.fix ?? false),
     close: () => resources.close(),
   };
   return Promise.resolve(engine);

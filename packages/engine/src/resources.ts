@@ -1,14 +1,12 @@
-import { isStrakeError } from '@strake/core';
 import { createDockerCredentials, createRegistryClient, type RegistryClient } from '@strake/registry';
 import { openStore, type Store } from '@strake/store';
 import { homedir } from 'node:os';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
-import { startAgent, type Agent } from './agent-client.js';
-import { chooseSnapshotter } from './choose-snapshotter.js';
+import type { Agent } from './agent-client.js';
+import { startBestAgent } from './agent-start.js';
 import { storeRoot } from './store-root.js';
 import type { EngineOptions } from './types.js';
-import type { StepIds } from './user-ids.js';
 
 /** What the builds of one engine share, each made when it is first needed. */
 export interface Resources {
@@ -39,34 +37,21 @@ export function createResources(options: EngineOptions, env: NodeJS.ProcessEnv):
     (store ??= openStore({ root, ...(programs.worker ? { workerUrl: pathToFileURL(programs.worker) } : {}) }));
   const start = (inheritStdin: boolean): Promise<Agent> => {
     const made = (async () => {
-      const { kind, ids } = chooseSnapshotter(options.snapshotter ?? 'auto');
       const opened = await openOnce();
       // Others judge by this process's lease whether the agent, whose pid they cannot see, is alive.
       await opened.lease(['agent']);
-      const attempt = async (withIds: StepIds): Promise<Agent> => {
-        const agent = startAgent({
-          program: programs.agent,
-          inheritStdin,
-          setup: {
-            storeRoot: root,
-            parent: opened.holder,
-            snapshotter: kind,
-            ids: withIds,
-            isolation: options.isolation ?? 'auto',
-            worker: programs.worker,
-            nativeInit: programs.nativeInit,
-          },
-        });
-        await agent.hello();
-        return agent;
-      };
-      try {
-        return await attempt(ids);
-      } catch (error) {
-        // newuidmap may be there and yet not allowed to work, as in most containers.
-        if (ids !== 'range' || !isStrakeError(error, 'AGENT_UNAVAILABLE')) throw error;
-        return await attempt('one').catch(() => Promise.reject(error));
-      }
+      return startBestAgent(options, (how) => ({
+        program: programs.agent,
+        inheritStdin,
+        setup: {
+          ...how,
+          storeRoot: root,
+          parent: opened.holder,
+          snapshotter: options.snapshotter ?? 'auto',
+          worker: programs.worker,
+          nativeInit: programs.nativeInit,
+        },
+      }));
     })();
     agents.push(made);
     return made;

@@ -1,10 +1,10 @@
 import { runtimeUnavailable } from './errors.js';
-import { createExecutor, probeRuntime, RUNTIMES, type ProbeOptions, type RuntimeName } from './probe.js';
+import { createExecutor, probeRuntime, candidates, type ProbeOptions, type RuntimeName } from './probe.js';
 import type { Capability, Executor } from './types.js';
 
 export interface ChooseOptions extends ProbeOptions {
-  /** `auto`: the first that works of crun, runc and the native executor. */
-  readonly isolation: 'auto' | 'oci' | 'native';
+  /** `auto`: the first that works of crun, runc, the native executor and the chroot one. */
+  readonly isolation: 'auto' | Executor['name'];
 }
 
 export interface ChosenExecutor {
@@ -16,17 +16,19 @@ export interface ChosenExecutor {
   readonly tried: readonly Capability[];
 }
 
+function kindOf(name: RuntimeName): Executor['name'] {
+  return name === 'native' || name === 'chroot' ? name : 'oci';
+}
+
 /**
  * The executor to run steps with. Must be called where containers are to be run: see {@link createOciExecutor}.
  * @throws StrakeError `RUNTIME_UNAVAILABLE` where none of those asked for works, with what came of each
  */
 export async function chooseExecutor(options: ChooseOptions): Promise<ChosenExecutor> {
   const { isolation } = options;
-  const candidates = RUNTIMES.filter(
-    (name) => isolation === 'auto' || (name === 'native') === (isolation === 'native'),
-  );
+  const wanted = candidates(options).filter((name) => isolation === 'auto' || isolation === kindOf(name));
   const tried: Capability[] = [];
-  for (const name of candidates) {
+  for (const name of wanted) {
     const { binary, capability } = await probeRuntime(name, options);
     tried.push(capability);
     if (!capability.available || binary === undefined) continue;

@@ -7,6 +7,7 @@ export type RuntimeErrorCode =
   | 'CONTAINER_SPEC_INVALID'
   | 'MOUNT_FAILED'
   | 'MOUNT_TARGET_INVALID'
+  | 'NETWORK_UNAVAILABLE'
   | 'ROOT_INVALID'
   | 'RUNTIME_UNAVAILABLE'
   | 'TERMINAL_UNSUPPORTED'
@@ -43,6 +44,17 @@ export function mountFailed(what: string, cause: unknown): StrakeError {
 export function mountTargetInvalid(target: string, why: string, cause?: unknown): StrakeError {
   const hint = 'Choose another target for the mount.';
   return error('MOUNT_TARGET_INVALID', `"${target}" cannot be a mount point: ${why}`, hint, cause);
+}
+
+/** A network of its own for a step, where this process may make none. */
+export function networkUnavailable(network: string): StrakeError {
+  const hint =
+    'It needs network namespaces: run strake as an ordinary user where user namespaces are allowed, or as root with CAP_SYS_ADMIN.';
+  return error(
+    'NETWORK_UNAVAILABLE',
+    `--network=${network} is not possible here: the step would have the whole network`,
+    hint,
+  );
 }
 
 /** An image whose /dev, /proc or /sys would lead the mounts of a container elsewhere. */

@@ -1,3 +1,6 @@
+export { createChrootExecutor } from './chroot/executor.js';
+export type { Loan } from './chroot/assembly.js';
+export type { ChrootExecutorOptions } from './chroot/executor.js';
 export { chooseExecutor } from './choose.js';
 export type { ChooseOptions, ChosenExecutor } from './choose.js';
 export { createNativeExecutor } from './native-executor.js';
@@ -7,9 +10,10 @@ export type { StepCgroups, StepLimiter } from './step-limits.js';
 export { runNativeInit } from './native-init.js';
 export { createOciExecutor } from './oci-executor.js';
 export type { OciExecutorOptions } from './oci-executor.js';
+export { probeOverlay } from './probe-overlay.js';
 export { probeRuntimes } from './probe.js';
 export type { ProbedRuntime, ProbeOptions, RuntimeName } from './probe.js';
-export { requireOwner } from './user-namespace.js';
+export { inUserNamespace, requireOwner } from './user-namespace.js';
 export { resolveUser } from './user.js';
 export type { ResolvedUser, UserFiles } from './user.js';
 export type {

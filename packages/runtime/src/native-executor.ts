@@ -1,12 +1,13 @@
 import fs from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
-import { cancelled, throwIfAborted } from '@strake/core';
+import { throwIfAborted } from '@strake/core';
 
 import { CAPABILITIES, capabilitySet, DEFAULT_CAPABILITIES } from './capabilities.js';
-import { startChild, superviseChild, type StartedChild } from './child.js';
-import { containerFailed, runtimeUnavailable, terminalUnsupported } from './errors.js';
-import type { NativeInitFailure, NativeInitSpec } from './native-init.js';
+import { startChild, type StartedChild } from './child.js';
+import { runtimeUnavailable, terminalUnsupported } from './errors.js';
+import { InitProcesses, superviseInit } from './init-process.js';
+import type { NativeInitSpec } from './native-init.js';
 import { MASKED_PATHS, READONLY_PATHS } from './oci-config.js';
 import { childrenOf, endRuntime, signalContainer } from './processes.js';
 import { missingProgram } from './program.js';
@@ -50,21 +51,7 @@ export function createNativeExecutor(options: NativeExecutorOptions): Executor {
   const start = (stdin: ContainerSpec['stdin'], launcher?: readonly string[]): StartedChild => {
     return startChild({ launcher, file: unshare, args, env: {}, stdin, terminal: false, control: true });
   };
-  let waiting: StartedChild | undefined;
-  const prepare = (): void => {
-    if (options.warm === false || waiting !== undefined) return;
-    waiting = start('none');
-    keepAlive(waiting, false);
-  };
-  const take = ({ stdin, launcher }: ContainerSpec): StartedChild => {
-    if (stdin === 'inherit' || launcher || waiting === undefined || waiting.process.exitCode !== null)
-      return start(stdin, launcher);
-    const taken = waiting;
-    waiting = undefined;
-    keepAlive(taken, true);
-    return taken;
-  };
-  prepare();
+  const inits = new InitProcesses(start, options.warm !== false);
   return {
     name: 'native',
     async run(given: ContainerSpec, runOptions: RunOptions): Promise<ExitStatus> {
@@ -80,26 +67,21 @@ export function createNativeExecutor(options: NativeExecutorOptions): Executor {
           runOptions.onOutput('stderr', Buffer.from(`${missing.message}\n`));
           return { exitCode: 1, notStarted: missing.why };
         }
-        const child = take(spec);
-        const running = supervise(child, initSpec(spec, assembly, limits), spec, runOptions, options.grace ?? GRACE);
-        prepare();
-        return await running;
+        const init = initSpec(spec, assembly, limits);
+        return await superviseInit(inits.take(spec), init, spec, runOptions, {
+          name: 'the native executor',
+          grace: options.grace ?? GRACE,
+          terminate: (pid, signal) => {
+            const [first] = childrenOf(pid);
+            if (first !== undefined) signalContainer(first, signal);
+            else endRuntime(pid);
+          },
+        });
       } finally {
         assembly.dispose();
       }
     },
   };
-}
-
-/** Whether this process waits for the child before it ends by itself. */
-function keepAlive(child: StartedChild, wait: boolean): void {
-  const handles = [child.process, child.control?.input, child.control?.output] as (
-    { ref?(): void; unref?(): void } | undefined
-  )[];
-  for (const handle of handles) {
-    if (wait) handle?.ref?.();
-    else handle?.unref?.();
-  }
 }
 
 function initSpec(spec: ContainerSpec, assembly: RootAssembly, limits: readonly ResourceLimit[]): NativeInitSpec {
@@ -108,6 +90,7 @@ function initSpec(spec: ContainerSpec, assembly: RootAssembly, limits: readonly 
   const own = capabilitySet(status, 'CapBnd') & capabilitySet(status, 'CapPrm');
   const wanted = sandbox ? DEFAULT_CAPABILITIES : (1n << BigInt(CAPABILITIES.length)) - 1n;
   return {
+    confinement: 'namespaces',
     root: assembly.root,
     cwd: assembly.cwd,
     args: spec.args,
@@ -120,34 +103,8 @@ function initSpec(spec: ContainerSpec, assembly: RootAssembly, limits: readonly 
     maskedPaths: sandbox ? MASKED_PATHS : [],
     readonlyPaths: sandbox ? READONLY_PATHS : [],
     capabilities: (wanted & own).toString(16),
+    status,
+    parent: process.pid,
     limits: limits.map(({ type, soft, hard }) => ({ type, soft: String(soft), hard: String(hard) })),
   };
-}
-
-async function supervise(
-  child: StartedChild,
-  init: NativeInitSpec,
-  spec: ContainerSpec,
-  options: RunOptions,
-  grace: number,
-): Promise<ExitStatus> {
-  let answer = '';
-  child.control?.output.on('data', (data: Uint8Array) => (answer += Buffer.from(data).toString()));
-  // A child that ends before it has read everything tells why by its exit status.
-  child.control?.input.on('error', () => undefined);
-  child.control?.input.end(JSON.stringify(init));
-  const status = await superviseChild(child, spec, options, {
-    grace,
-    terminate: (pid, signal) => {
-      const [first] = childrenOf(pid);
-      if (first !== undefined) signalContainer(first, signal);
-      else endRuntime(pid);
-    },
-  });
-  if (options.signal?.aborted) throw cancelled(options.signal);
-  if (answer === '') return status;
-  const failure = JSON.parse(answer) as NativeInitFailure;
-  if (failure.kind === 'setup') throw containerFailed('the native executor', failure.message);
-  options.onOutput('stderr', Buffer.from(`${failure.message}\n`));
-  return { exitCode: 1 };
 }

@@ -1,11 +1,16 @@
 import fs from 'node:fs';
+import os from 'node:os';
 import path from 'node:path';
 
 import { errnoOf } from '@strake/core';
 import {
+  adoptOrphans,
+  changeRoot,
   enableLoopback,
   execute,
   filterSystemCalls,
+  forbidNewPrivileges,
+  leaveSession,
   limitCapabilities,
   makeMount,
   mount,
@@ -17,18 +22,22 @@ import {
   setCapabilities,
   setHostname,
   setIdentity,
+  setParentDeathSignal,
   setResourceLimit,
   unmount,
   UnmountFlag,
   unshare,
 } from '@strake/sys';
 
+import { CAPABILITIES, capabilitySet } from './capabilities.js';
 import { attachAt, bindMount, memoryMount } from './mount-points.js';
 import { DEFAULT_PATH } from './program.js';
 import { seccompFilter } from './seccomp-filter.js';
 
 /** What the native executor tells the first process of a container. Numbers of 64 bits are texts. */
 export interface NativeInitSpec {
+  /** `chroot`: nothing but another root; no namespaces, no mounts. */
+  readonly confinement: 'namespaces' | 'chroot';
   /** Where the assembled root is mounted. */
   readonly root: string;
   readonly cwd: string;
@@ -43,6 +52,9 @@ export interface NativeInitSpec {
   readonly readonlyPaths: readonly string[];
   /** A bit set in hexadecimal digits. */
   readonly capabilities: string;
+  /** The text of the /proc/self/status of the process that starts it, and its number. */
+  readonly status: string;
+  readonly parent: number;
   readonly limits: readonly { readonly type: string; readonly soft: string; readonly hard: string }[];
 }
 
@@ -65,17 +77,14 @@ export function runNativeInit(): void {
   let kind: NativeInitFailure['kind'] = 'setup';
   try {
     const spec = JSON.parse(fs.readFileSync(SPEC_FD, 'utf8')) as NativeInitSpec;
-    const filter = spec.sandbox ? seccompFilter() : undefined;
-    enterNamespaces(spec);
-    mountSystem(spec);
-    enterRoot(spec);
-    for (const { type, soft, hard } of spec.limits) setResourceLimit(type, BigInt(soft), BigInt(hard));
-    // The filter needs CAP_SYS_ADMIN, and lets through all that follows.
-    if (filter) filterSystemCalls(filter);
-    const capabilities = BigInt(`0x${spec.capabilities}`);
-    limitCapabilities(capabilities);
-    setIdentity(spec.user.uid, spec.user.gid, spec.user.additionalGids);
-    setCapabilities(spec.user.uid === 0 ? capabilities : 0n);
+    if (spec.confinement === 'chroot') enterChroot(spec);
+    else {
+      enterNamespaces(spec);
+      mountSystem(spec);
+      enterRoot(spec);
+    }
+    giveUpRights(spec);
+    if (spec.confinement === 'chroot') followParent(spec.parent);
     process.umask(0o022);
     kind = 'program';
     become(spec);
@@ -117,6 +126,40 @@ function mountSystem(spec: NativeInitSpec): void {
 function ifThere(file: string, then: (file: string, isFolder: boolean) => void): void {
   const facts = fs.lstatSync(file, { throwIfNoEntry: false });
   if (facts && !facts.isSymbolicLink()) then(file, facts.isDirectory());
+}
+
+function giveUpRights(spec: NativeInitSpec): void {
+  for (const { type, soft, hard } of spec.limits) setResourceLimit(type, BigInt(soft), BigInt(hard));
+  const own = capabilitySet(spec.status, 'CapEff');
+  const has = (name: string): boolean => (own & (1n << BigInt(CAPABILITIES.indexOf(name)))) !== 0n;
+  // Filters need CAP_SYS_ADMIN, and this one lets through all that follows. Without that right the filter of the container around
+  // has to do: to set one all the same would take sudo and its like from the step.
+  const filter = spec.sandbox && has('CAP_SYS_ADMIN') ? seccompFilter() : undefined;
+  if (filter) filterSystemCalls(filter);
+  const capabilities = BigInt(`0x${spec.capabilities}`);
+  if (has('CAP_SETPCAP')) limitCapabilities(capabilities);
+  else forbidNewPrivileges();
+  setIdentity(spec.user.uid, spec.user.gid, spec.user.additionalGids);
+  setCapabilities(spec.user.uid === 0 ? capabilities : 0n);
+}
+
+/** Needs CAP_SYS_CHROOT, and CAP_SYS_ADMIN for a network of its own. Nothing of the old root stays open. */
+function enterChroot(spec: NativeInitSpec): void {
+  if (spec.newNetwork) {
+    unshare(NamespaceFlag.network);
+    enableLoopback();
+  }
+  leaveSession();
+  process.chdir(spec.root);
+  changeRoot('.');
+  process.chdir(spec.cwd);
+}
+
+/** Ends with the process that started this one, as what it leaves behind becomes its children: see `chroot/executor.ts`. */
+function followParent(parent: number): void {
+  adoptOrphans();
+  setParentDeathSignal(os.constants.signals.SIGKILL);
+  if (process.ppid !== parent) process.exit(1);
 }
 
 /** Leaves nothing of the machine's own tree in the mount namespace (pivot_root(2), "pivot_root(".", ".")"). */

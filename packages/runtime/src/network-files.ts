@@ -1,4 +1,7 @@
+import fs from 'node:fs';
 import { isIP } from 'node:net';
+
+import { errnoOf } from '@strake/core';
 
 import type { ContainerSpec } from './types.js';
 
@@ -28,4 +31,14 @@ export function resolvConf(hostText: string, network: ContainerSpec['network']):
     return keyword === 'search' || keyword === 'domain' || keyword === 'options' || keyword === 'sortlist';
   });
   return lines.map((line) => `${line.trim()}\n`).join('');
+}
+
+/** The machine's /etc/resolv.conf; empty where it has none. */
+export function readHostResolvConf(): string {
+  try {
+    return fs.readFileSync('/etc/resolv.conf', 'utf8');
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return '';
+    throw error;
+  }
 }

@@ -24,14 +24,14 @@ export class ProbeCache {
     this.#file = file;
   }
 
-  async get(binary: string): Promise<string | undefined> {
-    const [found, key] = [await this.#load(), await cacheKey(binary)];
+  async get(binary: string, name: string): Promise<string | undefined> {
+    const [found, key] = [await this.#load(), await cacheKey(binary, name)];
     return key !== undefined && Object.hasOwn(found, key) ? found[key] : undefined;
   }
 
-  /** Remembers DETAIL for BINARY. A cache that cannot be written is no failure: the next process probes again. */
-  async set(binary: string, detail: string): Promise<void> {
-    const [found, key] = [await this.#load(), await cacheKey(binary)];
+  /** Remembers DETAIL for BINARY, used as NAME. A cache that cannot be written is no failure: the next process probes again. */
+  async set(binary: string, name: string, detail: string): Promise<void> {
+    const [found, key] = [await this.#load(), await cacheKey(binary, name)];
     if (this.#file === undefined || key === undefined) return;
     found[key] = detail;
     const temporary = `${this.#file}.${process.pid}.tmp`;
@@ -65,10 +65,10 @@ function isObject(value: unknown): value is object {
   return typeof value === 'object' && value !== null;
 }
 
-async function cacheKey(binary: string): Promise<string | undefined> {
+async function cacheKey(binary: string, name: string): Promise<string | undefined> {
   try {
     const { mtimeMs, size } = await fs.stat(binary);
-    return [binary, mtimeMs, size, os.release(), inUserNamespace() ? 'user namespace' : 'root'].join('|');
+    return [name, binary, mtimeMs, size, os.release(), inUserNamespace() ? 'user namespace' : 'root'].join('|');
   } catch (error) {
     if (errnoOf(error) !== undefined) return undefined;
     throw error;

@@ -3,6 +3,7 @@ import path from 'node:path';
 
 import { errnoOf, isStrakeError, throwIfAborted } from '@strake/core';
 
+import { createChrootExecutor, type ChrootExecutorOptions } from './chroot/executor.js';
 import { createNativeExecutor, type NativeExecutorOptions } from './native-executor.js';
 import { createOciExecutor } from './oci-executor.js';
 import { ProbeCache } from './probe-cache.js';
@@ -17,56 +18,67 @@ export interface ProbeOptions {
   /** A JSON file that keeps what was found out, so that later processes need not try again. */
   readonly cacheFile?: string | undefined;
   readonly initCommand?: NativeExecutorOptions['initCommand'];
+  readonly noteLoan?: ChrootExecutorOptions['noteLoan'];
+  /**
+   * Whether this process has a mount namespace of its own, as all but `chroot` needs: without one nothing else is tried.
+   * Default true.
+   */
+  readonly namespaces?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
-export type RuntimeName = 'crun' | 'runc' | 'native';
+export type RuntimeName = 'crun' | 'runc' | 'native' | 'chroot';
 
 /** What can run containers here, and how it was found out. */
 export interface ProbedRuntime {
   readonly name: RuntimeName;
-  /** The runtime, or unshare(1) for `native`; undefined where there is none. */
+  /** The runtime, unshare(1) for `native`, Node for `chroot`; undefined where there is none. */
   readonly binary?: string | undefined;
   readonly capability: Capability;
 }
 
 /** In the order of preference: crun starts a container in about 15 ms, runc in 35, the native executor in 25 to 90. */
-export const RUNTIMES: readonly RuntimeName[] = ['crun', 'runc', 'native'];
-const PROGRAMS: Readonly<Record<RuntimeName, string>> = { crun: 'crun', runc: 'runc', native: 'unshare' };
-const PACKAGES: Readonly<Record<RuntimeName, string>> = { crun: 'crun', runc: 'runc', native: 'util-linux' };
+export const RUNTIMES: readonly RuntimeName[] = ['crun', 'runc', 'native', 'chroot'];
+/** Programs, and the packages that have them. */
+const PROGRAMS: Readonly<Record<Exclude<RuntimeName, 'chroot'>, readonly [program: string, from: string]>> = {
+  crun: ['crun', 'crun'],
+  runc: ['runc', 'runc'],
+  native: ['unshare', 'util-linux'],
+};
 const USUAL = ['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin', '/sbin', '/bin'];
+
+/** What may be tried here, in the order of preference. */
+export function candidates(options: Pick<ProbeOptions, 'namespaces'>): readonly RuntimeName[] {
+  return options.namespaces === false ? ['chroot'] : RUNTIMES;
+}
 
 /** Tries every way of running containers. Must be called where containers are to be run: see {@link createOciExecutor}. */
 export async function probeRuntimes(options: ProbeOptions): Promise<readonly ProbedRuntime[]> {
   const results: ProbedRuntime[] = [];
-  for (const name of RUNTIMES) results.push(await probeRuntime(name, options));
+  for (const name of candidates(options)) results.push(await probeRuntime(name, options));
   return results;
 }
 
 /** Tries one: actually runs a container, unless the cache file knows that it works. */
 export async function probeRuntime(name: RuntimeName, options: ProbeOptions): Promise<ProbedRuntime> {
   throwIfAborted(options.signal);
-  const binary = findProgram(PROGRAMS[name], options.env['PATH']);
+  const [program, from] = name === 'chroot' ? [] : PROGRAMS[name];
+  const binary = program === undefined ? process.execPath : findProgram(program, options.env['PATH']);
   if (binary === undefined) {
-    const capability = {
-      name,
-      available: false,
-      detail: `there is no ${PROGRAMS[name]} in PATH`,
-      hint: `Install the package ${PACKAGES[name]}.`,
-    };
-    return { name, capability };
+    const detail = `there is no ${program} in PATH`;
+    return { name, capability: { name, available: false, detail, hint: `Install the package ${from}.` } };
   }
   const cache = new ProbeCache(options.cacheFile);
-  const known = await cache.get(binary);
+  const known = await cache.get(binary, name);
   if (known !== undefined) return { name, binary, capability: { name, available: true, detail: known } };
   const started = performance.now();
-  const failure = await tryExecutor(createExecutor(name, binary, { ...options, warm: false }), options);
+  const failure = await tryExecutor(createExecutor(name, binary, { ...options, trial: true }), options);
   if (failure !== undefined) {
     const hint = `strake uses another way of running steps; --isolation chooses one.`;
     return { name, binary, capability: { name, available: false, detail: `${binary}: ${failure}`, hint } };
   }
   const detail = `${binary} ran a container in ${Math.round(performance.now() - started)} ms`;
-  await cache.set(binary, detail);
+  await cache.set(binary, name, detail);
   return { name, binary, capability: { name, available: true, detail } };
 }
 
@@ -74,9 +86,11 @@ export async function probeRuntime(name: RuntimeName, options: ProbeOptions): Pr
 export function createExecutor(
   name: RuntimeName,
   binary: string,
-  options: Pick<ProbeOptions, 'scratch' | 'initCommand'> & { readonly warm?: boolean },
+  options: Pick<ProbeOptions, 'scratch' | 'initCommand' | 'noteLoan'> & { readonly trial?: boolean },
 ): Executor {
-  const { scratch, initCommand, warm } = options;
+  const { scratch, initCommand, noteLoan } = options;
+  const warm = options.trial !== true;
+  if (name === 'chroot') return createChrootExecutor({ scratch, initCommand, noteLoan, warm, alone: warm });
   return name === 'native'
     ? createNativeExecutor({ scratch, initCommand, warm, unshare: binary })
     : createOciExecutor({ scratch, binary, flavor: name });

@@ -7,7 +7,7 @@ import { cloneMount, closeDescriptor, makeMount, MountAttribute, unmount, Unmoun
 import { mountDevices } from './device-folder.js';
 import { mountFailed, rootInvalid, workdirInvalid } from './errors.js';
 import { attachAt, bindMount, memoryMount, mountTree } from './mount-points.js';
-import { hostsFile, resolvConf } from './network-files.js';
+import { hostsFile, readHostResolvConf, resolvConf } from './network-files.js';
 import { removeTree } from './remove-tree.js';
 import { walkRoot, type Stub } from './root-walk.js';
 import { removeStubs } from './stubs.js';
@@ -103,7 +103,7 @@ function unmountAll(folder: string): void {
 }
 
 /** Sees to it that NAME, a folder directly in the root, is there and no link: OCI runtimes follow it with the host's eyes. */
-function systemFolder(root: number, name: string, created: (stub: Stub) => void): void {
+export function systemFolder(root: number, name: string, created: (stub: Stub) => void): void {
   const facts = fs.lstatSync(`/proc/self/fd/${root}/${name}`, { throwIfNoEntry: false });
   if (facts && !facts.isDirectory()) throw rootInvalid(`/${name}`, facts.isSymbolicLink() ? 'a link' : 'a file');
   if (!facts) closeDescriptor(walkRoot(root, name, { create: 'folder', created }).fd);
@@ -142,17 +142,8 @@ function mountNetworkFiles(spec: ContainerSpec, root: number, files: string, cre
   }
 }
 
-function readHostResolvConf(): string {
-  try {
-    return fs.readFileSync('/etc/resolv.conf', 'utf8');
-  } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return '';
-    throw error;
-  }
-}
-
-/** The step's working directory, made where it is missing (as OCI runtimes do). */
-function workingDirectory(root: number, cwd: string): string {
+/** The step's working directory without links, made where it is missing (as OCI runtimes do). @throws StrakeError `WORKDIR_INVALID` */
+export function workingDirectory(root: number, cwd: string): string {
   try {
     const place = walkRoot(root, cwd, { create: 'folder' });
     closeDescriptor(place.fd);

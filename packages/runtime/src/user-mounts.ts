@@ -22,13 +22,15 @@ interface Place {
 
 const { readonly, nosuid, nodev } = MountAttribute;
 
+/** Parents before what lies in them. */
+export function sortMounts(mounts: readonly ContainerMount[]): ContainerMount[] {
+  const depth = (mount: ContainerMount): number => mount.target.split('/').length;
+  return [...mounts].sort((a, b) => depth(a) - depth(b) || (a.target < b.target ? -1 : Number(a.target > b.target)));
+}
+
 /** Mounts what the step asks for, parents before what lies in them. @throws StrakeError `MOUNT_FAILED`, `MOUNT_TARGET_INVALID` */
 export function mountUserMounts(spec: ContainerSpec, place: Place): void {
-  const depth = (mount: ContainerMount): number => mount.target.split('/').length;
-  const sorted = [...spec.mounts].sort(
-    (a, b) => depth(a) - depth(b) || (a.target < b.target ? -1 : Number(a.target > b.target)),
-  );
-  for (const [i, mount] of sorted.entries()) {
+  for (const [i, mount] of sortMounts(spec.mounts).entries()) {
     const { fd, kind } = prepare(mount, i, place);
     mountOnto(place.root, mount.target, kind, place.created, fd);
   }

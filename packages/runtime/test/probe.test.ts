@@ -35,7 +35,7 @@ for (const identity of ['root', 'user'] as const) {
       assert.deepEqual(leftovers, []);
       assert.deepEqual(
         probed.map((c) => c.name),
-        ['crun', 'runc', 'native'],
+        ['crun', 'runc', 'native', 'chroot'],
       );
       for (const capability of probed) {
         if (capability.available) assert.match(capability.detail, /^\/.* ran a container in \d+ ms$/);
@@ -46,7 +46,7 @@ for (const identity of ['root', 'user'] as const) {
     });
     it('takes the native executor where runtimes do not work, and says why', async () => {
       const { probed, runtime, reason, leftovers } = await agent.probe({ isolation: 'auto', pathHere: broken });
-      assert.deepEqual([probed.map((c) => c.available), leftovers], [[false, false, true], []]);
+      assert.deepEqual([probed.map((c) => c.available), leftovers], [[false, false, true, true], []]);
       assert.match(probed.map((c) => c.detail).join('; '), /this does not work/);
       assert.equal(runtime, 'native');
       assert.match(reason ?? '', /not crun: .*; not runc: /);
@@ -55,7 +55,7 @@ for (const identity of ['root', 'user'] as const) {
       const { probed } = await agent.probe({ isolation: 'auto', pathHere: lying });
       assert.deepEqual(
         probed.map((c) => c.available),
-        [false, false, true],
+        [false, false, true, true],
       );
     });
     it('fails where what is asked for does not work', async () => {

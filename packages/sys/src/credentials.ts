@@ -5,6 +5,7 @@ const PR_CAPBSET_DROP = 24;
 const PR_CAP_AMBIENT = 47;
 const PR_CAP_AMBIENT_CLEAR_ALL = 4;
 const PR_SET_SECCOMP = 22;
+const PR_SET_NO_NEW_PRIVS = 38;
 const SECCOMP_MODE_FILTER = 2;
 const CAPABILITY_VERSION_3 = 0x20080522;
 const PRCTL = 'int prctl(int option, uint64_t a, uint64_t b, uint64_t c, uint64_t d)';
@@ -36,6 +37,11 @@ export function limitCapabilities(keep: bigint): void {
       throw error;
     }
   }
+}
+
+/** No program that this thread starts gets rights that it has not (prctl(2), PR_SET_NO_NEW_PRIVS). It cannot be undone. @throws SystemCallError */
+export function forbidNewPrivileges(): void {
+  callLibc('prctl', undefined, PRCTL, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 }
 
 /** Sets the effective and permitted capabilities of this thread; its inheritable ones become none (capset(2)). @throws SystemCallError */

@@ -1,4 +1,10 @@
-export { filterSystemCalls, limitCapabilities, setCapabilities, setIdentity } from './credentials.js';
+export {
+  filterSystemCalls,
+  forbidNewPrivileges,
+  limitCapabilities,
+  setCapabilities,
+  setIdentity,
+} from './credentials.js';
 export { SystemCallError } from './errors.js';
 export { execute, prepareForExec, setResourceLimit } from './exec.js';
 export { FileFacts, openToRead, statAt } from './folder.js';
@@ -14,6 +20,6 @@ export {
 } from './mount-tree.js';
 export { changeRoot, enableLoopback, NamespaceFlag, pivotRoot, setHostname, unshare } from './namespace.js';
 export { FileType, makeDevice, makeNode, splitDevice } from './node.js';
-export { fileSystemType, makePipe, openAt2, OpenFlag, ResolveFlag } from './open.js';
-export { lockFile, setParentDeathSignal } from './process.js';
+export { cloneFile, fileSystemType, makePipe, openAt2, OpenFlag, ResolveFlag, setTimes } from './open.js';
+export { adoptOrphans, buryChild, leaveSession, lockFile, setParentDeathSignal } from './process.js';
 export { getXattr, listXattrs, removeXattr, setXattr } from './xattr.js';

@@ -1,4 +1,5 @@
 import { callLibc } from './libc.js';
+import { nativePath } from './native-path.js';
 
 /** File types of mknod(2). */
 export const FileType = { fifo: 0o010000, char: 0o020000, block: 0o060000, socket: 0o140000 } as const;
@@ -24,7 +25,7 @@ export function makeNode(path: string, mode: number, major = 0, minor = 0): void
     'mknod',
     path,
     'int mknod(const char *path, uint32_t mode, uint64_t dev)',
-    path,
+    nativePath(path),
     mode,
     makeDevice(major, minor),
   );

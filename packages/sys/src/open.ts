@@ -1,4 +1,6 @@
+import { SystemCallError } from './errors.js';
 import { callLibc } from './libc.js';
+import { nativePath } from './native-path.js';
 
 const OPENAT2 = 437;
 
@@ -50,4 +52,28 @@ export function fileSystemType(path: string): number {
   const result = Buffer.alloc(256);
   callLibc('statfs', path, 'int statfs(const char *path, _Out_ uint8_t *result)', path, result);
   return Number(result.readBigUInt64LE(0));
+}
+
+/** Times of a file in nanoseconds since 1970, exactly: Node's are doubles of seconds (utimensat(2)). PATH's last link is followed. @throws SystemCallError */
+export function setTimes(path: string, accessed: bigint, modified: bigint): void {
+  const times = Buffer.alloc(32);
+  [accessed, modified].forEach((time, i) => {
+    times.writeBigInt64LE(time / 1_000_000_000n, i * 16);
+    times.writeBigInt64LE(time % 1_000_000_000n, i * 16 + 8);
+  });
+  const prototype = 'int utimensat(int folder, const char *path, const uint8_t *times, int flags)';
+  callLibc('utimensat', path, prototype, -100, nativePath(path), times, 0);
+}
+
+const FICLONE = 0x40049409;
+
+/** Makes TO (a descriptor) share FROM's content on disk until one is written (ioctl FICLONE). False where the file system cannot. */
+export function cloneFile(from: number, to: number): boolean {
+  try {
+    callLibc('ioctl', undefined, 'int ioctl(int fd, uint64_t request, int64_t value)', to, FICLONE, from);
+    return true;
+  } catch (error) {
+    if (error instanceof SystemCallError) return false;
+    throw error;
+  }
 }

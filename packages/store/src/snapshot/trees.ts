@@ -8,6 +8,7 @@ import { randomName, unlessMissing } from '../files.js';
 import { bootId } from '../holders.js';
 import { layerPath } from '../layout.js';
 import type { FileStore } from '../store.js';
+import { returnLoans } from './loans.js';
 import type { LayerFiles, UnpackJob } from './unpack.js';
 
 const ID_LENGTH = 8;
@@ -74,6 +75,7 @@ export class Trees {
 
   /** Removes a folder in a worker thread. */
   async removePath(path: string): Promise<void> {
+    if (path.startsWith(`${this.#store.layout.snapshots}/`)) await returnLoans(path.replace(/\.lent$/, ''));
     if (!(await unlessMissing(lstat(path)))) return;
     await this.#store.pool.run({ kind: 'remove', path });
   }

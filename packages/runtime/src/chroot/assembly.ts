@@ -1,0 +1,197 @@
+import fs from 'node:fs';
+import path from 'node:path';
+
+import { isStrakeError } from '@strake/core';
+import { closeDescriptor, openAt2, OpenFlag, ResolveFlag } from '@strake/sys';
+
+import { mountFailed, mountTargetInvalid } from '../errors.js';
+import { hostsFile, readHostResolvConf, resolvConf } from '../network-files.js';
+import { removeTree } from '../remove-tree.js';
+import { systemFolder, workingDirectory } from '../root-assembly.js';
+import { sortMounts } from '../user-mounts.js';
+import type { ContainerMount, ContainerSpec, RunOptions } from '../types.js';
+import { copyTree } from './copy-tree.js';
+import { makeDevices } from './devices.js';
+import { Placements } from './placements.js';
+import { relaySocket } from './socket-relay.js';
+import { writeProc, writeSys } from './system-files.js';
+
+/** A root that is ready for a step, with all that it sees put into it. */
+export interface ChrootAssembly {
+  /** The working directory without links. */
+  readonly cwd: string;
+  /** Takes everything away again and removes it. To be called once, after the last process is gone. */
+  dispose(): Promise<void>;
+}
+
+/** A folder of the machine that is moved into a root for a step. */
+export interface Loan {
+  readonly from: string;
+  readonly to: string;
+  readonly inode: number;
+}
+
+/**
+ * Told what is about to be moved into the root ROOT, and undefined when all is back: so that it can be found if this process
+ * does not live to move it back.
+ */
+export type NoteLoan = (root: string, loan: Loan | undefined) => void;
+
+/**
+ * Puts /proc, /sys, /dev, /etc/hosts, /etc/resolv.conf and the mounts of a step into the folder ROOT, as files and folders.
+ * Bind mounts are copies, thrown away afterwards; writable folders of the machine (cache mounts) are moved in and back.
+ * @throws StrakeError `MOUNT_FAILED`, `MOUNT_TARGET_INVALID`, `ROOT_INVALID`, `WORKDIR_INVALID`; all is as it was then
+ */
+export async function assembleChroot(
+  root: string,
+  spec: ContainerSpec,
+  scratch: string,
+  onOutput: RunOptions['onOutput'],
+  noteLoan: NoteLoan,
+): Promise<ChrootAssembly> {
+  fs.mkdirSync(scratch, { recursive: true });
+  const own = fs.mkdtempSync(path.join(scratch, 'run-'));
+  const closers: (() => Promise<void>)[] = [];
+  let rootFd: number | undefined;
+  let placements: Placements | undefined;
+  const dispose = async (): Promise<void> => {
+    try {
+      for (const close of closers.reverse()) await close();
+      placements?.undo();
+      noteLoan(root, undefined);
+    } finally {
+      if (rootFd !== undefined) fs.closeSync(rootFd);
+      removeTree(own);
+    }
+  };
+  try {
+    rootFd = fs.openSync(root, fs.constants.O_RDONLY | fs.constants.O_DIRECTORY | fs.constants.O_NOFOLLOW);
+    placements = new Placements(rootFd, own);
+    const into = placements;
+    for (const name of ['proc', 'sys', 'dev']) systemFolder(rootFd, name, into.created);
+    for (const [name, make] of [
+      ['proc', (at: string) => writeProc(at, spec.hostname)],
+      ['sys', writeSys],
+      [
+        'dev',
+        (at: string) => {
+          const devices = makeDevices(at, spec, (data) => onOutput('stderr', data));
+          closers.push(() => devices.close());
+        },
+      ],
+    ] as const) {
+      const at = into.scratch();
+      attempt(`/${name}`, () => make(at));
+      into.put(`/${name}`, at, { system: true });
+    }
+    for (const [name, text] of [
+      ['hosts', hostsFile(spec)],
+      ['resolv.conf', resolvConf(attempt('/etc/resolv.conf', readHostResolvConf), spec.network)],
+    ] as const) {
+      const at = into.scratch();
+      fs.writeFileSync(at, text);
+      fs.chmodSync(at, 0o644);
+      into.put(`/etc/${name}`, at);
+    }
+    const lent = new Map<string, string>();
+    for (const mount of sortMounts(spec.mounts)) {
+      try {
+        const close = await place(mount, { root, into, lent, noteLoan });
+        if (close) closers.push(close);
+      } catch (error) {
+        throw isStrakeError(error) ? error : mountFailed(`what belongs at ${mount.target}`, error);
+      }
+    }
+    return { cwd: workingDirectory(rootFd, spec.cwd), dispose };
+  } catch (error) {
+    await dispose();
+    throw error;
+  }
+}
+
+interface Destination {
+  readonly root: string;
+  readonly into: Placements;
+  /** Folders that were moved into the root, and where they are in it. */
+  readonly lent: Map<string, string>;
+  readonly noteLoan: NoteLoan;
+}
+
+/** Puts one mount in its place. What it returns ends what goes on behind it. */
+async function place(
+  mount: ContainerMount,
+  { root, into, lent, noteLoan }: Destination,
+): Promise<(() => Promise<void>) | undefined> {
+  const at = into.scratch();
+  switch (mount.kind) {
+    case 'tmpfs':
+      fs.mkdirSync(at);
+      fs.chmodSync(at, 0o1777);
+      into.put(mount.target, at);
+      return undefined;
+    case 'file':
+      fs.writeFileSync(at, mount.content, { mode: 0o600 });
+      fs.chownSync(at, mount.uid, mount.gid);
+      fs.chmodSync(at, mount.mode & 0o7777);
+      into.put(mount.target, at);
+      return undefined;
+    case 'tree':
+      copySource(mount, at);
+      into.put(mount.target, at);
+      return undefined;
+    case 'host':
+  }
+  const facts = fs.lstatSync(mount.source);
+  if (facts.isSocket()) {
+    const relay = await relaySocket(at, mount.source);
+    try {
+      into.put(mount.target, at);
+    } catch (error) {
+      await relay.close();
+      throw error;
+    }
+    return () => relay.close();
+  }
+  const elsewhere = lent.get(mount.source);
+  if (elsewhere !== undefined) {
+    // One folder at two places: a second name is as near as this comes.
+    fs.symlinkSync(elsewhere, at);
+    into.put(mount.target, at, { link: true });
+  } else if (mount.readOnly || !facts.isDirectory()) {
+    copyTree(mount.source, at);
+    into.put(mount.target, at);
+  } else {
+    const place = into.put(mount.target, mount.source, {
+      beforeLending: (to) => noteLoan(root, { from: mount.source, to: path.join(root, to), inode: facts.ino }),
+    });
+    lent.set(mount.source, place);
+  }
+  return undefined;
+}
+
+/** Copies the file or folder of a tree that a mount shows to AT. */
+function copySource(mount: Extract<ContainerMount, { kind: 'tree' }>, at: string): void {
+  if (mount.tree.kind !== 'bind') throw new Error('a chroot takes unpacked trees only');
+  const tree = fs.openSync(mount.tree.source, OpenFlag.path | OpenFlag.directory);
+  let source: number | undefined;
+  try {
+    const inside = mount.path.split('/').filter((name) => name !== '' && name !== '.');
+    const walk = ResolveFlag.beneath | ResolveFlag.noSymlinks | ResolveFlag.noMagicLinks;
+    source = openAt2(tree, inside.join('/') || '.', OpenFlag.path | OpenFlag.nofollow, walk);
+    const facts = fs.fstatSync(source);
+    if (!facts.isDirectory() && !facts.isFile())
+      throw mountTargetInvalid(mount.target, 'its source is neither file nor folder');
+    copyTree(fs.readlinkSync(`/proc/self/fd/${source}`, 'buffer'), at);
+  } finally {
+    if (source !== undefined) closeDescriptor(source);
+    fs.closeSync(tree);
+  }
+}
+
+function attempt<T>(what: string, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    throw isStrakeError(error) ? error : mountFailed(what, error);
+  }
+}
