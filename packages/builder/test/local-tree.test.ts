@@ -3,6 +3,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import { join } from 'node:path';
 
+import { FORGETFUL } from '../src/source/temporary-tree.js';
 import { LocalTree } from '../src/tree/local-tree.js';
 
 describe('a context that changes while it is read', () => {
@@ -13,15 +14,10 @@ describe('a context that changes while it is read', () => {
       for (const code of ['ENOENT', 'ENOTDIR', 'EACCES']) {
         const tree = new LocalTree({
           root,
-          remembered: {
-            get: () => undefined,
-            set: () => undefined,
-            isPlain: () => false,
-            setPlain: () => undefined,
-            save: () => Promise.resolve(),
-          },
+          remembered: { ...FORGETFUL, isPlain: () => false },
           // As if the file had been replaced between the look at it and the look at its attributes.
-          xattrs: () => {
+          xattrs: (path) => {
+            if (path === root) return undefined;
             throw Object.assign(new Error('gone'), { code });
           },
         });

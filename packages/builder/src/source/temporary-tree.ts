@@ -3,7 +3,8 @@ import type { DigestCache } from '@strake/store';
 import type { Owner } from '../copy/owner.js';
 import { LocalTree } from '../tree/local-tree.js';
 
-const FORGETFUL: DigestCache = {
+/** Remembers no digests. */
+export const FORGETFUL: DigestCache = {
   get: () => undefined,
   set: () => undefined,
   forget: () => undefined,
