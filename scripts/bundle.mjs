@@ -53,6 +53,7 @@ const processes = {
   worker: 'packages/store/src/worker.ts',
   agent: 'packages/engine/src/agent.ts',
   'native-init-main': 'packages/runtime/src/native-init-main.ts',
+  'step-network-main': 'packages/runtime/src/step-network-main.ts',
 };
 const entryPoints = Object.fromEntries(
   Object.entries(processes).filter(([, file]) => existsSync(path.join(root, file))),

@@ -1,6 +1,14 @@
 import type { Digest, ProgressSink } from '@strake/core';
 import type { RegistryClient } from '@strake/registry';
-import type { ContainerMount, ContainerSpec, ExitStatus, RunOptions, Limits } from '@strake/runtime';
+import type {
+  ContainerMount,
+  ContainerSpec,
+  ExitStatus,
+  RunOptions,
+  Limits,
+  EgressRule,
+  HostContact,
+} from '@strake/runtime';
 import type { LayerInfo, Store } from '@strake/store';
 
 import type { KeptTrees } from './source/kept-trees.js';
@@ -46,6 +54,11 @@ export type StepMount =
 export interface StepSpec extends Omit<ContainerSpec, 'root' | 'user' | 'mounts' | 'launcher'> {
   readonly user: string;
   readonly limits?: Limits | undefined;
+  /**
+   * A network of its own: with the machine's uplink but not its loopback device, or with a proxy that lets some hosts through
+   * (`upstream`: the address of a proxy that this one goes through). Undefined: as `network` says.
+   */
+  readonly ownNetwork?: 'uplink' | { readonly rules: readonly EgressRule[]; readonly upstream?: string } | undefined;
   readonly mounts: readonly StepMount[];
 }
 
@@ -54,7 +67,8 @@ export interface Sandbox {
   /**
    * Runs a step on top of PARENT. The snapshot that results is frozen: it can be a parent at once, also while it is committed.
    * Where the step fails (exit code not 0), nothing is left of it and `snapshot` is undefined; `hint` may tell what this machine
-   * has to do with it. `unlimited` are the limits that could not be kept to.
+   * has to do with it. `unlimited` are the limits that could not be kept to, `contacts` the hosts that it
+   * has asked its proxy for.
    */
   run(
     parent: ParentChain,
@@ -65,6 +79,7 @@ export interface Sandbox {
     readonly snapshot: string | undefined;
     readonly hint?: string | undefined;
     readonly unlimited?: readonly (keyof Limits)[] | undefined;
+    readonly contacts?: readonly HostContact[] | undefined;
   }>;
   /** The layer that a frozen snapshot stands for. */
   commit(snapshot: string, signal?: AbortSignal): Promise<LayerInfo>;
@@ -86,6 +101,8 @@ export interface BuilderServices {
   /** Folders of cache mounts that this build has emptied (`--no-cache`): its further steps share what it puts there. */
   readonly renewedCaches: Set<string>;
   readonly emit: ProgressSink;
+  /** Hosts that steps have asked for, by the steps' ids. */
+  readonly contacts: Map<string, readonly HostContact[]>;
   /** Warnings that this build has given and does not repeat. */
   readonly warned: Set<string>;
   /** Milliseconds since 1970. */

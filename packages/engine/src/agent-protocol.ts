@@ -1,5 +1,5 @@
 import type { ParentChain, StepSpec } from '@strake/builder';
-import type { Capability, ExitStatus, Limits } from '@strake/runtime';
+import type { Capability, ExitStatus, HostContact, Limits } from '@strake/runtime';
 import type { LayerInfo } from '@strake/store';
 
 import type { SnapshotterChoice } from './choose-snapshotter.js';
@@ -19,6 +19,7 @@ export interface AgentSetup {
   /** Programs beside the bundle; undefined where packages are run as they are built. */
   readonly worker?: string | undefined;
   readonly nativeInit?: string | undefined;
+  readonly stepNetwork?: string | undefined;
 }
 
 /** The calls that an agent answers: arguments and result by name. */
@@ -32,6 +33,7 @@ export interface AgentMethods {
       readonly snapshot: string | undefined;
       readonly hint?: string | undefined;
       readonly unlimited?: readonly (keyof Limits)[] | undefined;
+      readonly contacts?: readonly HostContact[] | undefined;
     };
   };
   commit: { args: { readonly snapshot: string }; result: LayerInfo };

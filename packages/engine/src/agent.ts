@@ -2,12 +2,14 @@ import { StrakeError } from '@strake/core';
 import {
   createStepLimiter,
   openCgroups,
+  openStepNetwork,
   probeRuntimes,
   requireOwner,
   resolveUser,
   type ContainerMount,
   type StepCgroups,
   type StepLimiter,
+  type StepNetwork,
 } from '@strake/runtime';
 import { openStore, type Snapshotter, type Store } from '@strake/store';
 import { chmod, chown } from 'node:fs/promises';
@@ -18,7 +20,7 @@ import type { AgentMethods, AgentSetup } from './agent-protocol.js';
 import { lockCaches, prepareCacheFolder } from './cache-folder.js';
 import { mountedFiles } from './mounted-files.js';
 import { plainError, type RpcMessage } from './rpc.js';
-import type { ParentChain, StepMount } from '@strake/builder';
+import type { ParentChain, StepMount, StepSpec } from '@strake/builder';
 
 /**
  * The agent: process 1 of its own process and mount namespace (see `startAgent`). It alone mounts, unpacks, runs steps and reads
@@ -33,9 +35,11 @@ class AgentServer {
   readonly #probing: ReturnType<typeof probeOptions>;
   readonly #namespaces: boolean;
   readonly #limiter: StepLimiter;
+  readonly #networkCommand: readonly [string, string] | undefined;
 
   constructor(setup: AgentSetup) {
     const { storeRoot: root, parent, worker } = setup;
+    this.#networkCommand = setup.stepNetwork === undefined ? undefined : [process.execPath, setup.stepNetwork];
     this.#limiter = createStepLimiter({ folder: openCgroups(), name: parent });
     this.#namespaces = setup.namespaces;
     this.#store = openStore({ root, parent, ...(worker === undefined ? {} : { workerUrl: pathToFileURL(worker) }) });
@@ -109,38 +113,53 @@ class AgentServer {
     let kept = false;
     let release: (() => Promise<void>) | undefined;
     let cgroups: StepCgroups | undefined;
+    let network: StepNetwork | undefined;
     try {
-      const { limits, ...container } = spec;
+      const { limits, ownNetwork, ...container } = spec;
+      if (ownNetwork) network = await this.#network(ownNetwork, signal);
       if (limits) cgroups = this.#limiter.create(limits);
       // Without mounts a cache folder is moved into the root: one step at a time has it.
       if (executor.name === 'chroot') release = await lockCaches(spec.mounts, await this.#store, signal);
       const mounts: ContainerMount[] = [];
       for (const mount of spec.mounts) mounts.push(await this.#mount(mount, snapshotter, signal));
       const { uid, gid, additionalGids, home } = await resolveUser(mountedFiles(snapshot.mount), spec.user);
-      const env = spec.env.some((entry) => entry.startsWith('HOME=')) ? spec.env : [...spec.env, `HOME=${home}`];
+      const given = withoutNames(spec.env, network?.env ?? []);
+      const env = given.some((entry) => entry.startsWith('HOME=')) ? given : [...given, `HOME=${home}`];
+      const launcher = [...(cgroups?.launcher ?? []), ...(network?.launcher ?? [])];
       const exit = await executor.run(
         {
           ...container,
-          env,
+          env: [...env, ...(network?.env ?? [])],
+          nameservers: network?.nameservers,
           user: { uid, gid, additionalGids },
           root: snapshot.mount,
           mounts,
-          launcher: cgroups && cgroups.launcher.length > 0 ? cgroups.launcher : undefined,
+          launcher: launcher.length > 0 ? launcher : undefined,
         },
         { signal, onOutput: (stream, data) => send({ kind: 'output', id, stream, data }) },
       );
       const unlimited = cgroups?.missing;
+      const contacts = network?.contacts();
       if (exit.exitCode !== 0 || !keep) {
-        return { exit, snapshot: undefined, unlimited, hint: limitHint(cgroups?.exceeded()) };
+        return { exit, snapshot: undefined, unlimited, contacts, hint: limitHint(cgroups?.exceeded()) };
       }
       await snapshotter.freeze(snapshot.id);
       kept = true;
-      return { exit, snapshot: snapshot.id, unlimited };
+      return { exit, snapshot: snapshot.id, unlimited, contacts };
     } finally {
       cgroups?.remove();
       await release?.();
+      network?.close();
       if (!kept) await snapshotter.discard(snapshot.id);
     }
+  }
+
+  async #network(own: NonNullable<StepSpec['ownNetwork']>, signal: AbortSignal): Promise<StepNetwork> {
+    const kind =
+      own === 'uplink'
+        ? own
+        : { rules: own.rules, upstream: own.upstream === undefined ? undefined : new URL(own.upstream) };
+    return openStepNetwork({ kind, command: this.#networkCommand, signal });
   }
 
   async #mount(mount: StepMount, snapshotter: Snapshotter, signal: AbortSignal): Promise<ContainerMount> {
@@ -169,6 +188,13 @@ class AgentServer {
   #tree(chain: ParentChain, snapshotter: Snapshotter, signal: AbortSignal): ReturnType<Snapshotter['mountReadOnly']> {
     return snapshotter.mountReadOnly(chain, signal);
   }
+}
+
+/** Entries of ENV whose names none of OTHERS sets. */
+function withoutNames(env: readonly string[], others: readonly string[]): readonly string[] {
+  const name = (entry: string): string => entry.split('=', 1)[0] ?? '';
+  const taken = new Set(others.map(name));
+  return env.filter((entry) => !taken.has(name(entry)));
 }
 
 /** What a step that failed is told of the limit that it met. */

@@ -20,7 +20,7 @@ import { collectAfterBuild } from './prune.js';
 import { noteBuild, reportStep } from './explain.js';
 import { openBuild } from './open-build.js';
 import type { Resources } from './resources.js';
-import type { BuildOptions, BuildResult, EngineOptions, OutputSpec } from './types.js';
+import type { BuildOptions, BuildResult, EngineOptions, OutputSpec, StepReport } from './types.js';
 
 /** Steps that run at once at least: many wait for a network or a disk. BuildKit sets no limit at all. */
 const DEFAULT_PARALLELISM = 16;
@@ -62,6 +62,7 @@ export async function runBuild(
       {
         dockerfile,
         ...lower,
+        allowHosts: await allowedHosts(options.allowHosts),
         buildArgs: date.buildArgs,
         epoch: date.epoch,
         epochArg: date.globalArg,
@@ -79,7 +80,7 @@ export async function runBuild(
     keptBy(options.memory)?.settle();
     const explained = await noteBuild(services.store.journal, options, outcome.notes, image ? names : []);
     const size = options.measure ? await sizeOf(outcome, services.store) : undefined;
-    return { ...report(outcome, explained, exported, names, begun), size };
+    return { ...report(outcome, explained, exported, names, services.contacts, begun), size };
   } finally {
     await cleanups.run();
     // Only what has added to the cache looks whether that has become too much.
@@ -107,6 +108,13 @@ export function lowerOptionsOf(options: BuildOptions): Omit<LowerOptions, 'docke
     stepTimeout: options.stepTimeout,
     epoch: undefined,
   };
+}
+
+/** The hosts that steps may reach. @throws StrakeError `CONTAINER_SPEC_INVALID` */
+async function allowedHosts(hosts: BuildOptions['allowHosts']): Promise<LowerOptions['allowHosts']> {
+  if (!hosts) return undefined;
+  const { parseEgressRule } = await import('@strake/runtime');
+  return hosts.map(parseEgressRule);
 }
 
 /** The platforms to build for; this machine's where none is named. @throws StrakeError `PLATFORM_INVALID` */
@@ -204,17 +212,23 @@ function report(
   explained: BuildNote,
   exported: readonly OutputResult[],
   names: readonly string[],
+  contacts: BuilderServices['contacts'],
   begun: number,
 ): BuildResult {
   const image = exported.find(({ descriptor }) => descriptor)?.descriptor;
   const [first] = outcome.results;
   const configDigest = first?.image.configDescriptor.digest;
+  const steps = explained.steps.map((step): StepReport => {
+    const hosts = contacts.get(step.id);
+    return hosts ? { ...reportStep(step), hosts } : reportStep(step);
+  });
+  const asked = steps.flatMap(({ name, hosts }) => (hosts ? [{ step: name, hosts }] : []));
   return {
     image,
     configDigest,
     config: first?.image.config,
     names: image ? names : [],
-    steps: explained.steps.map(reportStep),
+    steps,
     duration: Date.now() - begun,
     metadata: {
       ...(image && configDigest
@@ -225,6 +239,7 @@ function report(
           }
         : {}),
       ...(names.length > 0 ? { 'image.name': names.join(',') } : {}),
+      ...(asked.length > 0 ? { 'strake.hosts': asked } : {}),
     },
   };
 }

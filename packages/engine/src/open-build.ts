@@ -86,6 +86,7 @@ async function createServices(
     onCleanup: (cleanup) => cleanups.add(cleanup),
     renewedCaches: new Set(),
     warned: new Set(),
+    contacts: new Map(),
     emit,
     now: Date.now,
     kept,

@@ -24,6 +24,7 @@ interface Programs {
   readonly agent: string;
   readonly worker: string | undefined;
   readonly nativeInit: string | undefined;
+  readonly stepNetwork: string | undefined;
 }
 
 export function createResources(options: EngineOptions, env: NodeJS.ProcessEnv): Resources {
@@ -50,6 +51,7 @@ export function createResources(options: EngineOptions, env: NodeJS.ProcessEnv):
           snapshotter: options.snapshotter ?? 'auto',
           worker: programs.worker,
           nativeInit: programs.nativeInit,
+          stepNetwork: programs.stepNetwork,
         },
       }));
     })();
@@ -85,6 +87,7 @@ function findPrograms(): Programs {
     agent: beside('agent.js'),
     worker: isBundle() ? beside('worker.js') : undefined,
     nativeInit: isBundle() ? beside('native-init-main.js') : undefined,
+    stepNetwork: isBundle() ? beside('step-network-main.js') : undefined,
   };
 }
 

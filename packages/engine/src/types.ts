@@ -1,6 +1,6 @@
 import type { ContextSource, StepReason } from '@strake/builder';
 import type { Descriptor, Digest, ImageConfig, Platform, ProgressSink } from '@strake/core';
-import type { Limits } from '@strake/runtime';
+import type { HostContact, Limits } from '@strake/runtime';
 
 import type { BuildMemory } from './build-memory.js';
 
@@ -54,7 +54,13 @@ export interface BuildOptions {
   readonly outputs?: readonly OutputSpec[] | undefined;
   readonly secrets?: readonly SecretSource[] | undefined;
   readonly ssh?: readonly SshSource[] | undefined;
-  readonly network?: 'default' | 'host' | 'none' | undefined;
+  /** Of RUN steps. `private`: everything but this machine's loopback device, through slirp4netns. */
+  readonly network?: 'default' | 'host' | 'none' | 'private' | undefined;
+  /**
+   * The only hosts that RUN steps may reach, through a proxy that http(s)_proxy names: `host`, `host:port`, `*.domain`; without a port
+   * 80 and 443. Undefined: all.
+   */
+  readonly allowHosts?: readonly string[] | undefined;
   /** `host:ip` or `host=ip`, as given. */
   readonly addHosts?: readonly string[] | undefined;
   readonly ulimits?: readonly UlimitSpec[] | undefined;
@@ -89,6 +95,8 @@ export interface StepReport {
   readonly key?: Digest | undefined;
   /** Why it ran; empty where it was cached. */
   readonly reasons: readonly StepReason[];
+  /** The hosts that it asked its proxy for, where `allowHosts` gave it one. */
+  readonly hosts?: readonly HostContact[] | undefined;
 }
 
 /** A build as it is remembered. */

@@ -6,6 +6,7 @@ export type RuntimeErrorCode =
   | 'CONTAINER_FAILED'
   | 'CONTAINER_SPEC_INVALID'
   | 'MOUNT_FAILED'
+  | 'NETWORK_UNAVAILABLE'
   | 'MOUNT_TARGET_INVALID'
   | 'NETWORK_UNAVAILABLE'
   | 'ROOT_INVALID'
@@ -46,15 +47,11 @@ export function mountTargetInvalid(target: string, why: string, cause?: unknown)
   return error('MOUNT_TARGET_INVALID', `"${target}" cannot be a mount point: ${why}`, hint, cause);
 }
 
-/** A network of its own for a step, where this process may make none. */
-export function networkUnavailable(network: string): StrakeError {
-  const hint =
-    'It needs network namespaces: run strake as an ordinary user where user namespaces are allowed, or as root with CAP_SYS_ADMIN.';
-  return error(
-    'NETWORK_UNAVAILABLE',
-    `--network=${network} is not possible here: the step would have the whole network`,
-    hint,
-  );
+/** A step's own network cannot be made here. */
+export function networkUnavailable(why: string, cause?: unknown, hint?: string): StrakeError {
+  const usual =
+    'It needs network namespaces. strake doctor tells what this machine allows; --network host does without.';
+  return error('NETWORK_UNAVAILABLE', `the step cannot have a network of its own: ${why}`, hint ?? usual, cause);
 }
 
 /** An image whose /dev, /proc or /sys would lead the mounts of a container elsewhere. */

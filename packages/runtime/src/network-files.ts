@@ -22,9 +22,13 @@ function isLoopback(address: string): boolean {
 
 /**
  * The text of a step's /etc/resolv.conf, made from the machine's. With no network, name servers on the machine's loopback
- * device are left out: the step's own loopback device has none.
+ * device are left out: the step's own loopback device has none. Name servers that the step brings with it stand alone.
  */
-export function resolvConf(hostText: string, network: ContainerSpec['network']): string {
+export function resolvConf(
+  hostText: string,
+  { network, nameservers }: Pick<ContainerSpec, 'network' | 'nameservers'>,
+): string {
+  if (nameservers) return nameservers.map((address) => `nameserver ${address}\n`).join('');
   const lines = hostText.split('\n').filter((line) => {
     const [keyword, value = ''] = line.trim().split(/\s+/);
     if (keyword === 'nameserver') return network === 'host' || !isLoopback(value);

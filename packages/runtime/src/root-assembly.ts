@@ -126,7 +126,7 @@ function mountNetworkFiles(spec: ContainerSpec, root: number, files: string, cre
   const host = attempt('/etc/resolv.conf', readHostResolvConf);
   for (const [name, text] of [
     ['hosts', hostsFile(spec)],
-    ['resolv.conf', resolvConf(host, spec.network)],
+    ['resolv.conf', resolvConf(host, spec)],
   ] as const) {
     const file = path.join(files, name);
     fs.writeFileSync(file, text);

@@ -57,6 +57,8 @@ export interface ContainerSpec {
   readonly hostname: string;
   readonly mounts: readonly ContainerMount[];
   readonly network: 'host' | 'none';
+  /** Addresses of the name servers, in place of this machine's. */
+  readonly nameservers?: readonly string[] | undefined;
   /** `insecure`: all capabilities, no seccomp, no masked paths. */
   readonly security: 'sandbox' | 'insecure';
   readonly extraHosts: readonly { readonly name: string; readonly address: string }[];

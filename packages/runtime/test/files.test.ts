@@ -35,10 +35,12 @@ describe('files of a container', () => {
     const host =
       '# comment\nnameserver 127.0.0.53\nnameserver 192.0.2.1\n nameserver ::1\noptions edns0\nsearch a b\nbogus x\n';
     assert.equal(
-      resolvConf(host, 'host'),
+      resolvConf(host, { network: 'host' }),
       'nameserver 127.0.0.53\nnameserver 192.0.2.1\nnameserver ::1\noptions edns0\nsearch a b\n',
     );
-    assert.equal(resolvConf(host, 'none'), 'nameserver 192.0.2.1\noptions edns0\nsearch a b\n');
+    assert.equal(resolvConf(host, { network: 'host', nameservers: ['10.0.2.3'] }), 'nameserver 10.0.2.3\n');
+    assert.equal(resolvConf(host, { network: 'host', nameservers: [] }), '');
+    assert.equal(resolvConf(host, { network: 'none' }), 'nameserver 192.0.2.1\noptions edns0\nsearch a b\n');
   });
 });
 

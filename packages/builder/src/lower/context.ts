@@ -1,4 +1,4 @@
-import type { Limits } from '@strake/runtime';
+import type { EgressRule, Limits } from '@strake/runtime';
 import type { ImageConfig, Platform, SourceLocation } from '@strake/core';
 import type { Dockerfile, Expander, StageInstruction } from '@strake/parser';
 import type { Vertex } from '@strake/solver';
@@ -47,7 +47,9 @@ export interface LowerOptions {
   readonly platformGiven: boolean;
   readonly noCache: boolean;
   readonly noCacheFilter: readonly string[];
-  readonly network: 'default' | 'host' | 'none';
+  readonly network: 'default' | 'host' | 'none' | 'private';
+  /** The only hosts that steps on the default network may reach, through a proxy; undefined: all. */
+  readonly allowHosts?: readonly EgressRule[] | undefined;
   readonly allow: ReadonlySet<string>;
   readonly extraHosts: readonly { readonly name: string; readonly address: string }[];
   readonly ulimits: readonly { readonly name: string; readonly soft: number; readonly hard: number }[];

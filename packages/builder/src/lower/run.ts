@@ -3,7 +3,7 @@ import { formatPlatform } from '@strake/core';
 import { posix } from 'node:path';
 
 import { builderError } from '../errors.js';
-import { runVertex } from '../steps/run.js';
+import { runVertex, type RunStep } from '../steps/run.js';
 import type { MountFrom, RunMountPlan } from '../steps/run-mounts.js';
 import { singleFile } from '../tree/single-file.js';
 import type { StageContext } from './context.js';
@@ -43,7 +43,8 @@ export async function lowerRun(instruction: RunInstruction, context: StageContex
         cwd: state.config.WorkingDir ?? '/',
         user: state.config.User ?? '',
         hostname: options.buildArgs.get('BUILDKIT_SANDBOX_HOSTNAME') ?? 'buildkitsandbox',
-        network: instruction.network === 'default' ? options.network : instruction.network,
+        network: networkOf(instruction, context),
+        allowHosts: options.allowHosts,
         security: instruction.security,
         mounts,
         extraHosts: options.extraHosts,
@@ -64,6 +65,12 @@ export async function lowerRun(instruction: RunInstruction, context: StageContex
     emptyLayer: false,
     vertex,
   });
+}
+
+/** An allowlist of hosts is for whatever the Dockerfile or the command line do not take out of it by name. */
+function networkOf({ network }: RunInstruction, { options }: StageContext): RunStep['network'] {
+  if (network !== 'default') return network;
+  return options.allowHosts && options.network === 'default' ? 'allowed' : options.network;
 }
 
 function displayName(

@@ -1,10 +1,10 @@
 import { type ProgressSink, StrakeError } from '@strake/core';
-import type { Limits } from '@strake/runtime';
+import type { EgressRule, HostContact, Limits } from '@strake/runtime';
 import type { Vertex } from '@strake/solver';
 
 import { builderError } from '../errors.js';
 import { EMPTY_CHAIN, parentOf, pendingLayer, type ChainResult } from '../result.js';
-import type { BuilderServices } from '../services.js';
+import type { BuilderServices, StepSpec } from '../services.js';
 import { OutputTail } from './output-tail.js';
 import { mountInputs, mountKey, prepareMounts, type RunMountPlan } from './run-mounts.js';
 
@@ -21,7 +21,10 @@ export interface RunStep {
   readonly cwd: string;
   readonly user: string;
   readonly hostname: string;
-  readonly network: 'default' | 'host' | 'none';
+  /** `allowed`: only `allowHosts`, through a proxy. */
+  readonly network: 'default' | 'host' | 'none' | 'private' | 'allowed';
+  /** Outside its key. */
+  readonly allowHosts?: readonly EgressRule[] | undefined;
   readonly security: 'sandbox' | 'insecure';
   readonly mounts: readonly RunMountPlan[];
   readonly extraHosts: readonly { readonly name: string; readonly address: string }[];
@@ -81,7 +84,7 @@ export function runVertex(step: RunStep, services: BuilderServices): Vertex<Chai
       const prepared = await prepareMounts(step.mounts, mounted, services, step.caching === 'renew', signal);
       const limited = timeLimited(step.timeout, signal);
       try {
-        const { exit, snapshot, hint, unlimited } = await sandbox.run(
+        const { exit, snapshot, hint, unlimited, contacts } = await sandbox.run(
           chain,
           {
             args,
@@ -91,6 +94,7 @@ export function runVertex(step: RunStep, services: BuilderServices): Vertex<Chai
             hostname,
             mounts: prepared.mounts,
             network: network === 'none' ? 'none' : 'host',
+            ownNetwork: ownNetwork(step),
             security,
             extraHosts: step.extraHosts,
             ulimits,
@@ -101,7 +105,8 @@ export function runVertex(step: RunStep, services: BuilderServices): Vertex<Chai
           { signal: limited.signal, onOutput },
         );
         if (unlimited !== undefined && unlimited.length > 0) warnUnlimited(unlimited, services);
-        if (snapshot === undefined) throw stepFailed(args, exit.exitCode, tail, hint);
+        if (contacts && contacts.length > 0) tellContacts(step, contacts, services);
+        if (snapshot === undefined) throw stepFailed(args, exit.exitCode, tail, hint ?? refusedHint(contacts));
         return { layers: [...parent.layers, pendingLayer(snapshot, sandbox.commit(snapshot, signal))] };
       } catch (error) {
         throw error instanceof StrakeError ? error.with({ step: step.name, outputTail: tail.text() }) : error;
@@ -111,6 +116,32 @@ export function runVertex(step: RunStep, services: BuilderServices): Vertex<Chai
       }
     },
   };
+}
+
+function ownNetwork({ network, allowHosts, proxyEnv }: RunStep): StepSpec['ownNetwork'] {
+  if (network === 'private') return 'uplink';
+  if (network !== 'allowed') return undefined;
+  const upstream = proxyEnv.find((entry) => /^https?_proxy=http:/.test(entry))?.replace(/^[^=]*=/, '');
+  return { rules: allowHosts ?? [], ...(upstream === undefined ? {} : { upstream }) };
+}
+
+const named = ({ host, port }: HostContact): string => `${host}:${port}`;
+
+function tellContacts({ id, name }: RunStep, contacts: readonly HostContact[], services: BuilderServices): void {
+  services.contacts.set(id, contacts);
+  const allowed = contacts.filter((contact) => contact.allowed).map(named);
+  const refused = contacts.filter((contact) => !contact.allowed).map(named);
+  const parts = [
+    ...(allowed.length > 0 ? [`asked for ${allowed.join(', ')}`] : []),
+    ...(refused.length > 0 ? [`was refused ${refused.join(', ')}`] : []),
+  ];
+  services.emit({ type: 'note', message: `${name} ${parts.join('; ')}` });
+}
+
+function refusedHint(contacts: readonly HostContact[] | undefined): string | undefined {
+  const refused = contacts?.find((contact) => !contact.allowed);
+  if (!refused) return undefined;
+  return `It was refused ${named(refused)}. If you trust that host: --allow-host ${refused.host}${[80, 443].includes(refused.port) ? '' : `:${refused.port}`}.`;
 }
 
 /** SIGNAL, aborted as well when MILLISECONDS are over: with the error `STEP_TIMEOUT`. */

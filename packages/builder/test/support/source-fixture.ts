@@ -39,6 +39,7 @@ export async function createFixture(overrides: Partial<BuilderServices> = {}): P
     sshSocket: () => Promise.resolve(undefined),
     renewedCaches: new Set(),
     warned: new Set(),
+    contacts: new Map(),
     emit: () => undefined,
     now: Date.now,
     onCleanup: (cleanup) => void cleanups.push(cleanup),

@@ -74,7 +74,12 @@ export function buildOptions(args: Arguments, { cwd, env, stdoutIsTerminal }: Su
     network:
       network === undefined || network === ''
         ? undefined
-        : choice(network === 'sandbox' ? 'default' : network, ['default', 'host', 'none'] as const, '--network'),
+        : choice(
+            network === 'sandbox' ? 'default' : network,
+            ['default', 'host', 'none', 'private'] as const,
+            '--network',
+          ),
+    allowHosts: args.list('allow-host').length === 0 ? undefined : commaSeparated(args.list('allow-host')),
     addHosts: args.list('add-host'),
     ulimits: args.list('ulimit').map(parseUlimit),
     shmSize: shmSize === undefined ? undefined : byteSize(shmSize, '--shm-size'),

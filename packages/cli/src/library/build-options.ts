@@ -61,7 +61,13 @@ export interface BuildOptions {
   readonly outputs?: readonly Output[] | undefined;
   readonly secrets?: readonly Secret[] | undefined;
   readonly ssh?: readonly SshSource[] | undefined;
-  readonly network?: 'default' | 'host' | 'none' | undefined;
+  /** Of RUN steps. `private`: everything but this machine's loopback device, through slirp4netns. */
+  readonly network?: 'default' | 'host' | 'none' | 'private' | undefined;
+  /**
+   * The only hosts that RUN steps may reach, through a proxy that http(s)_proxy names: `host`, `host:port`, `*.domain`; without a port
+   * 80 and 443. Undefined: all.
+   */
+  readonly allowHosts?: readonly string[] | undefined;
   /** `name:address`. */
   readonly addHosts?: readonly string[] | undefined;
   readonly ulimits?: EngineBuildOptions['ulimits'];

@@ -86,7 +86,7 @@ export async function assembleChroot(
     }
     for (const [name, text] of [
       ['hosts', hostsFile(spec)],
-      ['resolv.conf', resolvConf(attempt('/etc/resolv.conf', readHostResolvConf), spec.network)],
+      ['resolv.conf', resolvConf(attempt('/etc/resolv.conf', readHostResolvConf), spec)],
     ] as const) {
       const at = into.scratch();
       fs.writeFileSync(at, text);

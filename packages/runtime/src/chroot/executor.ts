@@ -69,7 +69,7 @@ export function createChrootExecutor(options: ChrootExecutorOptions): Executor {
       if (spec.root.kind !== 'bind') throw new Error('a chroot takes unpacked trees only');
       const status = fs.readFileSync('/proc/self/status', 'utf8');
       if (spec.network === 'none' && (capabilitySet(status, 'CapEff') & capability('CAP_SYS_ADMIN')) === 0n)
-        throw networkUnavailable('none');
+        throw networkUnavailable('this process may make no network namespace');
       const limits = resourceLimits(spec.ulimits);
       const root = spec.root.source;
       const noteLoan = options.noteLoan ?? ((): void => undefined);
