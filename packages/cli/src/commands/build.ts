@@ -10,11 +10,11 @@ import { writeResultFile } from '../build/result-file.js';
 import type { Command } from '../command.js';
 import { fileUnwritable, usage } from '../errors.js';
 import { writeLine, type Io } from '../io.js';
-import { explanation } from '../print/explanation.js';
 import { imageId, summary, warningLines } from '../print/summary.js';
 import { progressKind } from '../progress/choose.js';
 import { createRenderer, startDisplay, type ProgressKind, type Renderer } from '../progress/display.js';
 import type { Warning } from '../progress/state.js';
+import type { RecordedBuild } from '../timeline/record.js';
 
 async function call(engine: Engine, { method, json }: Call, options: BuildOptions, io: Io): Promise<number> {
   const result = await engine.call(method, options);
@@ -50,7 +50,35 @@ function withoutShownTail(error: unknown, renderer: Renderer): unknown {
   return new StrakeError({ ...error.toFields(), cause: error.cause, outputTail: undefined });
 }
 
-async function buildShown(engine: Engine, options: BuildOptions, kind: ProgressKind, io: Io): Promise<BuildResult> {
+/** What `--trace` and `--timeline` ask for; nothing of it is loaded without them. */
+async function recordingOf(args: Arguments, options: BuildOptions, io: Io): Promise<RecordedBuild | undefined> {
+  const [trace, timeline] = [args.string('trace'), args.string('timeline')];
+  if (trace === undefined && timeline === undefined) return undefined;
+  const { recordBuild } = await import('../timeline/record.js');
+  return recordBuild({ trace, timeline }, options, io);
+}
+
+/** `--explain`, for people on standard error or with `--json` for programs on standard output. */
+async function explain(result: BuildResult, args: Arguments, io: Io): Promise<void> {
+  if (!args.boolean('explain')) return;
+  const { explanation } = await import('../print/explanation.js');
+  if (args.boolean('json')) io.stdout.write(`${JSON.stringify({ steps: result.steps }, undefined, 2)}\n`);
+  else io.stderr.write(explanation(result.steps));
+}
+
+function checkJson(args: Arguments): void {
+  if (!args.boolean('json')) return;
+  if (!args.boolean('explain')) throw usage('--json goes with --explain', 'Write strake build --explain --json.');
+  if (args.boolean('quiet')) throw usage('--quiet and --json exclude each other', 'Both write to standard output.');
+}
+
+async function buildShown(
+  engine: Engine,
+  options: BuildOptions,
+  kind: ProgressKind,
+  recorded: RecordedBuild | undefined,
+  io: Io,
+): Promise<BuildResult> {
   const warnings: Warning[] = [];
   const display = startDisplay(await createRenderer(kind, io), io);
   const end = (): void => {
@@ -61,14 +89,17 @@ async function buildShown(engine: Engine, options: BuildOptions, kind: ProgressK
     if (event.type === 'warning')
       warnings.push({ rule: event.rule, message: event.message, line: event.location?.line });
     display.sink(event);
+    recorded?.event(event);
   };
   try {
     const result = await engine.build({ ...options, onEvent });
     end();
+    await recorded?.write(result);
     if (kind === 'plain' || kind === 'tty') writeLine(io.stderr, summary(result, options.outputs ?? []));
     return result;
   } catch (error) {
     end();
+    await recorded?.write(undefined, error).catch(() => undefined); // what the build failed of is worth more
     throw withoutShownTail(error, display.renderer);
   }
 }
@@ -76,6 +107,7 @@ async function buildShown(engine: Engine, options: BuildOptions, kind: ProgressK
 async function run(args: Arguments, io: Io): Promise<number> {
   const kind = progressKind(args, io);
   const wanted = callOf(args);
+  checkJson(args);
   const given = buildOptions(args, { cwd: io.cwd, env: io.env, stdoutIsTerminal: io.stdout.isTerminal });
   const store = engineOptions(args);
   for (const line of ignoredFlags(args, BUILD_FLAGS)) writeLine(io.stderr, `warning: ${line}`);
@@ -88,8 +120,9 @@ async function run(args: Arguments, io: Io): Promise<number> {
   try {
     if (wanted) return await call(engine, wanted, options, io);
     removeStale(args.string('iidfile'), io.cwd);
-    const result = await buildShown(engine, options, kind, io);
-    if (args.boolean('explain')) io.stderr.write(explanation(result.steps));
+    const recorded = await recordingOf(args, options, io);
+    const result = await buildShown(engine, options, kind, recorded, io);
+    await explain(result, args, io);
     report(result, args, io);
     return 0;
   } finally {

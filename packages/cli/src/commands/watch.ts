@@ -12,7 +12,7 @@ import { jsonLine } from '../watch/json.js';
 import { WatchView } from '../watch/view.js';
 
 /** Flags of a build that make no sense again and again. */
-const ONCE = new Set(['check', 'call', 'print', 'iidfile', 'metadata-file', 'explain']);
+const ONCE = new Set(['check', 'call', 'print', 'iidfile', 'metadata-file', 'explain', 'json', 'trace', 'timeline']);
 
 const FLAGS: readonly Flag[] = [
   { name: 'run', kind: 'boolean', help: 'Run the image; each new one takes the place of the one before' },
