@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { ACCOUNT, DockerRegistry } from './support/docker-registry.js';
 import { docker, dockerHost, findProgram, skopeo, tool } from './support/programs.js';
@@ -171,15 +171,14 @@ describe(`a build from and to a registry${suffix}`, function () {
   it('takes a base that mmdebstrap made (STRAKE_TEST_DEBIAN=1)', async function () {
     if (process.env['STRAKE_TEST_DEBIAN'] === undefined || findProgram('mmdebstrap') === undefined) this.skip();
     this.timeout(600_000);
-    const root = path.join(here.folder, 'debian.tar');
-    await tool('mmdebstrap', ['--variant=minbase', 'bookworm', root]);
-    mkdirSync(path.join(here.folder, 'debian'));
-    execFileSync('mv', [root, path.join(here.folder, 'debian/debian.tar')]);
+    const archive = path.join(here.context, 'debian.tar');
     const name = `${registry.host}/debian:bookworm`;
-    const dockerfile = ['FROM scratch', 'ADD debian.tar /', 'CMD ["bash"]'];
-    const context = ['--build-context', `debian=${path.join(here.folder, 'debian')}`];
-    const lines = dockerfile.map((line) => line.replace('ADD debian.tar', 'ADD --from=debian debian.tar'));
-    succeeds(await here.build(lines, [...context, '-t', name, '--push']));
+    try {
+      await tool('mmdebstrap', ['--variant=minbase', 'bookworm', archive]);
+      succeeds(await here.build(['FROM scratch', 'ADD debian.tar /', 'CMD ["bash"]'], ['-t', name, '--push']));
+    } finally {
+      rmSync(archive, { force: true });
+    }
     const outcome = await there.build([
       `FROM ${name}`,
       'RUN useradd -m me && dpkg --list | wc -l',
