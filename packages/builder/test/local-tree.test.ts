@@ -3,7 +3,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import { join } from 'node:path';
 
-import { FORGETFUL } from '../src/source/temporary-tree.js';
+import { FileTable } from '../src/tree/file-table.js';
 import { LocalTree } from '../src/tree/local-tree.js';
 
 describe('a context that changes while it is read', () => {
@@ -14,7 +14,7 @@ describe('a context that changes while it is read', () => {
       for (const code of ['ENOENT', 'ENOTDIR', 'EACCES']) {
         const tree = new LocalTree({
           root,
-          remembered: { ...FORGETFUL, isPlain: () => false },
+          table: new FileTable(),
           // As if the file had been replaced between the look at it and the look at its attributes.
           xattrs: (path) => {
             if (path === root) return undefined;

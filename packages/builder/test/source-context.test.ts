@@ -57,7 +57,9 @@ describe('contexts', () => {
       const services = { ...fixture.services, xattrs: (path: string) => void asked.push(path) };
       const digests = async (): Promise<ReadonlyMap<string, string>> => {
         const tree = await (await open(root, { services })).tree();
-        const found = await tree.digests(tree.list('').flatMap((name) => tree.lookup(name) ?? []));
+        const entries = [...tree.children('')];
+        await tree.learn(entries);
+        const found = new Map(entries.map((entry) => [entry.path, tree.digest(entry) ?? '']));
         await fixture.cleanUp();
         return found;
       };

@@ -115,7 +115,7 @@ describe('Git repositories', function () {
       },
     );
     assert.deepEqual(
-      source.below.map(({ relative }) => relative),
+      Array.from(source.below, ({ relative }) => relative),
       ['a.txt', 'inner', 'out', 'run.sh', 'sub', 'sub/b.txt'],
     );
     const some = await remoteSource(
@@ -125,7 +125,7 @@ describe('Git repositories', function () {
       signal,
     );
     assert.deepEqual(
-      some.below.map(({ relative }) => relative),
+      Array.from(some.below, ({ relative }) => relative),
       ['sub', 'sub/b.txt'],
     );
     const sum = commit('v1');

@@ -1,7 +1,7 @@
 import { createHash, hash } from 'node:crypto';
 import { closeSync, readSync } from 'node:fs';
 
-import { errnoOf, isStrakeError, type Digest } from '@strake/core';
+import { errnoOf, isStrakeError } from '@strake/core';
 
 import { SourceOpener } from './layer/source-opener.js';
 import type { DigestedFiles, Job } from './worker-protocol.js';
@@ -12,20 +12,25 @@ const CHUNK = 256 * 1024;
 const PIECE = 16 << 20;
 const OPENING = 16 << 10;
 
-/** The sha256 of files below ROOT, in hex; '' for those that are gone or no files. @throws StrakeError `SOURCE_DENIED` */
-export function digestFilesNow(root: string, paths: readonly string[], aborted: () => boolean): string[] {
+/**
+ * The sha256 of files below ROOT, 32 bytes each; zeros for those that are gone or no files: no file has this digest.
+ * @throws StrakeError `SOURCE_DENIED`
+ */
+export function digestFilesNow(root: string, paths: readonly string[], aborted: () => boolean): Uint8Array {
   const opener = new SourceOpener();
   const buffer = Buffer.allocUnsafeSlow(CHUNK);
+  const digests = Buffer.alloc(paths.length * 32);
   try {
-    return paths.map((path) => {
+    for (const [i, path] of paths.entries()) {
       if (aborted()) throw new Error('aborted');
       try {
-        return digestFile(opener.open(root, path), buffer, aborted);
+        digests.write(digestFile(opener.open(root, path), buffer, aborted), i * 32, 'hex');
       } catch (error) {
-        if (isStrakeError(error, 'SOURCE_CHANGED') || ['EISDIR', 'EAGAIN'].includes(errnoOf(error) ?? '')) return '';
-        throw error;
+        if (!isStrakeError(error, 'SOURCE_CHANGED') && !['EISDIR', 'EAGAIN'].includes(errnoOf(error) ?? ''))
+          throw error;
       }
-    });
+    }
+    return digests;
   } finally {
     opener.close();
   }
@@ -49,28 +54,46 @@ function digestFile(fd: number, buffer: Buffer, aborted: () => boolean): string 
   }
 }
 
-/** Cuts FILES into pieces, has RUN digest them and puts the answers together. */
+/** Cuts FILES into pieces as they are needed, has RUN digest LANES of them at once, and tells what it found. */
 export async function digestInPieces(
   root: string,
-  files: readonly SizedPath[],
+  files: Iterable<SizedPath>,
+  found: (index: number, digest: Uint8Array | undefined) => void,
   run: (job: Extract<Job, { kind: 'digest' }>) => Promise<DigestedFiles | undefined>,
-): Promise<(Digest | undefined)[]> {
-  const pieces: SizedPath[][] = [];
-  let cost = Infinity;
-  for (const file of files) {
-    if (cost > PIECE) {
-      pieces.push([]);
-      cost = 0;
+  lanes: number,
+): Promise<void> {
+  const source = files[Symbol.iterator]();
+  let next = 0;
+  let failed = false;
+  const piece = (): { first: number; paths: string[] } => {
+    const first = next;
+    const paths: string[] = [];
+    for (let cost = 0; cost < PIECE && !failed;) {
+      const file = source.next();
+      if (file.done) break;
+      paths.push(file.value.path);
+      cost += file.value.size + OPENING;
+      next++;
     }
-    pieces.at(-1)?.push(file);
-    cost += file.size + OPENING;
-  }
-  const answers = await Promise.all(
-    pieces.map(async (piece) => {
-      const done = await run({ kind: 'digest', root, paths: piece.map(({ path }) => path).join('\0') });
+    return { first, paths };
+  };
+  const lane = async (): Promise<void> => {
+    for (let { first, paths } = piece(); paths.length > 0; { first, paths } = piece()) {
+      const done = await run({ kind: 'digest', root, paths: paths.join('\0') });
       if (!done) throw new Error('the job digested nothing');
-      return done.digests.split('\0');
-    }),
-  );
-  return answers.flat().map((hex): Digest | undefined => (hex === '' ? undefined : `sha256:${hex}`));
+      for (let i = 0; i < paths.length; i++) {
+        const digest = done.digests.subarray(i * 32, (i + 1) * 32);
+        found(first + i, digest.every((byte) => byte === 0) ? undefined : digest);
+      }
+    }
+  };
+  const stopping = async (): Promise<void> => {
+    try {
+      await lane();
+    } finally {
+      failed = true;
+    }
+  };
+  const ends = await Promise.allSettled(Array.from({ length: lanes }, stopping));
+  for (const end of ends) if (end.status === 'rejected') throw end.reason as Error;
 }

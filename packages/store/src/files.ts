@@ -30,14 +30,15 @@ export async function syncFolder(folder: string): Promise<void> {
  */
 export async function writeFileWhole(
   path: string,
-  content: string | Uint8Array,
+  content: string | Uint8Array | Iterable<Uint8Array>,
   temporary: string,
   options: { readonly durable?: boolean } = {},
 ): Promise<void> {
   try {
     const handle = await open(temporary, 'wx', 0o600);
     try {
-      await handle.writeFile(content);
+      if (typeof content === 'string' || content instanceof Uint8Array) await handle.writeFile(content);
+      else for (const chunk of content) await handle.writeFile(chunk);
       if (options.durable) await handle.sync();
     } finally {
       await handle.close();

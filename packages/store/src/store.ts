@@ -1,11 +1,10 @@
 import { lstat, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { isAbsolute } from 'node:path';
 
-import { errnoOf, StrakeError, throwIfAborted, type ByteStream, type Digest } from '@strake/core';
+import { errnoOf, StrakeError, throwIfAborted, type ByteStream } from '@strake/core';
 
 import { readArchive } from './archive.js';
 import { FileBlobs } from './blobs.js';
-import { loadDigestCache } from './digest-cache.js';
 import { digestInPieces } from './digest-files.js';
 import { storeDenied, storeVersion } from './errors.js';
 import { unlessMissing, writeFileWhole } from './files.js';
@@ -22,7 +21,7 @@ import { findLeftovers, removeLeftovers } from './leftovers.js';
 import { Locks } from './locks.js';
 import { FileRecords } from './records.js';
 import { FileReferences } from './references.js';
-import type { Archive, DigestCache, Lease, Leftover, SizedPath, Store } from './types.js';
+import type { Archive, ContextNotes, Lease, Leftover, SizedPath, Store } from './types.js';
 import { WorkerPool } from './worker-pool.js';
 
 /** What {@link openStore} takes. */
@@ -75,12 +74,21 @@ export class FileStore implements Store {
     return this.own.id;
   }
 
-  digestCache(context: string): Promise<DigestCache> {
-    return loadDigestCache(`${this.layout.contexts}/${fileNameOf(context)}`, () => this.own.temporaryPath('digests'));
+  contextNotes(context: string): ContextNotes {
+    const path = `${this.layout.contexts}/${fileNameOf(context)}`;
+    return {
+      read: () => unlessMissing(readFile(path)),
+      write: async (chunks) => writeFileWhole(path, chunks, await this.own.temporaryPath('digests')),
+    };
   }
 
-  digestFiles(root: string, files: readonly SizedPath[], signal?: AbortSignal): Promise<(Digest | undefined)[]> {
-    return digestInPieces(root, files, (job) => this.pool.run(job, { signal }));
+  digestFiles(
+    root: string,
+    files: Iterable<SizedPath>,
+    found: (index: number, digest: Uint8Array | undefined) => void,
+    signal?: AbortSignal,
+  ): Promise<void> {
+    return digestInPieces(root, files, found, (job) => this.pool.run(job, { signal }), this.pool.size);
   }
 
   archive(tar: ByteStream, signal?: AbortSignal): Promise<Archive> {

@@ -253,33 +253,18 @@ export interface Journal {
   writeFacts(digest: Digest, facts: unknown): Promise<void>;
 }
 
-/** The facts that a remembered content digest holds for. Times in nanoseconds. */
-export interface FileStamp {
-  readonly size: number;
-  readonly mtime: bigint;
-  readonly ctime: bigint;
-  readonly inode: bigint;
-  readonly mode: number;
-}
-
 /** A file to be read, and the bytes that it is thought to have. */
 export interface SizedPath {
   readonly path: string;
   readonly size: number;
 }
 
-/** Content digests of one context's files from earlier builds (`contexts/`). */
-export interface DigestCache {
-  /** The digest of the file at PATH where its facts are what they were, and old enough then to prove anything. */
-  get(path: string, stamp: FileStamp): Digest | undefined;
-  set(path: string, stamp: FileStamp, digest: Digest): void;
-  /** Forgets PATH's digest, whatever its facts: it is known to have been written to. */
-  forget(path: string): void;
-  /** Whether PATH, of any type, is known to have no extended attribute that goes into an image. */
-  isPlain(path: string, stamp: FileStamp): boolean;
-  setPlain(path: string, stamp: FileStamp): void;
-  /** Writes what changed; paths not asked for since loading under a folder that was scanned whole are dropped. */
-  save(): Promise<void>;
+/** What is remembered of one context's files (`contexts/`), as bytes: losing it costs time and nothing else. */
+export interface ContextNotes {
+  /** Undefined where there are none. */
+  read(): Promise<Buffer | undefined>;
+  /** Replaces them whole. */
+  write(chunks: Iterable<Uint8Array>): Promise<void>;
 }
 
 /** Something that a crash left behind. */
@@ -323,16 +308,17 @@ export interface Store {
   readonly references: ReferenceStore;
   readonly records: RecordStore;
   readonly journal: Journal;
-  digestCache(context: string): Promise<DigestCache>;
+  contextNotes(context: string): ContextNotes;
   /**
-   * The sha256 of files below ROOT, read by worker threads; undefined for those that are gone, or no longer files.
-   * @throws StrakeError `SOURCE_DENIED`, `CANCELLED`
+   * The sha256 of files below ROOT, read by worker threads; FOUND is told each file's place in FILES, and 32 bytes or, of what is
+   * gone or no longer a file, nothing. @throws StrakeError `SOURCE_DENIED`, `CANCELLED`
    */
   digestFiles(
     root: string,
-    files: readonly SizedPath[],
+    files: Iterable<SizedPath>,
+    found: (index: number, digest: Uint8Array | undefined) => void,
     signal?: AbortSignal,
-  ): Promise<readonly (Digest | undefined)[]>;
+  ): Promise<void>;
   /**
    * Stores a tar (not compressed) and lists its entries: at most half a million.
    * @throws StrakeError `LAYER_INVALID` for what is malformed, cut short or too large

@@ -26,7 +26,11 @@ export class WorkerPool {
   readonly #all = new Set<Worker>();
   #closed = false;
 
+  /** Threads at most. */
+  readonly size: number;
+
   constructor(url: URL, size: number = Math.max(2, availableParallelism())) {
+    this.size = size;
     this.#url = url;
     this.#limiter = new Limiter(size);
   }

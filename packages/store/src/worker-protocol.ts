@@ -12,9 +12,9 @@ export interface MadeLayer {
   readonly size: number;
 }
 
-/** What a job that digests files gives: hex digits, '' for what could not be read, joined by NUL. */
+/** What a job that digests files gives: 32 bytes each, zeros for what could not be read. */
 export interface DigestedFiles {
-  readonly digests: string;
+  readonly digests: Uint8Array;
 }
 
 /** The work of a worker thread. Paths are absolute; those to be written do not exist yet. */

@@ -60,7 +60,7 @@ async function start(job: Job, cancel: Int32Array): Promise<void> {
       break;
     }
     case 'digest':
-      result = { digests: digestFilesNow(job.root, job.paths.split('\0'), aborted).join('\0') };
+      result = { digests: digestFilesNow(job.root, job.paths.split('\0'), aborted) };
       break;
     // These load the system calls: only where they are needed.
     case 'commit':

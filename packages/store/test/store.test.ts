@@ -8,7 +8,6 @@ import { promisify } from 'node:util';
 import { collect, digestOf, type Digest } from '@strake/core';
 import { mount, unmount } from '@strake/sys';
 
-import type { FileStamp } from '../src/index.js';
 import { openStore } from '../src/index.js';
 import { failsWith, file, withFolder, withStore } from './support.js';
 
@@ -164,111 +163,15 @@ describe('records', () => {
     }));
 });
 
-describe('digest cache', () => {
-  const stamp = (more: Partial<FileStamp> = {}): FileStamp => ({
-    size: 5,
-    mtime: 1_000_000_000_000_000_001n,
-    ctime: 1_000_000_000_000_000_002n,
-    inode: 3n,
-    mode: 0o100644,
-    ...more,
-  });
-  const a: Digest = digestOf('a');
-
-  it('knows a file by all its facts', () =>
+describe('notes about a context', () => {
+  it('are bytes, replaced whole', () =>
     withStore(async (store) => {
-      const cache = await store.digestCache('/ctx');
-      cache.set('x', stamp(), a);
-      cache.set('\udcff/odd', stamp(), a);
-      await cache.save();
-      const again = await store.digestCache('/ctx');
-      assert.equal(again.get('\udcff/odd', stamp()), a);
-      assert.equal(again.get('x', stamp()), a);
-      const changes: Partial<FileStamp>[] = [
-        { size: 6 },
-        { mtime: 1n },
-        { ctime: 1n },
-        { inode: 4n },
-        { mode: 0o100755 },
-      ];
-      for (const change of changes) assert.equal(again.get('x', stamp(change)), undefined);
-      assert.equal(again.get('y', stamp()), undefined);
-      assert.equal((await store.digestCache('/other')).get('x', stamp()), undefined);
-    }));
-
-  it('knows what has no extended attributes, with its digest or without', () =>
-    withStore(async (store) => {
-      const cache = await store.digestCache('/ctx');
-      for (const path of ['both', 'folder']) cache.setPlain(path, stamp());
-      for (const path of ['both', 'file']) cache.set(path, stamp(), a);
-      await cache.save();
-      const again = await store.digestCache('/ctx');
-      const known = (path: string): unknown[] => [again.isPlain(path, stamp()), again.get(path, stamp())];
-      assert.deepEqual(known('both'), [true, a]);
-      assert.deepEqual(known('folder'), [true, undefined]);
-      assert.deepEqual(known('file'), [false, a]);
-      assert.deepEqual(known('other'), [false, undefined]);
-      assert.equal(again.isPlain('both', stamp({ ctime: 1n })), false);
-      // What is learned later is added to what was known.
-      again.setPlain('file', stamp());
-      again.set('folder', stamp(), a);
-      await again.save();
-      const third = await store.digestCache('/ctx');
-      for (const path of ['both', 'folder', 'file']) {
-        assert.deepEqual([third.isPlain(path, stamp()), third.get(path, stamp())], [true, a], path);
+      assert.equal(await store.contextNotes('/ctx').read(), undefined);
+      for (const text of ['first', 'second']) {
+        await store.contextNotes('/ctx').write([Buffer.from(text), Buffer.from('!')]);
+        assert.equal(String(await store.contextNotes('/ctx').read()), `${text}!`);
       }
-    }));
-
-  it('does not trust files that changed within a tick of the scan', () =>
-    withStore(async (store) => {
-      const cache = await store.digestCache('/ctx');
-      const now = BigInt(Date.now()) * 1_000_000n;
-      cache.set('young', stamp({ mtime: now + 1n, ctime: now + 1n }), a);
-      cache.set('old', stamp({ mtime: now - 1_000_000_001n, ctime: now - 1_000_000_001n }), a);
-      // A file system with whole seconds.
-      const second = (now / 1_000_000_000n - 1n) * 1_000_000_000n;
-      cache.set('coarse', stamp({ mtime: second, ctime: second }), a);
-      await cache.save();
-      const again = await store.digestCache('/ctx');
-      assert.equal(again.get('young', stamp({ mtime: now + 1n, ctime: now + 1n })), undefined);
-      assert.equal(again.get('old', stamp({ mtime: now - 1_000_000_001n, ctime: now - 1_000_000_001n })), a);
-      assert.equal(again.get('coarse', stamp({ mtime: second, ctime: second })), undefined);
-    }));
-
-  it('forgets in time what nobody asks for, and starts anew where its file is damaged', () =>
-    withStore(async (store) => {
-      const first = await store.digestCache('/ctx');
-      first.set('gone', stamp(), a);
-      await first.save();
-      for (let i = 0; i < 18; i++) {
-        const cache = await store.digestCache('/ctx');
-        if (i < 10)
-          assert.ok(
-            readFileSync(`${store.layout.contexts}/${readdirSync(store.layout.contexts)[0] ?? ''}`).includes(
-              'gone',
-              0,
-              'utf16le',
-            ),
-          );
-        cache.set('x', stamp({ size: i }), a);
-        await cache.save();
-      }
-      assert.equal((await store.digestCache('/ctx')).get('gone', stamp()), undefined);
-      assert.equal((await store.digestCache('/ctx')).get('x', stamp({ size: 17 })), a);
-      writeFileSync(`${store.layout.contexts}/${readdirSync(store.layout.contexts)[0] ?? ''}`, 'strkdig2 nonsense');
-      assert.equal((await store.digestCache('/ctx')).get('x', stamp({ size: 17 })), undefined);
-    }));
-
-  it('loads 50,000 files quickly', () =>
-    withStore(async (store) => {
-      const cache = await store.digestCache('/ctx');
-      const paths = Array.from({ length: 50_000 }, (_, i) => `folder${i % 500}/some/file${i}.txt`);
-      for (const path of paths) cache.set(path, stamp(), a);
-      await cache.save();
-      const start = performance.now();
-      const again = await store.digestCache('/ctx');
-      for (const path of paths) assert.equal(again.get(path, stamp()), a);
-      assert.ok(performance.now() - start < 1500);
+      assert.equal(await store.contextNotes('/other').read(), undefined);
     }));
 });
 
@@ -387,13 +290,17 @@ describe('digests of files', () => {
       symlinkSync('folder', `${root}/other`);
       const strange = ['link', 'other/f1', 'folder', 'missing'];
       const files = [...contents.keys(), ...strange].map((path) => ({ path, size: 9 << 20 }));
-      const digests = await store.digestFiles(root, files);
+      const digests: unknown[] = files.map(() => 'not told');
+      const found = (index: number, bytes: Uint8Array | undefined): void => {
+        digests[index] = bytes && `sha256:${Buffer.from(bytes).toString('hex')}`;
+      };
+      await store.digestFiles(root, files, found);
       assert.deepEqual(digests, [
         ...[...contents.values()].map((bytes) => digestOf(bytes)),
         ...strange.map(() => undefined),
       ]);
-      assert.deepEqual(await store.digestFiles(root, []), []);
+      await store.digestFiles(root, [], () => assert.fail('there is none'));
       const aborted = AbortSignal.abort(new Error('enough'));
-      await assert.rejects(store.digestFiles(root, files, aborted));
+      await assert.rejects(store.digestFiles(root, files, found, aborted));
     }));
 });

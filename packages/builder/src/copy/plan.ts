@@ -1,11 +1,10 @@
-import type { EntryFacts } from '@strake/store';
-import type { Digest } from '@strake/core';
+import type { EntryFacts, LayerEntry } from '@strake/store';
 
 import { builderError } from '../errors.js';
 import { baseName, joinTree, parentPath, treePath } from '../tree/paths.js';
 import type { SourceEntry } from '../tree/source-tree.js';
 import type { SelectedSource } from './selection.js';
-import type { FolderFacts, TargetNode, TargetTree } from './target-tree.js';
+import type { FolderFacts, TargetFacts, TargetNode, TargetTree } from './target-tree.js';
 
 /** What the flags of a COPY or ADD ask for. */
 export interface CopyFacts {
@@ -22,10 +21,14 @@ export function madeFolder({ owner, mode }: CopyFacts): FolderFacts {
 
 /** Mode and owner of a copied entry. */
 export function copiedFacts(entry: EntryFacts, { owner, mode }: CopyFacts): Omit<EntryFacts, 'path'> {
-  const { path: _path, ...facts } = entry;
   const isDirectory = entry.type === 'directory';
   return {
-    ...facts,
+    type: entry.type,
+    size: entry.size,
+    mtime: entry.mtime,
+    link: entry.link,
+    device: entry.device,
+    xattrs: entry.xattrs,
     uid: owner?.uid ?? entry.uid,
     gid: owner?.gid ?? entry.gid,
     mode:
@@ -37,20 +40,87 @@ export function copiedFacts(entry: EntryFacts, { owner, mode }: CopyFacts): Omit
   };
 }
 
+/** Where a source goes: the path of a file, or the folder that takes a folder's contents. */
+interface Placed {
+  readonly to: string;
+  /** Whether nothing is at that path, neither planned nor below: then nothing can be in the way of what goes there. */
+  readonly fresh: boolean;
+}
+
 /**
  * Plans the copy of one source, as BuildKit's fsutil copies: links in the destination are followed; a folder's contents go into
  * the destination folder, which keeps mode and owner where it exists; folders below take the source's; a file never replaces a
- * folder nor a folder a file.
+ * folder nor a folder a file. The digests of the source must have been learned.
  * @param destination as written, absolute; a trailing slash makes it a folder
  * @throws StrakeError `COPY_CONFLICT`
  */
-export function planCopy(
+export function planCopy(target: TargetTree, source: SelectedSource, destination: string, facts: CopyFacts): void {
+  const copied = new Map<string, { path: string; node: TargetNode }>();
+  const put = (path: string, entry: SourceEntry): void => {
+    const linkTo = entry.inode === undefined ? undefined : copied.get(entry.inode);
+    const node: TargetNode = {
+      facts: copiedFacts(entry, facts),
+      ...(linkTo ? { linkTo } : {}),
+      ...(entry.type === 'file' && !linkTo ? { content: source.tree.source(entry) } : {}),
+    };
+    if (entry.inode !== undefined && !linkTo) copied.set(entry.inode, { path, node });
+    target.put(path, node);
+  };
+  const { to } = place(target, source, destination, facts);
+  if (source.entry.type !== 'directory') {
+    put(to, source.entry);
+    return;
+  }
+  if (!target.lookup(to)) put(to, source.entry);
+  for (const { relative, entry, implied } of source.below) {
+    const path = joinTree(to, relative);
+    refuseConflict(target, path, entry);
+    put(path, implied ? { ...entry, mtime: target.now } : entry);
+  }
+}
+
+/**
+ * The entries of a layer that copies one source onto TARGET, on which nothing is planned yet: as {@link planCopy} makes them, but
+ * one after the other as they are asked for, and without keeping them.
+ * @throws StrakeError `COPY_CONFLICT`, also on the way
+ */
+export function* copyEntries(
   target: TargetTree,
   source: SelectedSource,
   destination: string,
   facts: CopyFacts,
-  digests: ReadonlyMap<string, Digest>,
-): void {
+): Generator<LayerEntry> {
+  const firstNames = new Map<string, string>();
+  const layerEntry = (path: string, entry: SourceEntry, mtime: number): LayerEntry => {
+    const { inode } = entry;
+    const changed = { ...copiedFacts(entry, facts), path, mtime };
+    if (entry.type !== 'file') return changed;
+    const first = inode === undefined ? undefined : firstNames.get(inode);
+    if (first !== undefined) return { ...changed, type: 'hardlink', size: 0, link: first };
+    if (inode !== undefined) firstNames.set(inode, path);
+    return { ...changed, content: source.tree.source(entry) };
+  };
+  const { to, fresh } = place(target, source, destination, facts);
+  yield* target.entries();
+  if (source.entry.type !== 'directory') {
+    yield layerEntry(to, source.entry, source.entry.mtime);
+    return;
+  }
+  if (fresh && !target.node(to)) yield layerEntry(to, source.entry, source.entry.mtime);
+  /** Within a folder that is new there is nothing that could be in the way. */
+  let free = fresh ? `${to}/` : undefined;
+  for (const { relative, entry, implied } of source.below) {
+    const path = joinTree(to, relative);
+    if (free === undefined || !path.startsWith(free)) {
+      const there = refuseConflict(target, path, entry);
+      free = there || entry.type !== 'directory' ? undefined : `${path}/`;
+    }
+    yield layerEntry(path, entry, implied ? target.now : entry.mtime);
+  }
+}
+
+/** Plans what leads to the place of a source, and finds that place. */
+function place(target: TargetTree, source: SelectedSource, destination: string, facts: CopyFacts): Placed {
   const made = madeFolder(facts);
   const isFolder = source.entry.type === 'directory';
   const ensured = treePath(destination.endsWith('/') ? destination : parentPath(destination));
@@ -62,46 +132,31 @@ export function planCopy(
     to = joinTree(to, source.name);
   }
   target.makeFolders(isFolder && source.contentsOnly && !existing ? to : parentPath(to), made);
-
-  const copied = new Map<string, { path: string; node: TargetNode }>();
-  const put = (path: string, entry: SourceEntry): void => {
-    const linkTo = entry.inode === undefined ? undefined : copied.get(entry.inode);
-    const node: TargetNode = {
-      facts: copiedFacts(entry, facts),
-      ...(linkTo ? { linkTo } : {}),
-      ...(entry.type === 'file' && !linkTo ? { content: source.tree.source(entry, digests.get(entry.path)) } : {}),
-    };
-    if (entry.inode !== undefined && !linkTo) copied.set(entry.inode, { path, node });
-    target.put(path, node);
-  };
-
   if (!isFolder) {
     refuseFolder(target, to);
-    put(to, source.entry);
-    return;
+    return { to, fresh: false };
   }
   const root = target.lookup(to);
-  if (!root) put(to, source.entry);
-  else if (root.type !== 'directory') {
+  if (!root) return { to, fresh: true };
+  if (root.type !== 'directory') {
     throw builderError('COPY_CONFLICT', `cannot copy to non-directory: /${to} is a ${root.type}, the source a folder`);
-  } else if (to !== '') {
-    // The destination folder keeps what it is, but takes the source's time.
-    target.put(to, { facts: { ...root, type: 'directory', size: 0, mtime: source.entry.mtime } });
   }
-  for (const { relative, entry: found, implied } of source.below) {
-    const entry = implied ? { ...found, mtime: target.now } : found;
-    const path = joinTree(to, relative);
-    if (entry.type === 'directory') {
-      const there = target.lookup(path);
-      if (there && there.type !== 'directory') {
-        throw builderError(
-          'COPY_CONFLICT',
-          `cannot copy to non-directory: /${path} is a ${there.type}, the source a folder`,
-        );
-      }
-    } else refuseFolder(target, path);
-    put(path, entry);
+  // The destination folder keeps what it is, but takes the source's time.
+  if (to !== '') target.put(to, { facts: { ...root, type: 'directory', size: 0, mtime: source.entry.mtime } });
+  return { to, fresh: target.isNew(to) };
+}
+
+/** What is at PATH. @throws StrakeError `COPY_CONFLICT` where ENTRY cannot take its place */
+function refuseConflict(target: TargetTree, path: string, entry: SourceEntry): TargetFacts | undefined {
+  const there = target.lookup(path);
+  if (entry.type !== 'directory') refuseFolder(target, path);
+  else if (there && there.type !== 'directory') {
+    throw builderError(
+      'COPY_CONFLICT',
+      `cannot copy to non-directory: /${path} is a ${there.type}, the source a folder`,
+    );
   }
+  return there;
 }
 
 function refuseFolder(target: TargetTree, path: string): void {

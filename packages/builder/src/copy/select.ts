@@ -3,7 +3,7 @@ import { createPatternMatcher, goMatch, type PatternMatcher } from '@strake/pars
 import { builderError } from '../errors.js';
 import { baseName, joinTree, treePath } from '../tree/paths.js';
 import type { SourceEntry, SourceTree } from '../tree/source-tree.js';
-import type { SelectedEntry, SelectedSource } from './selection.js';
+import { EntryList, type SelectedEntry, type SelectedSource } from './selection.js';
 
 export interface SelectOptions {
   /** `--exclude`. */
@@ -89,46 +89,50 @@ interface WalkRules {
 }
 
 /** What lies below a folder and passes the rules; folders that only lead to something come right before it. */
-function walk(tree: SourceTree, root: SourceEntry, rules: WalkRules): SelectedEntry[] {
-  const out: SelectedEntry[] = [];
+function walk(tree: SourceTree, root: SourceEntry, rules: WalkRules): EntryList {
+  const out = new EntryList(tree, root.path);
   const waiting: SelectedEntry[] = [];
-  const visit = (path: string, relative: string, depth: number): void => {
+  const start = root.path === '' ? 0 : root.path.length + 1;
+  const visit = (entry: SourceEntry, depth: number): void => {
+    const relative = entry.path.slice(start);
     const excluded = rules.exclude?.matches(relative) ?? false;
     if (excluded && !rules.exclude?.hasExceptions) return;
-    const entry = tree.lookup(path);
-    if (!entry) return;
     const included = !excluded && (rules.include?.matches(relative) ?? true);
     if (included) {
-      out.push(...waiting.splice(0), { relative, entry });
-    } else if (entry.type !== 'directory') return;
+      for (const above of waiting.splice(0)) out.add(above);
+      out.add({ relative, entry });
+    }
     if (entry.type !== 'directory') return;
     if (!included) waiting.push({ relative, entry, implied: true });
-    for (const name of candidates(tree, path, depth + 1, included, rules)) {
-      visit(joinTree(path, name), joinTree(relative, name), depth + 1);
-    }
+    for (const child of candidates(tree, entry.path, depth + 1, included, rules)) visit(child, depth + 1);
     if (waiting.at(-1)?.relative === relative) waiting.pop();
   };
-  for (const name of candidates(tree, root.path, 0, false, rules)) {
-    visit(joinTree(root.path, name), name, 0);
-  }
+  for (const child of candidates(tree, root.path, 0, false, rules)) visit(child, 0);
   return out;
 }
 
-/** Names in a folder at DEPTH that the include pattern leaves possible; all, where there is none or it matched already. */
+/** What is in a folder at DEPTH that the include pattern leaves possible; all, where there is none or it matched already. */
 function candidates(
   tree: SourceTree,
   folder: string,
   depth: number,
   matched: boolean,
   { includeParts }: WalkRules,
-): readonly string[] {
+): Iterable<SourceEntry> {
   if (!includeParts || matched || includeParts.slice(0, depth + 1).some((part) => part.includes('**'))) {
-    return tree.list(folder);
+    return tree.children(folder);
   }
   const part = includeParts[depth];
   if (part === undefined) return [];
-  if (!/[*?[\\]/.test(part)) return tree.lookup(joinTree(folder, part)) ? [part] : [];
-  return tree.list(folder).filter((name) => goMatch(part, name));
+  if (!/[*?[\\]/.test(part)) {
+    const only = tree.lookup(joinTree(folder, part));
+    return only ? [only] : [];
+  }
+  return matching(tree.children(folder), part);
+}
+
+function* matching(entries: Iterable<SourceEntry>, part: string): Generator<SourceEntry> {
+  for (const entry of entries) if (goMatch(part, baseName(entry.path))) yield entry;
 }
 
 function notFound(path: string, where: string): Error {

@@ -13,6 +13,54 @@ export interface SelectedEntry {
   readonly implied?: boolean | undefined;
 }
 
+/** Entries below a source, in the order in which they were added; where the tree has numbers for them, 4 bytes each. */
+export class EntryList implements Iterable<SelectedEntry> {
+  readonly #tree: SourceTree;
+  readonly #root: string;
+  readonly #entries: SelectedEntry[] = [];
+  readonly #implied = new Set<number>();
+  #numbers = new Uint32Array(64);
+  #count = 0;
+
+  /** ROOT: the path in TREE that the relative paths start from. */
+  constructor(tree: SourceTree, root: string) {
+    this.#tree = tree;
+    this.#root = root;
+  }
+
+  add(selected: SelectedEntry): void {
+    const number = this.#tree.numberOf?.(selected.entry);
+    if (number === undefined) {
+      this.#entries.push(selected);
+      return;
+    }
+    if (this.#count === this.#numbers.length) {
+      const grown = new Uint32Array(this.#count * 2);
+      grown.set(this.#numbers);
+      this.#numbers = grown;
+    }
+    if (selected.implied) this.#implied.add(this.#count);
+    this.#numbers[this.#count++] = number;
+  }
+
+  get length(): number {
+    return this.#count + this.#entries.length;
+  }
+
+  *[Symbol.iterator](): Generator<SelectedEntry> {
+    const tree = this.#tree;
+    if (!tree.entryOf) {
+      yield* this.#entries;
+      return;
+    }
+    const start = this.#root === '' ? 0 : this.#root.length + 1;
+    for (let i = 0; i < this.#count; i++) {
+      const entry = tree.entryOf(this.#numbers[i] as number);
+      yield { relative: entry.path.slice(start), entry, implied: this.#implied.has(i) };
+    }
+  }
+}
+
 /** One source of a COPY or ADD, found and walked. */
 export interface SelectedSource {
   readonly tree: SourceTree;
@@ -21,7 +69,7 @@ export interface SelectedSource {
   /** The source itself, links followed. A folder's entry may be synthetic (`--parents`). */
   readonly entry: SourceEntry;
   /** Folders and files below a folder, parents first; the source itself is not among them. */
-  readonly below: readonly SelectedEntry[];
+  readonly below: Iterable<SelectedEntry> & { readonly length: number };
   /** False for remote trees: their own root's facts go to the destination. */
   readonly contentsOnly: boolean;
   /** Unpack it, where it is a tar archive. */
@@ -30,18 +78,31 @@ export interface SelectedSource {
   readonly origin?: { readonly address: string; readonly commit?: string | undefined } | undefined;
 }
 
+/** The source itself and all below it. */
+export function* selectedEntries({ entry, below }: SelectedSource): Generator<SelectedEntry> {
+  yield { relative: '', entry };
+  yield* below;
+}
+
+/** Learns the content digests of everything selected. */
+export async function learnDigests(source: SelectedSource, signal?: AbortSignal): Promise<void> {
+  const entries = { [Symbol.iterator]: () => entriesOf(source) };
+  await source.tree.learn(entries, signal);
+}
+
+function* entriesOf(source: SelectedSource): Generator<SourceEntry> {
+  for (const { entry } of selectedEntries(source)) yield entry;
+}
+
 /** The facts that the digest below is made of, by path, for people: what of a selection changed between two builds. */
-export async function selectionFacts(
-  sources: readonly SelectedSource[],
-  signal?: AbortSignal,
-): Promise<SelectedFact[]> {
+export function selectionFacts(sources: readonly SelectedSource[]): SelectedFact[] {
   const facts: SelectedFact[] = [];
-  for (const { tree, entry, below, origin } of sources) {
-    const digests = await tree.digests([entry, ...below.map((selected) => selected.entry)], signal);
-    for (const e of [entry, ...below.map((selected) => selected.entry)]) {
+  for (const source of sources) {
+    const { tree, origin } = source;
+    for (const { relative, entry: e } of selectedEntries(source)) {
       // A repository's own folder has no link: there stands its commit.
-      const link = e.link ?? (e === entry ? (origin?.commit ?? '') : '');
-      facts.push([shownPath(e.path, origin), e.type, e.mode, e.uid, e.gid, e.size, link, digests.get(e.path) ?? '']);
+      const link = e.link ?? (relative === '' ? (origin?.commit ?? '') : '');
+      facts.push([shownPath(e.path, origin), e.type, e.mode, e.uid, e.gid, e.size, link, tree.digest(e) ?? '']);
     }
   }
   return facts;
@@ -58,6 +119,9 @@ export function selectionSize(sources: readonly SelectedSource[]): number {
   return sources.reduce((sum, { below }) => sum + 1 + below.length, 0);
 }
 
+/** Bytes that are gathered for one update of a hash. */
+const GATHER = 1 << 16;
+
 /**
  * The digest of everything in a selection that can show in the image: relative paths, types, modes, owners, sizes, link
  * targets, extended attributes, contents. Not: times, inodes, where the context lies.
@@ -65,17 +129,23 @@ export function selectionSize(sources: readonly SelectedSource[]): number {
 export async function selectionDigest(sources: readonly SelectedSource[], signal?: AbortSignal): Promise<Digest> {
   const hash = createHash('sha256');
   for (const source of sources) {
-    const { tree, entry, below } = source;
-    const digests = await tree.digests([entry, ...below.map((selected) => selected.entry)], signal);
+    const { tree, entry } = source;
+    await learnDigests(source, signal);
     const isFolder = entry.type === 'directory';
-    hash.update(
-      canonicalJson({ name: isFolder ? '' : source.name, unpack: source.unpack, contentsOnly: source.contentsOnly }),
-    );
-    for (const selected of [{ relative: '', entry }, ...below]) {
-      const e = selected.entry;
-      const facts = [selected.relative, e.type, e.mode, e.uid, e.gid, e.size, e.link ?? '', digests.get(e.path) ?? ''];
-      hash.update(`${JSON.stringify(e.xattrs || e.device ? [...facts, e.xattrs ?? {}, e.device ?? {}] : facts)}\n`);
+    let text = canonicalJson({
+      name: isFolder ? '' : source.name,
+      unpack: source.unpack,
+      contentsOnly: source.contentsOnly,
+    });
+    for (const { relative, entry: e } of selectedEntries(source)) {
+      const facts = [relative, e.type, e.mode, e.uid, e.gid, e.size, e.link ?? '', tree.digest(e) ?? ''];
+      text += `${JSON.stringify(e.xattrs || e.device ? [...facts, e.xattrs ?? {}, e.device ?? {}] : facts)}\n`;
+      if (text.length > GATHER) {
+        hash.update(text);
+        text = '';
+      }
     }
+    hash.update(text);
   }
   return `sha256:${hash.digest('hex')}`;
 }

@@ -81,6 +81,13 @@ export class TargetTree {
     this.#nodes.set(path, opaque ? { ...node, opaque: true } : node);
   }
 
+  /** Whether the folder at PATH is of this plan and nothing is below it, neither planned nor in the base. */
+  isNew(path: string): boolean {
+    if (path === '' || this.#base?.lookup(path) !== undefined) return false;
+    for (const planned of this.#nodes.keys()) if (planned.startsWith(`${path}/`)) return false;
+    return true;
+  }
+
   /** The node at PATH, where the plan has one. */
   node(path: string): TargetNode | undefined {
     return this.#nodes.get(path);

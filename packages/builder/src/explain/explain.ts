@@ -10,11 +10,11 @@ const MOST_FACTS = 100_000;
 export async function noteSelection(
   journal: Journal,
   digest: Digest,
-  facts: () => Promise<readonly SelectedFact[]>,
+  facts: () => readonly SelectedFact[],
   count: number,
 ): Promise<void> {
   if (count > MOST_FACTS || (await journal.hasFacts(digest))) return;
-  await journal.writeFacts(digest, await facts());
+  await journal.writeFacts(digest, facts());
 }
 
 /** A remembered build. */

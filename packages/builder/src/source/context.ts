@@ -6,9 +6,11 @@ import { basename, isAbsolute, join, resolve } from 'node:path';
 import type { Owner } from '../copy/owner.js';
 import { builderError } from '../errors.js';
 import type { BuilderServices } from '../services.js';
+import { FileTable } from '../tree/file-table.js';
 import { LocalTree } from '../tree/local-tree.js';
 import type { FileMap } from '../tree/memory-tree.js';
 import type { SourceTree } from '../tree/source-tree.js';
+import { TreeMemory } from '../tree/tree-memory.js';
 import {
   dockerfileFromStream,
   dockerfileInTree,
@@ -105,7 +107,7 @@ export async function openTree(
   }
   const place = await locate(spec, services, signal, new Map());
   if (place.kind !== 'folder') return temporaryTree(place.root, place.owners);
-  const unfiltered = temporaryTree(place.root);
+  const unfiltered = temporaryTree(place.root, undefined, services.kept !== undefined);
   try {
     return await folderTree(place.root, await ignoreFileInTree(unfiltered, '.dockerignore'), services);
   } finally {
@@ -238,7 +240,7 @@ async function filesContext(files: FileMap, options: OpenContextOptions): Promis
 
 async function folderContext(root: string, options: OpenContextOptions): Promise<OpenedContext> {
   const { file, services } = options;
-  const unfiltered = temporaryTree(root);
+  const unfiltered = temporaryTree(root, undefined, services.kept !== undefined);
   if (file && file !== '-' && !/^https?:/i.test(file)) noteDockerfile(resolve(file), services);
   let dockerfile: DockerfileInput;
   let ignore: IgnoreFile | undefined;
@@ -319,13 +321,16 @@ async function folderTree(root: string, ignore: IgnoreFile | undefined, services
 }
 
 async function newTree(root: string, ignore: IgnoreFile | undefined, services: BuilderServices): Promise<LocalTree> {
-  const { store } = services;
+  const { store, kept } = services;
   const rules = ignore && ignoreRules(ignore.text, basename(ignore.name));
+  const notes = store.contextNotes(root);
   return new LocalTree({
     root,
     ignore: rules,
-    remembered: await store.digestCache(root),
-    digestFiles: (files, signal) => store.digestFiles(root, files, signal),
+    table: new FileTable(await notes.read()),
+    keep: (table) => notes.write(table.chunks()),
+    memory: kept && new TreeMemory(),
+    digestFiles: (files, found, signal) => store.digestFiles(root, files, found, signal),
     xattrs: services.xattrs,
   });
 }

@@ -26,14 +26,13 @@ export async function contextLayer(
   const path = treePath(source);
   if (!selected) return { chain: [], path: '/' };
   const content = await selectionDigest(sources, signal);
-  await noteSelection(services.store.journal, content, () => selectionFacts(sources, signal), selectionSize(sources));
+  await noteSelection(services.store.journal, content, () => selectionFacts(sources), selectionSize(sources));
   const key = digestOf(canonicalJson({ kind: 'context layer', version: 1, path, content }));
   const remembered = await records.get<{ diffId: Digest }>(key);
   if (remembered && (await layers.info(remembered.diffId))) return { chain: [remembered.diffId], path: `/${path}` };
   const target = new TargetTree(undefined, Math.floor(services.now() / 1000));
   target.makeFolders(selected.entry.type === 'directory' ? path : parentPath(path), { mode: 0o755, uid: 0, gid: 0 });
-  const digests = await tree.digests([selected.entry, ...selected.below.map(({ entry }) => entry)], signal);
-  planCopy(target, selected, `/${path}`, {}, digests);
+  planCopy(target, selected, `/${path}`, {});
   if (selected.entry.type === 'directory' && path !== '') {
     target.put(path, { facts: { ...selected.entry, size: 0 } });
   }

@@ -1,9 +1,16 @@
 import type { Digest } from '@strake/core';
+import type { LayerEntry } from '@strake/store';
 import type { KeyParts, Vertex } from '@strake/solver';
 
 import { resolveOwner } from '../copy/owner.js';
-import { planCopy, type CopyFacts } from '../copy/plan.js';
-import { selectionDigest, selectionFacts, selectionSize, type SelectedSource } from '../copy/selection.js';
+import { copyEntries, planCopy, type CopyFacts } from '../copy/plan.js';
+import {
+  learnDigests,
+  selectionDigest,
+  selectionFacts,
+  selectionSize,
+  type SelectedSource,
+} from '../copy/selection.js';
 import { selectSource, type SelectOptions } from '../copy/select.js';
 import { TargetTree } from '../copy/target-tree.js';
 import { noteSelection } from '../explain/explain.js';
@@ -53,8 +60,8 @@ export function copyVertex(step: CopyStep, services: BuilderServices): Vertex<Ch
     const tree: SourceTree = layerTree(await services.store.layers.view(await usableChain(chain, signal)));
     return source.patterns.flatMap((pattern) => selectSource(tree, pattern, source.select));
   };
-  const note = (digest: Digest, sources: readonly SelectedSource[], signal: AbortSignal): Promise<void> =>
-    noteSelection(services.store.journal, digest, () => selectionFacts(sources, signal), selectionSize(sources));
+  const note = (digest: Digest, sources: readonly SelectedSource[]): Promise<void> =>
+    noteSelection(services.store.journal, digest, () => selectionFacts(sources), selectionSize(sources));
   return {
     id: step.id,
     name: step.name,
@@ -91,20 +98,20 @@ export function copyVertex(step: CopyStep, services: BuilderServices): Vertex<Ch
         owner: chown === undefined || chown === '' ? undefined : await resolveOwner(chown, read),
         mode: step.mode,
       };
+      const [only] = sources.length === 1 ? sources : [];
+      let entries: Iterable<LayerEntry> | undefined;
       for (const one of sources) {
         if (one.unpack) {
           const { planUnpack } = await import('../copy/unpack.js');
           if (await planUnpack(target, one, destination, facts, services.store, signal)) continue;
         }
-        const digests: ReadonlyMap<string, Digest> = await one.tree.digests(
-          [one.entry, ...one.below.map(({ entry }) => entry)],
-          signal,
-        );
-        planCopy(target, one, destination, facts, digests);
+        await learnDigests(one, signal);
+        if (one === only) entries = copyEntries(target, one, destination, facts);
+        else planCopy(target, one, destination, facts);
       }
-      const layer = await services.store.layers.write(target.entries(), signal);
+      const layer = await services.store.layers.write(entries ?? target.entries(), signal);
       selected ??= await selectionDigest(sources, signal);
-      await note(selected, sources, signal);
+      await note(selected, sources);
       return { layers: [...below.layers, storedLayer(layer.diffId)] };
     },
   };

@@ -87,7 +87,7 @@ export function mountInputs(mounts: readonly RunMountPlan[], services: BuilderSe
           const tree = layerTree(await services.store.layers.view(await usableChain(chain, signal)));
           const sources = selectSource(tree, source, { ...SELECT, where: 'the stage' });
           const digest = await selectionDigest(sources, signal);
-          const facts = (): Promise<SelectedFact[]> => selectionFacts(sources, signal);
+          const facts = (): SelectedFact[] => selectionFacts(sources);
           await noteSelection(services.store.journal, digest, facts, selectionSize(sources));
           return digest;
         },

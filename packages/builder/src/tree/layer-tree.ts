@@ -1,11 +1,12 @@
-import type { Digest } from '@strake/core';
 import type { ContentSource, TreeView, ViewEntry } from '@strake/store';
 
+import { joinTree } from './paths.js';
 import type { SourceEntry, SourceTree } from './source-tree.js';
 
 /** The layers of a stage or an image as a source of COPY. Content digests are in the layers' indexes: nothing is read for them. */
 export function layerTree(view: TreeView): SourceTree {
   const entryOf = (entry: SourceEntry): ViewEntry => {
+    if ('layer' in entry) return entry as ViewEntry;
     const found = view.lookup(entry.path);
     if (!found) throw new Error(`no ${entry.path} in the layers`);
     return found;
@@ -13,15 +14,15 @@ export function layerTree(view: TreeView): SourceTree {
   return {
     lookup: (path) => view.lookup(path),
     list: (path) => view.list(path),
-    resolve: (path, options) => view.resolve(path, options),
-    digests: (entries) => {
-      const digests = new Map<string, Digest>();
-      for (const entry of entries) {
-        const digest = entryOf(entry).digest;
-        if (digest) digests.set(entry.path, digest);
+    *children(path) {
+      for (const name of view.list(path)) {
+        const entry = view.lookup(joinTree(path, name));
+        if (entry) yield entry;
       }
-      return Promise.resolve(digests);
     },
+    resolve: (path, options) => view.resolve(path, options),
+    learn: () => Promise.resolve(),
+    digest: (entry) => entryOf(entry).digest,
     source: (entry): ContentSource => view.source(entryOf(entry)),
     read: (entry) => view.open(entryOf(entry)),
   };

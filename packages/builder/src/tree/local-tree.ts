@@ -1,11 +1,14 @@
 import { errnoOf, textOfBytes, throwIfAborted, type Digest } from '@strake/core';
-import type { ContentSource, DigestCache, FileStamp, SizedPath } from '@strake/store';
+import type { ContentSource, SizedPath } from '@strake/store';
 import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import { join } from 'node:path';
 
 import { builderError } from '../errors.js';
-import { compareBytes, fsPath, joinTree, parentPath, resolveInTree } from './paths.js';
+import type { FileTable } from './file-table.js';
+import { deviceNumbers, fileIdentity, isEarlier, lstatNow, readLink, stampOf, typeOf } from './stat.js';
+import { NOTHING, type TreeMemory } from './tree-memory.js';
+import { baseName, fsPath, joinTree, parentPath, resolveInTree, sortNames } from './paths.js';
 import type { SourceEntry, SourceTree } from './source-tree.js';
 
 /** Says what an ignore file hides. Paths relative to the context. */
@@ -21,11 +24,20 @@ export interface LocalTreeOptions {
   readonly ignore?: IgnoreRules | undefined;
   /** Owners of paths, where they are not 0:0: an archive's. */
   readonly owners?: ReadonlyMap<string, { readonly uid: number; readonly gid: number }> | undefined;
-  /** What is remembered from earlier builds. */
-  readonly remembered: DigestCache;
-  /** Digests of many files; where it is missing, or there are few, they are read here. */
+  /** Its files, with what is remembered of them from earlier builds. */
+  readonly table: FileTable;
+  /** Keeps the table for the next build. */
+  readonly keep?: ((table: FileTable) => Promise<void>) | undefined;
+  /** Where what is looked at is kept for a next build; without it each question is one to the file system. */
+  readonly memory?: TreeMemory | undefined;
+  /** Digests of many files, in order; where it is missing, or there are few, they are read here. */
   readonly digestFiles?:
-    ((files: readonly SizedPath[], signal?: AbortSignal) => Promise<readonly (Digest | undefined)[]>) | undefined;
+    | ((
+        files: Iterable<SizedPath>,
+        found: (index: number, digest: Uint8Array | undefined) => void,
+        signal?: AbortSignal,
+      ) => Promise<void>)
+    | undefined;
   /** Extended attributes of a path that belong into a layer. */
   readonly xattrs: (path: string) => Readonly<Record<string, string>> | undefined;
 }
@@ -38,44 +50,79 @@ const CHUNK = 256 << 10;
 const AT_ONCE = 256;
 
 interface LocalEntry extends SourceEntry {
-  readonly stamp: FileStamp;
+  /** Of the table. */
+  readonly row: number;
 }
+
+/** What few entries have. */
+type Extra = Pick<SourceEntry, 'link' | 'device' | 'inode' | 'xattrs'>;
 
 /**
  * A folder of this machine as a source of COPY and ADD: files belong to 0:0 but for an archive's, what is ignored is not there, sockets are left out.
- * Only what is asked for is looked at, and each path once.
+ * Only what is asked for is looked at. What is known of a file is in a table's row: half a million objects would take all memory.
  */
 export class LocalTree implements SourceTree {
   readonly #root: string;
   readonly #options: LocalTreeOptions;
-  readonly #entries = new Map<string, LocalEntry | null>();
-  readonly #lists = new Map<string, readonly string[]>();
-  /** Excluded folders that were read to see whether something in them is visible. */
-  readonly #probed = new Set<string>();
+  readonly #table: FileTable;
+  /** Whether a path is a folder that can be seen. */
+  readonly #folders = new Map<string, boolean>();
+  readonly #extras = new Map<number, Extra>();
 
   constructor(options: LocalTreeOptions) {
     this.#root = options.root;
     this.#options = options;
+    this.#table = options.table;
   }
 
   lookup(path: string): SourceEntry | undefined {
-    const known = this.#entries.get(path);
-    if (known !== undefined) return known ?? undefined;
-    const entry = this.#read(path);
-    this.#entries.set(path, entry ?? null);
+    const { memory } = this.#options;
+    const row = memory?.rows.get(path);
+    if (row !== undefined) return row === NOTHING ? undefined : this.entryOf(row, path);
+    const entry = path === '' || this.#isFolder(parentPath(path)) ? this.#look(path) : undefined;
+    memory?.rows.set(path, entry ? this.numberOf(entry) : NOTHING);
     return entry;
   }
 
-  list(path: string): readonly string[] {
-    let names = this.#lists.get(path);
-    if (!names) {
-      names =
-        this.lookup(path)?.type === 'directory'
-          ? this.#readFolder(path).filter((name) => this.lookup(joinTree(path, name)) !== undefined)
-          : [];
-      this.#lists.set(path, names);
+  #isFolder(path: string): boolean {
+    if (this.#options.memory) return this.lookup(path)?.type === 'directory';
+    let known = this.#folders.get(path);
+    if (known === undefined) {
+      known = this.lookup(path)?.type === 'directory';
+      this.#folders.set(path, known);
     }
-    return names;
+    return known;
+  }
+
+  list(path: string): readonly string[] {
+    return Array.from(this.children(path), (entry) => baseName(entry.path));
+  }
+
+  children(path: string): Iterable<SourceEntry> {
+    return this.#options.memory ? this.#rememberedChildren(path, this.#options.memory) : this.#children(path);
+  }
+
+  *#rememberedChildren(path: string, { lists }: TreeMemory): Generator<SourceEntry> {
+    let names = lists.get(path);
+    if (!names) {
+      const visible = (name: string): boolean => this.lookup(joinTree(path, name)) !== undefined;
+      names = this.#isFolder(path) ? this.#readFolder(path).filter(visible) : [];
+      lists.set(path, names);
+    }
+    for (const name of names) {
+      const entry = this.lookup(joinTree(path, name));
+      if (entry) yield entry;
+    }
+  }
+
+  *#children(path: string): Generator<SourceEntry> {
+    if (!this.#isFolder(path)) return;
+    for (const name of this.#readFolder(path)) {
+      const entry = this.#look(joinTree(path, name));
+      if (!entry) continue;
+      if (entry.type === 'directory') this.#folders.set(entry.path, true);
+      yield entry;
+    }
   }
 
   resolve(path: string, options?: { readonly nofollow?: boolean }): string {
@@ -86,31 +133,61 @@ export class LocalTree implements SourceTree {
     return resolved;
   }
 
-  async digests(entries: readonly SourceEntry[], signal?: AbortSignal): Promise<ReadonlyMap<string, Digest>> {
-    const digests = new Map<string, Digest>();
-    const files = entries.filter((entry): entry is LocalEntry => entry.type === 'file' && 'stamp' in entry);
-    const { remembered, digestFiles } = this.#options;
-    const unknown: LocalEntry[] = [];
-    let bytes = 0;
-    for (const file of files) {
-      const digest = remembered.get(file.path, file.stamp);
-      if (digest) digests.set(file.path, digest);
-      else {
-        unknown.push(file);
-        bytes += file.size + OPENING;
-      }
-    }
-    const many = digestFiles && bytes > FOR_OTHERS ? await digestFiles(unknown, signal) : undefined;
-    for (const [i, file] of unknown.entries()) {
-      const digest = many?.[i] ?? (await this.#hash(file, signal));
-      remembered.set(file.path, file.stamp, digest);
-      digests.set(file.path, digest);
-    }
-    return digests;
+  numberOf(entry: SourceEntry): number {
+    return (entry as LocalEntry).row;
   }
 
-  source(entry: SourceEntry, digest?: Digest): ContentSource {
-    return { kind: 'file', root: this.#root, path: entry.path, digest };
+  entryOf(row: number, path: string = this.#table.path(row)): SourceEntry {
+    const mode = this.#table.mode(row);
+    const type = typeOf(mode) ?? 'file';
+    const owner = this.#options.owners?.get(path);
+    const extra = this.#extras.get(row);
+    const entry: LocalEntry = {
+      path,
+      type,
+      mode: type === 'symlink' ? 0o777 : mode & 0o7777,
+      uid: owner?.uid ?? 0,
+      gid: owner?.gid ?? 0,
+      size: type === 'file' ? this.#table.size(row) : 0,
+      mtime: this.#table.seconds(row),
+      row,
+    };
+    return extra ? { ...entry, ...extra } : entry;
+  }
+
+  async learn(entries: Iterable<SourceEntry>, signal?: AbortSignal): Promise<void> {
+    const table = this.#table;
+    const unknown: number[] = [];
+    let bytes = 0;
+    for (const entry of entries) {
+      const { row } = entry as LocalEntry;
+      if (entry.type !== 'file' || table.hasDigest(row)) continue;
+      unknown.push(row);
+      bytes += entry.size + OPENING;
+    }
+    const { digestFiles } = this.#options;
+    if (digestFiles && bytes > FOR_OTHERS) {
+      const files = { [Symbol.iterator]: () => this.#sized(unknown) };
+      const found = (index: number, digest: Uint8Array | undefined): void => {
+        if (digest) table.setDigest(unknown[index] as number, digest);
+      };
+      await digestFiles(files, found, signal);
+    }
+    for (const row of unknown) {
+      if (!table.hasDigest(row)) table.setDigest(row, await this.#hash(this.entryOf(row), signal));
+    }
+  }
+
+  *#sized(rows: readonly number[]): Generator<SizedPath> {
+    for (const row of rows) yield { path: this.#table.path(row), size: this.#table.size(row) };
+  }
+
+  digest(entry: SourceEntry): Digest | undefined {
+    return entry.type === 'file' ? this.#table.digest((entry as LocalEntry).row) : undefined;
+  }
+
+  source(entry: SourceEntry): ContentSource {
+    return { kind: 'file', root: this.#root, path: entry.path, digest: this.digest(entry) };
   }
 
   async *read(entry: SourceEntry): AsyncGenerator<Uint8Array> {
@@ -128,75 +205,50 @@ export class LocalTree implements SourceTree {
     }
   }
 
-  /** What was looked at: folders whose names were read, and paths, whether something is there or not. */
+  /** What was looked at, where it is kept: folders whose names were read, and paths, whether something is there or not. */
   reads(): { readonly folders: Iterable<string>; readonly paths: Iterable<string> } {
-    return { folders: [...this.#lists.keys(), ...this.#probed], paths: this.#entries.keys() };
+    return this.#options.memory?.reads() ?? { folders: [], paths: [] };
   }
 
   /** Whether a change at PATH can show in what was read: it was looked at, or is new in a folder that was, and not ignored. */
   concerns(path: string): boolean {
-    if (path === '' || this.#entries.get(path) || this.#lists.has(path) || this.#probed.has(path)) return true;
-    const folder = parentPath(path);
-    if (!this.#entries.has(path) && !this.#lists.has(folder) && !this.#probed.has(folder)) return false;
-    const { ignore } = this.#options;
-    return !ignore?.excluded(path) || ignore.mayContainIncluded(path);
+    return this.#options.memory?.concerns(path, this.#options.ignore) ?? false;
   }
 
   /** Has PATHS, what is below them and what their folders hold looked at anew when next asked for, their digests too. */
   forget(paths: Iterable<string>): void {
-    const { remembered } = this.#options;
-    const folders = new Set<string>();
-    const drop = (path: string): void => {
-      this.#entries.delete(path);
-      this.#lists.delete(path);
-      this.#probed.delete(path);
-      remembered.forget(path);
-    };
-    const parents = new Set<string>();
-    for (const path of paths) {
-      if (this.#entries.get(path)?.type !== 'file') folders.add(path);
-      drop(path);
-      if (path !== '') parents.add(parentPath(path));
-    }
-    if (folders.size > 0) {
-      for (const path of [...this.#entries.keys()]) if (liesIn(path, folders)) drop(path);
-    }
-    // A folder has a new time; one that was ignored may hold something visible now, or no more.
-    for (let folder of parents) {
-      for (;;) {
-        const hidden = this.#entries.get(folder) === null || this.#probed.has(folder);
-        this.#entries.delete(folder);
-        this.#lists.delete(folder);
-        if (folder === '' || !hidden) break;
-        folder = parentPath(folder);
-      }
-    }
+    this.#options.memory?.forget(
+      paths,
+      (row) => typeOf(this.#table.mode(row)) === 'file',
+      (row) => this.#table.forget(row),
+    );
   }
 
   /** Looks again at everything that was looked at (WHERE: in these folders): the paths whose facts are no longer what they were. */
   async findChanged(signal?: AbortSignal, where?: ReadonlySet<string>): Promise<string[]> {
     const changed: string[] = [];
     let looked = 0;
-    for (const [path, entry] of [...this.#entries]) {
+    for (const [path, row] of [...(this.#options.memory?.rows ?? [])]) {
       if (where && !where.has(path) && !where.has(parentPath(path))) continue;
       if (++looked % AT_ONCE === 0) {
         await new Promise((resolve) => setImmediate(resolve));
         throwIfAborted(signal);
       }
-      const stat = lstatNow(join(this.#root, path));
-      const same = entry ? stat !== undefined && sameStamp(entry.stamp, stampOf(stat)) : this.#isHidden(path, stat);
+      const stat = lstatNow(fsPath(join(this.#root, path)));
+      const same =
+        row === NOTHING ? this.#isHidden(path, stat) : stat !== undefined && this.#table.isState(row, stampOf(stat));
       if (!same) changed.push(path);
     }
     return changed;
   }
 
-  #isHidden(path: string, stat: fs.BigIntStats | undefined): boolean {
+  #isHidden(path: string, stat: fs.Stats | undefined): boolean {
     return stat === undefined || stat.isSocket() || (this.#options.ignore?.excluded(path) ?? false);
   }
 
   /** Writes the digests learned to disk, for the next build. */
   async save(): Promise<void> {
-    await this.#options.remembered.save();
+    if (this.#table.changed) await this.#options.keep?.(this.#table);
   }
 
   /** Opens a file without following a link in any component: what was opened must be where it was looked for. */
@@ -216,13 +268,13 @@ export class LocalTree implements SourceTree {
     return fd;
   }
 
-  async #hash(entry: LocalEntry, signal: AbortSignal | undefined): Promise<Digest> {
+  async #hash(entry: SourceEntry, signal: AbortSignal | undefined): Promise<Buffer> {
     const hash = createHash('sha256');
     for await (const chunk of this.read(entry)) {
       throwIfAborted(signal);
       hash.update(chunk);
     }
-    return `sha256:${hash.digest('hex')}`;
+    return hash.digest();
   }
 
   #unreadable(path: string, cause: unknown): Error {
@@ -236,42 +288,65 @@ export class LocalTree implements SourceTree {
     try {
       // latin1: names arrive byte by byte, those of ASCII as they are.
       const names = fs.readdirSync(fsPath(join(this.#root, path)), 'latin1');
-      return names
-        .map((name) => (/[^ -~]/.test(name) ? textOfBytes(Buffer.from(name, 'latin1')) : name))
-        .sort(compareBytes);
+      return sortNames(names.map((name) => (/[^ -~]/.test(name) ? textOfBytes(Buffer.from(name, 'latin1')) : name)));
     } catch (error) {
       if (errnoOf(error) === 'ENOENT') return [];
       throw this.#unreadable(path === '' ? '.' : path, error);
     }
   }
 
-  #read(path: string): LocalEntry | undefined {
-    if (path !== '' && this.lookup(parentPath(path))?.type !== 'directory') return undefined;
-    const full = join(this.#root, path);
-    let stat: fs.BigIntStats | undefined;
+  /** What is at PATH, whose folder can be seen. */
+  #look(path: string): SourceEntry | undefined {
+    const { ignore } = this.#options;
+    const excluded = path !== '' && ignore?.excluded(path) === true;
+    if (excluded && !ignore.mayContainIncluded(path)) return undefined;
+    const full = path === '' ? this.#root : this.#root === '/' ? `/${path}` : `${this.#root}/${path}`;
+    const stat = this.#stat(path, fsPath(full));
+    const type = stat && typeOf(stat.mode);
+    if (!stat || type === undefined || (excluded && !(type === 'directory' && this.#hasVisible(path))))
+      return undefined;
+    const { row, fresh } = this.#table.row(path, stampOf(stat));
+    const mtime = stat.mtimeMs;
+    if (fresh && mtime % 1000 === 0 && isEarlier(fsPath(full), mtime)) this.#table.setEarlier(row);
     try {
-      stat = fs.lstatSync(fsPath(full), { bigint: true, throwIfNoEntry: false });
-    } catch (error) {
-      if (errnoOf(error) === 'ENOTDIR' || errnoOf(error) === 'ENAMETOOLONG') return undefined;
-      throw this.#unreadable(path, error);
-    }
-    if (!stat) return undefined;
-    let entry: LocalEntry | undefined;
-    try {
-      entry = localEntry(path, full, stat, this.#options);
+      this.#lookFurther(row, full, type, stat);
     } catch (error) {
       throw ['ENOENT', 'ENOTDIR', 'EINVAL', 'ELOOP'].includes(errnoOf(error) ?? '')
         ? replaced(path, error)
         : this.#unreadable(path, error);
     }
-    if (!entry || path === '' || !this.#options.ignore?.excluded(path)) return entry;
-    return entry.type === 'directory' && this.#hasVisible(path) ? entry : undefined;
+    return this.entryOf(row, path);
+  }
+
+  /** Learns what lstat(2) does not tell. */
+  #lookFurther(row: number, full: string, type: SourceEntry['type'], stat: fs.Stats): void {
+    const plain = this.#table.isPlain(row);
+    const xattrs = plain ? undefined : this.#options.xattrs(full);
+    if (!plain && !xattrs) this.#table.setPlain(row);
+    const several = type === 'file' && stat.nlink > 1;
+    if (xattrs || several || type === 'symlink' || type === 'char' || type === 'block') {
+      this.#extras.set(row, {
+        ...(type === 'symlink' ? { link: readLink(full) } : {}),
+        ...(type === 'char' || type === 'block' ? { device: deviceNumbers(BigInt(stat.rdev)) } : {}),
+        ...(several ? { inode: fileIdentity(fsPath(full)) } : {}),
+        ...(xattrs ? { xattrs } : {}),
+      });
+    }
+  }
+
+  #stat(path: string, full: string | Buffer): fs.Stats | undefined {
+    try {
+      return fs.lstatSync(full, { throwIfNoEntry: false });
+    } catch (error) {
+      if (errnoOf(error) === 'ENOTDIR' || errnoOf(error) === 'ENAMETOOLONG') return undefined;
+      throw this.#unreadable(path, error);
+    }
   }
 
   /** Whether an excluded folder holds something that an exception brings back. */
   #hasVisible(folder: string): boolean {
     if (!this.#options.ignore?.mayContainIncluded(folder)) return false;
-    this.#probed.add(folder);
+    this.#options.memory?.probed.add(folder);
     for (const name of this.#readFolder(folder)) {
       const path = joinTree(folder, name);
       if (!this.#options.ignore.excluded(path)) return true;
@@ -291,88 +366,4 @@ function replaced(path: string, cause?: unknown): Error {
     cause,
     hint: 'Build again when nothing changes the files.',
   });
-}
-
-function localEntry(
-  path: string,
-  full: string,
-  stat: fs.BigIntStats,
-  { xattrs: readXattrs, remembered, owners }: LocalTreeOptions,
-): LocalEntry | undefined {
-  const type = stat.isFile()
-    ? 'file'
-    : stat.isDirectory()
-      ? 'directory'
-      : stat.isSymbolicLink()
-        ? 'symlink'
-        : stat.isCharacterDevice()
-          ? 'char'
-          : stat.isBlockDevice()
-            ? 'block'
-            : stat.isFIFO()
-              ? 'fifo'
-              : undefined;
-  if (type === undefined) return undefined;
-  const stamp = stampOf(stat);
-  const owner = owners?.get(path);
-  const plain = remembered.isPlain(path, stamp);
-  const xattrs = plain ? undefined : readXattrs(full);
-  if (!plain && !xattrs) remembered.setPlain(path, stamp);
-  return {
-    path,
-    type,
-    mode: type === 'symlink' ? 0o777 : stamp.mode & 0o7777,
-    uid: owner?.uid ?? 0,
-    gid: owner?.gid ?? 0,
-    size: type === 'file' ? stamp.size : 0,
-    mtime: Number(stat.mtimeNs / 1_000_000_000n),
-    ...(type === 'symlink' ? { link: readLink(full) } : {}),
-    ...(type === 'char' || type === 'block' ? { device: deviceNumbers(stat.rdev) } : {}),
-    ...(type === 'file' && stat.nlink > 1n ? { inode: `${stat.dev}:${stat.ino}` } : {}),
-    ...(xattrs ? { xattrs } : {}),
-    stamp,
-  };
-}
-
-/** Whether PATH lies below one of FOLDERS. */
-function liesIn(path: string, folders: ReadonlySet<string>): boolean {
-  if (folders.has('')) return true;
-  if (folders.size <= 4) {
-    for (const folder of folders) if (path.startsWith(`${folder}/`)) return true;
-    return false;
-  }
-  for (let at = path.lastIndexOf('/'); at > 0; at = path.lastIndexOf('/', at - 1)) {
-    if (folders.has(path.slice(0, at))) return true;
-  }
-  return false;
-}
-
-function stampOf(stat: fs.BigIntStats): FileStamp {
-  const { size, mtimeNs: mtime, ctimeNs: ctime, ino: inode, mode } = stat;
-  return { size: Number(size), mtime, ctime, inode, mode: Number(mode) };
-}
-
-function sameStamp(a: FileStamp, b: FileStamp): boolean {
-  return a.size === b.size && a.mtime === b.mtime && a.ctime === b.ctime && a.inode === b.inode && a.mode === b.mode;
-}
-
-/** What is at a path; undefined where nothing can be seen there. */
-function lstatNow(path: string): fs.BigIntStats | undefined {
-  try {
-    return fs.lstatSync(fsPath(path), { bigint: true, throwIfNoEntry: false });
-  } catch {
-    return undefined;
-  }
-}
-
-function readLink(path: string): string {
-  return textOfBytes(fs.readlinkSync(fsPath(path), 'buffer'));
-}
-
-/** glibc's major(3) and minor(3). */
-function deviceNumbers(device: bigint): { major: number; minor: number } {
-  return {
-    major: Number(((device >> 32n) & 0xfffff000n) | ((device >> 8n) & 0xfffn)),
-    minor: Number(((device >> 12n) & 0xffffff00n) | (device & 0xffn)),
-  };
 }

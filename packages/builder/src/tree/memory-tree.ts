@@ -3,7 +3,7 @@ import type { ContentSource } from '@strake/store';
 
 import { builderError } from '../errors.js';
 import type { IgnoreRules } from './local-tree.js';
-import { baseName, compareBytes, parentPath, resolveInTree, treePath } from './paths.js';
+import { baseName, compareBytes, joinTree, parentPath, resolveInTree, treePath } from './paths.js';
 import type { SourceEntry, SourceTree } from './source-tree.js';
 
 /** A file, with its mode (default 0644) and its time (a Date, or seconds since 1970; default: now). */
@@ -85,15 +85,22 @@ export class MemoryTree implements SourceTree {
     return resolved;
   }
 
-  digests(entries: readonly SourceEntry[]): Promise<ReadonlyMap<string, Digest>> {
-    const found = new Map<string, Digest>();
-    for (const { path, type } of entries) {
-      if (type !== 'file') continue;
-      const digest = this.#digests.get(path) ?? digestOf(this.#content(path));
-      this.#digests.set(path, digest);
-      found.set(path, digest);
+  *children(path: string): Generator<SourceEntry> {
+    for (const name of this.list(path)) {
+      const entry = this.lookup(joinTree(path, name));
+      if (entry) yield entry;
     }
-    return Promise.resolve(found);
+  }
+
+  learn(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  digest({ path, type }: SourceEntry): Digest | undefined {
+    if (type !== 'file') return undefined;
+    const digest = this.#digests.get(path) ?? digestOf(this.#content(path));
+    this.#digests.set(path, digest);
+    return digest;
   }
 
   source(entry: SourceEntry): ContentSource {

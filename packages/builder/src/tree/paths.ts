@@ -35,6 +35,11 @@ export function compareBytes(a: string, b: string): number {
   return Buffer.compare(bytesOfText(a), bytesOfText(b));
 }
 
+/** Sorts names by their bytes, in place. */
+export function sortNames(names: string[]): string[] {
+  return names.some((name) => /[\ud800-\udfff]/.test(name)) ? names.sort(compareBytes) : names.sort();
+}
+
 /** Links that a resolution may follow before it counts as a loop; as containerd's RootPath. */
 const MAX_LINKS = 255;
 

@@ -31,8 +31,10 @@ export function singleFile(file: SingleFile): SelectedSource {
   const tree: SourceTree = {
     lookup: (path) => (path === name ? entry : undefined),
     list: () => [],
+    children: () => [],
     resolve: (path) => path,
-    digests: () => Promise.resolve(new Map([[name, digest]])),
+    learn: () => Promise.resolve(),
+    digest: () => digest,
     source: (): ContentSource =>
       inline ? { kind: 'bytes', bytes: content } : { kind: 'blob', blob: content.blob, offset: 0 },
     async *read() {

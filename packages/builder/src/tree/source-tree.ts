@@ -5,6 +5,8 @@ import type { ContentSource, EntryFacts } from '@strake/store';
 export interface SourceEntry extends EntryFacts {
   /** Equal for all names of one file. */
   readonly inode?: string | undefined;
+  /** sha256 of a file's content, where the tree knows it from the start. */
+  readonly digest?: Digest | undefined;
 }
 
 /**
@@ -16,12 +18,19 @@ export interface SourceTree {
   lookup(path: string): SourceEntry | undefined;
   /** Names in a folder, sorted by bytes. */
   list(path: string): readonly string[];
+  /** The entries in a folder, sorted by bytes: each is looked at when it is asked for. */
+  children(path: string): Iterable<SourceEntry>;
   /** The path with all links followed inside the root; with `nofollow` not the last one. */
   resolve(path: string, options?: { readonly nofollow?: boolean }): string;
-  /** sha256 of each file among ENTRIES, by path. Remembered from earlier builds where that is safe. */
-  digests(entries: readonly SourceEntry[], signal?: AbortSignal): Promise<ReadonlyMap<string, Digest>>;
-  /** How the content of a file is put into a layer. DIGEST: what its content must have. */
-  source(entry: SourceEntry, digest?: Digest): ContentSource;
+  /** Learns the sha256 of each file among ENTRIES. Remembered from earlier builds where that is safe. */
+  learn(entries: Iterable<SourceEntry>, signal?: AbortSignal): Promise<void>;
+  /** sha256 of a file that `learn` was asked about; undefined for all but files. */
+  digest(entry: SourceEntry): Digest | undefined;
+  /** How the content of a file is put into a layer; it must have the digest that was learned. */
+  source(entry: SourceEntry): ContentSource;
   /** The content of a file, for ADD's archives. */
   read(entry: SourceEntry): AsyncIterable<Uint8Array>;
+  /** A number that the entry can be had back for: trees of many files have it, so that none must be kept as an object. */
+  numberOf?(entry: SourceEntry): number;
+  entryOf?(number: number): SourceEntry;
 }

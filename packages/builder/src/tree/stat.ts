@@ -1,0 +1,61 @@
+import { textOfBytes } from '@strake/core';
+import type { EntryType } from '@strake/store';
+import fs from 'node:fs';
+
+import type { FileStamp } from './file-table.js';
+import { fsPath } from './paths.js';
+
+/** As in <sys/stat.h>. */
+const S_IFMT = 0o170000;
+const TYPES: Readonly<Record<number, EntryType>> = {
+  0o100000: 'file',
+  0o040000: 'directory',
+  0o120000: 'symlink',
+  0o020000: 'char',
+  0o060000: 'block',
+  0o010000: 'fifo',
+};
+
+/** The type in a file's mode; undefined for sockets, which have no place in an image. */
+export function typeOf(mode: number): EntryType | undefined {
+  return TYPES[mode & S_IFMT];
+}
+
+/** Whether a modification time that as a number of milliseconds is a whole second lies right before that second. */
+export function isEarlier(path: string | Buffer, milliseconds: number): boolean {
+  const exact = fs.lstatSync(path, { bigint: true, throwIfNoEntry: false })?.mtimeNs;
+  return exact !== undefined && exact < BigInt(milliseconds) * 1_000_000n;
+}
+
+/** Equal for all names of a file, and for no two files: inodes of overlay file systems exceed what a number holds. */
+export function fileIdentity(path: string | Buffer): string | undefined {
+  const stat = fs.lstatSync(path, { bigint: true, throwIfNoEntry: false });
+  return stat && `${stat.dev}:${stat.ino}`;
+}
+
+/** A file's facts, as the table has them. */
+export function stampOf({ size, mtimeMs: mtime, ctimeMs: ctime, ino: inode, mode }: fs.Stats): FileStamp {
+  return { size, mtime, ctime, inode, mode };
+}
+
+/** What is at a path; undefined where nothing can be seen there. */
+export function lstatNow(path: string | Buffer): fs.Stats | undefined {
+  try {
+    return fs.lstatSync(path, { throwIfNoEntry: false });
+  } catch {
+    return undefined;
+  }
+}
+
+/** What a symbolic link says. */
+export function readLink(path: string): string {
+  return textOfBytes(fs.readlinkSync(fsPath(path), 'buffer'));
+}
+
+/** glibc's major(3) and minor(3). */
+export function deviceNumbers(device: bigint): { major: number; minor: number } {
+  return {
+    major: Number(((device >> 32n) & 0xfffff000n) | ((device >> 8n) & 0xfffn)),
+    minor: Number(((device >> 12n) & 0xffffff00n) | (device & 0xffn)),
+  };
+}
