@@ -1,5 +1,14 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Readable } from 'node:stream';
@@ -118,11 +127,24 @@ describe('strake build', () => {
     assert.equal(stderr.match(/last words/g)?.length, 1);
   });
 
-  it('names a file that cannot be written', async () => {
-    const outcome = await strake(['build', '--iidfile', 'no/such/id', '.'], { build: () => Promise.resolve(BUILT) });
-    assert.equal(outcome.status, 1);
-    assert.match(outcome.stderr, /error: cannot write no\/such\/id/);
+  it('names a file that cannot be written, before anything is built', async () => {
+    const build = (): Promise<never> => Promise.reject(new Error('it was built'));
+    for (const flag of ['--iidfile', '--metadata-file']) {
+      const outcome = await strake(['build', flag, 'no/such/id', '.'], { build });
+      assert.equal(outcome.status, 1);
+      assert.match(outcome.stderr, /error: cannot write no\/such\/id/);
+    }
   });
+
+  it('does not remove what is no regular file, where an id is to be written to it', () =>
+    inFolder(async (cwd) => {
+      symlinkSync('/dev/null', path.join(cwd, 'id'));
+      assert.equal(
+        (await strake(['build', '--iidfile', 'id', '.'], { build: () => Promise.resolve(BUILT) }, { cwd })).status,
+        0,
+      );
+      assert.equal(readlinkSync(path.join(cwd, 'id')), '/dev/null');
+    }));
 
   it('hands standard input on for -', async () => {
     const stdin = Readable.from(['FROM scratch']);

@@ -43,6 +43,11 @@ export function isLoopback(hostname: string): boolean {
   return name === 'localhost' || name.endsWith('.localhost') || listed(LOOPBACK, name);
 }
 
+/** Whether a host name is one of the three that a server on this machine is usually called by. 127.0.0.2 may be someone else. */
+export function isThisMachine(hostname: string): boolean {
+  return ['localhost', '127.0.0.1', '::1'].includes(bare(hostname));
+}
+
 /** Whether a host name is an address literal of a private, loopback or link-local network. Names are not looked up. */
 export function isPrivateAddress(hostname: string): boolean {
   return isLoopback(hostname) || listed(PRIVATE, bare(hostname));

@@ -81,6 +81,11 @@ async function fetchWhole(
     if (response.status !== 200) throw await session.fail(response, `pull ${familiarName(reference)}`, ask, reference);
     const chunks: Buffer[] = [];
     let size = 0;
+    // A length that is a lie would be waited for until the connection counts as dead, and then again.
+    if (Number(response.header('content-length') ?? 0) > MAX_MANIFEST) {
+      response.body.destroy();
+      throw manifestInvalid(reference, `it is larger than ${MAX_MANIFEST} bytes`);
+    }
     try {
       for await (const chunk of response.body as AsyncIterable<Buffer>) {
         size += chunk.length;

@@ -1,7 +1,7 @@
 import { StrakeError } from '@strake/core';
 import { failureOf } from './answers.js';
 import { registryError } from './errors.js';
-import { isLoopback, isPrivateAddress, sameHostname } from './hosts.js';
+import { isPrivateAddress, isThisMachine, sameHostname } from './hosts.js';
 import { networkFailure } from './network-failure.js';
 import { displayUrl } from './redact.js';
 import { withRetries, type RetryPolicy } from './retry.js';
@@ -37,8 +37,7 @@ export interface TokenRequest {
 
 /**
  * Whether a token service may be asked at REALM: at an https address that is no literal of a private network, or at the
- * host of the registry itself (over http only where the registry is spoken to over http), or on loopback for a registry
- * on loopback. Anything else could be an attempt to have credentials sent, or a request made, where nobody meant it.
+ * host of the registry itself (over http only where the registry is spoken to over http); 127.0.0.1, ::1 and localhost are one. Anything else could be an attempt to have credentials sent, or a request made, where nobody meant it.
  * @throws StrakeError `REGISTRY_ERROR`
  */
 export function checkRealm(registry: string, base: URL, realm: string): URL {
@@ -52,7 +51,7 @@ export function checkRealm(registry: string, base: URL, realm: string): URL {
   };
   if (!url || (url.protocol !== 'https:' && url.protocol !== 'http:')) return refuse('which is no web address');
   if (url.username !== '' || url.password !== '') return refuse('an address with a user name in it');
-  const ours = sameHostname(url, base) || (isLoopback(url.hostname) && isLoopback(base.hostname));
+  const ours = sameHostname(url, base) || (isThisMachine(url.hostname) && isThisMachine(base.hostname));
   if (url.protocol === 'http:' && !(ours && base.protocol === 'http:')) return refuse('which is not encrypted');
   if (!ours && isPrivateAddress(url.hostname)) return refuse('which is an address of a private network');
   return url;

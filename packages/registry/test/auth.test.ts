@@ -178,6 +178,8 @@ describe('realms', () => {
       ['https://r.example', 'http://auth.example/token'],
       ['https://r.example', 'http://r.example/token'],
       ['http://r.example', 'http://auth.example/token'],
+      ['http://127.0.0.1:5000', 'http://127.0.0.2:5001/token'],
+      ['http://localhost:5000', 'http://other.localhost:5001/token'],
       ['https://r.example', 'https://169.254.169.254/latest'],
       ['https://r.example', 'https://10.0.0.1/'],
       ['https://r.example', 'https://localhost/'],

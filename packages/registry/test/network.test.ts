@@ -52,6 +52,18 @@ describe('retries', () => {
     });
   });
 
+  it('do not wait for what a manifest of a petabyte says to be', async () => {
+    await withRegistry({}, async ({ registry, client, ref }) => {
+      registry.intercept((request, response) => {
+        if (request.method !== 'GET' || !(request.url ?? '').includes('/manifests/')) return false;
+        response.writeHead(200, { 'content-length': String(2 ** 50) }).write('{}');
+        return true;
+      });
+      await rejectsWith(client.manifest(ref('a:v1')), 'MANIFEST_INVALID');
+      assert.equal(registry.requests.filter(({ path }) => path.includes('/manifests/')).length, 1);
+    });
+  });
+
   it('wait as long as Retry-After says, unless that is too long', async () => {
     await withRegistry({}, async ({ registry, client, ref }) => {
       registry.contents.addImage('a', 'v1');

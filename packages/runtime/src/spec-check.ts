@@ -4,6 +4,9 @@ import { specInvalid } from './errors.js';
 import type { ContainerSpec } from './types.js';
 
 const HIGHEST_ID = 2 ** 31 - 1;
+/** PATH_MAX of Linux, and folders in one another that are made for a mount at most: each is walked to from the root, several times. */
+const LONGEST_PATH = 4095;
+const DEEPEST_TARGET = 256;
 
 /**
  * Refuses what the kernel or a runtime would misread: NUL bytes, variables without a name, relative paths, lines smuggled into
@@ -31,6 +34,10 @@ export function checkSpec(spec: ContainerSpec): void {
   path(spec.cwd, 'the working directory');
   for (const mount of spec.mounts) {
     path(mount.target, 'the mount target');
+    const deep = mount.target.split('/').length > DEEPEST_TARGET + 1;
+    if (deep || Buffer.byteLength(mount.target) > LONGEST_PATH) {
+      refuse(`the mount target "${mount.target.slice(0, 100)}…" is too ${deep ? 'deep' : 'long'}`);
+    }
     if (mount.kind === 'tree') text(mount.path, 'the mount source');
     if (mount.kind === 'file') for (const id of [mount.uid, mount.gid]) checkId(id, refuse);
     if (mount.kind === 'tmpfs' && mount.size !== undefined) checkSize(mount.size, refuse);

@@ -93,6 +93,8 @@ contract((tools) => {
         { ulimits: [{ name: 'constructor', soft: 1, hard: 1 }] },
         { shmSize: -1 },
         { mounts: [{ kind: 'tmpfs', target: 'relative' }] },
+        { mounts: [{ kind: 'tmpfs', target: `/${'d/'.repeat(3000)}` }] },
+        { mounts: [{ kind: 'tmpfs', target: `/${'n'.repeat(5000)}` }] },
       ];
       for (const spec of bad)
         assert.equal((await run({ spec })).error?.code, 'CONTAINER_SPEC_INVALID', JSON.stringify(spec));

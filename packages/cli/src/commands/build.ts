@@ -1,14 +1,12 @@
-import { rmSync } from 'node:fs';
-import path from 'node:path';
 import { isStrakeError, StrakeError, type ProgressEvent } from '@strake/core';
 import type { BuildOptions, BuildResult, Engine } from '@strake/engine';
 import { engineOptions } from '../args/engine-flags.js';
 import { ignoredFlags, type Arguments } from '../args/parse.js';
 import { BUILD_FLAGS } from '../build/flags.js';
 import { buildOptions, callOf, type Call } from '../build/options.js';
-import { writeResultFile } from '../build/result-file.js';
+import { prepareResultFile, writeResultFile } from '../build/result-file.js';
 import type { Command } from '../command.js';
-import { fileUnwritable, usage } from '../errors.js';
+import { usage } from '../errors.js';
 import { writeLine, type Io } from '../io.js';
 import { imageId, summary, warningLines } from '../print/summary.js';
 import { progressKind } from '../progress/choose.js';
@@ -21,16 +19,6 @@ async function call(engine: Engine, { method, json }: Call, options: BuildOption
   const text = json ? JSON.stringify(result.json, undefined, 2) : result.text;
   io.stdout.write(text === '' || text.endsWith('\n') ? text : `${text}\n`);
   return result.exitCode;
-}
-
-/** Removes what an earlier build wrote, so that a failed build leaves no id that is not its own. */
-function removeStale(file: string | undefined, cwd: string): void {
-  if (file === undefined) return;
-  try {
-    rmSync(path.resolve(cwd, file), { force: true });
-  } catch (error) {
-    throw fileUnwritable(file, error);
-  }
 }
 
 function report(result: BuildResult, args: Arguments, io: Io): void {
@@ -119,7 +107,8 @@ async function run(args: Arguments, io: Io): Promise<number> {
   const engine = await io.createEngine(store);
   try {
     if (wanted) return await call(engine, wanted, options, io);
-    removeStale(args.string('iidfile'), io.cwd);
+    prepareResultFile(args.string('iidfile'), true, io.cwd);
+    prepareResultFile(args.string('metadata-file'), false, io.cwd);
     const recorded = await recordingOf(args, options, io);
     const result = await buildShown(engine, options, kind, recorded, io);
     await explain(result, args, io);
