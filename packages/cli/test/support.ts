@@ -59,6 +59,7 @@ export function engineWith(methods: Partial<Engine>): Engine {
     tag: unexpected,
     remove: unexpected,
     run: unexpected,
+    start: unexpected,
     prune: unexpected,
     diskUsage: unexpected,
     explain: unexpected,

@@ -5,6 +5,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 
 import type { AgentMethods, AgentSetup } from './agent-protocol.js';
 import { agentEnded, agentUnavailable, oneIdHint } from './agent-errors.js';
+import type { ExpectedEntry, TreeChange } from './container-changes.js';
 import { revivedError, type RpcMessage } from './rpc.js';
 import type { StepIds } from './user-ids.js';
 
@@ -26,6 +27,14 @@ export interface Agent extends Sandbox {
    * @throws StrakeError `AGENT_UNAVAILABLE` where this machine does not let it
    */
   hello(): Promise<void>;
+  /** The same without waiting: `started` with what to name it by. */
+  start(
+    args: Omit<AgentMethods['run']['args'], 'keep'>,
+    options: RunOptions,
+  ): { readonly started: Promise<number>; readonly exited: Promise<number> };
+  /** Changes files of a container that was started; the paths that could not be reached. */
+  change(run: number, changes: readonly TreeChange[]): Promise<readonly string[]>;
+  compare(run: number, expected: readonly ExpectedEntry[]): Promise<readonly string[]>;
   removeTree(path: string): Promise<void>;
   probe(): Promise<AgentMethods['probe']['result']>;
   /** Ends it with everything that it started and mounted. */
@@ -36,6 +45,7 @@ interface Pending {
   resolve(value: unknown): void;
   reject(error: Error): void;
   readonly onOutput?: RunOptions['onOutput'] | undefined;
+  readonly onStarted?: ((id: number) => void) | undefined;
 }
 
 /** The last part of what an agent prints before it dies, for the error. */
@@ -131,8 +141,28 @@ class AgentClient implements Agent {
 
   async runAndForget(args: Omit<AgentMethods['run']['args'], 'keep'>, options: RunOptions): Promise<number> {
     const { exit } = await this.#call('run', { ...args, keep: false }, options.signal, options.onOutput);
-    // As docker run and shells have it.
-    return exit.notStarted === undefined ? exit.exitCode : exit.notStarted === 'denied' ? 126 : 127;
+    return exitCodeOf(exit);
+  }
+
+  start(
+    args: Omit<AgentMethods['run']['args'], 'keep'>,
+    options: RunOptions,
+  ): { readonly started: Promise<number>; readonly exited: Promise<number> } {
+    let tell: (id: number) => void = () => undefined;
+    const started = new Promise<number>((resolve) => (tell = resolve));
+    const run = this.#call('run', { ...args, keep: false }, options.signal, options.onOutput, {
+      onStarted: (id) => tell(id),
+      kill: options.kill,
+    });
+    return { started, exited: run.then(({ exit }) => exitCodeOf(exit)) };
+  }
+
+  change(run: number, changes: readonly TreeChange[]): Promise<readonly string[]> {
+    return this.#call('change', { run, changes });
+  }
+
+  compare(run: number, expected: readonly ExpectedEntry[]): Promise<readonly string[]> {
+    return this.#call('compare', { run, expected });
   }
 
   async commit(snapshot: string, signal?: AbortSignal): Promise<AgentMethods['commit']['result']> {
@@ -167,14 +197,16 @@ class AgentClient implements Agent {
     args: AgentMethods[M]['args'],
     signal?: AbortSignal,
     onOutput?: RunOptions['onOutput'],
+    more: { readonly onStarted?: (id: number) => void; readonly kill?: AbortSignal | undefined } = {},
   ): Promise<AgentMethods[M]['result']> {
     throwIfAborted(signal);
     if (this.#ended) throw this.#ended;
     const id = ++this.#calls;
     const off = onAbort(signal, () => this.#send({ kind: 'abort', id }));
+    const offKill = onAbort(more.kill, () => this.#send({ kind: 'abort', id, force: true }));
     try {
       return (await new Promise<unknown>((resolve, reject) => {
-        this.#pending.set(id, { resolve, reject, onOutput });
+        this.#pending.set(id, { resolve, reject, onOutput, onStarted: more.onStarted });
         this.#settleReferences();
         this.#send({ kind: 'call', id, method, args });
       })) as AgentMethods[M]['result'];
@@ -182,6 +214,7 @@ class AgentClient implements Agent {
       throw signal?.aborted ? cancelled(signal) : error;
     } finally {
       off();
+      offKill();
       this.#settleReferences();
     }
   }
@@ -196,6 +229,9 @@ class AgentClient implements Agent {
     switch (message.kind) {
       case 'output':
         pending.onOutput?.(message.stream, message.data);
+        return;
+      case 'started':
+        pending.onStarted?.(message.id);
         return;
       case 'done':
         this.#pending.delete(message.id);
@@ -222,4 +258,9 @@ class AgentClient implements Agent {
       stderr?.unref?.();
     }
   }
+}
+
+/** As docker run and shells have it. */
+function exitCodeOf({ exitCode, notStarted }: AgentMethods['run']['result']['exit']): number {
+  return notStarted === undefined ? exitCode : notStarted === 'denied' ? 126 : 127;
 }

@@ -3,6 +3,7 @@ import type { Capability, ExitStatus, HostContact, Limits } from '@strake/runtim
 import type { LayerInfo } from '@strake/store';
 
 import type { SnapshotterChoice } from './choose-snapshotter.js';
+import type { ExpectedEntry, TreeChange } from './container-changes.js';
 import type { StepIds } from './user-ids.js';
 
 /** How an agent is set up; its one argument, as JSON. */
@@ -35,6 +36,13 @@ export interface AgentMethods {
       readonly unlimited?: readonly (keyof Limits)[] | undefined;
       readonly contacts?: readonly HostContact[] | undefined;
     };
+  };
+  /** Changes files of a running container, named by its `run` call; the paths that could not be reached. */
+  change: { args: { readonly run: number; readonly changes: readonly TreeChange[] }; result: readonly string[] };
+  /** The paths of a running container that are not as expected. */
+  compare: {
+    args: { readonly run: number; readonly expected: readonly ExpectedEntry[] };
+    result: readonly string[];
   };
   commit: { args: { readonly snapshot: string }; result: LayerInfo };
   /** What can run containers here, in the order of preference; the first available one is used. */

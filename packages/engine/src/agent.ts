@@ -29,7 +29,9 @@ import type { ParentChain, StepMount, StepSpec } from '@strake/builder';
  */
 class AgentServer {
   readonly #store: Promise<Store>;
-  readonly #running = new Map<number, AbortController>();
+  readonly #running = new Map<number, { readonly stop: AbortController; readonly kill: AbortController }>();
+  /** Where the roots of running containers are, by their calls. */
+  readonly #roots = new Map<number, string>();
   readonly #handling = new Set<Promise<void>>();
   readonly #backend: Promise<Backend>;
   readonly #probing: ReturnType<typeof probeOptions>;
@@ -49,12 +51,17 @@ class AgentServer {
   }
 
   receive(message: RpcMessage): void {
-    if (message.kind === 'abort') this.#running.get(message.id)?.abort(aborted());
+    if (message.kind === 'abort') {
+      const running = this.#running.get(message.id);
+      running?.stop.abort(aborted());
+      if (message.force) running?.kill.abort(aborted());
+    }
     if (message.kind !== 'call') return;
     const { id, method, args } = message;
-    const controller = new AbortController();
-    this.#running.set(id, controller);
-    const handling = this.#handle(id, method as keyof AgentMethods, args, controller.signal)
+    const controllers = { stop: new AbortController(), kill: new AbortController() };
+    this.#running.set(id, controllers);
+    const { stop, kill } = controllers;
+    const handling = this.#handle(id, method as keyof AgentMethods, args, stop.signal, kill.signal)
       .then(
         (value) => send({ kind: 'done', id, value }),
         (error: unknown) => send({ kind: 'failed', id, error: plainError(error) }),
@@ -69,20 +76,43 @@ class AgentServer {
 
   /** Removes what nobody needs any more. What still runs ends with this process, or before. */
   async close(): Promise<void> {
-    for (const running of this.#running.values()) running.abort(aborted());
+    for (const { stop, kill } of this.#running.values()) {
+      stop.abort(aborted());
+      kill.abort(aborted());
+    }
     if (!this.#namespaces) await Promise.all(this.#handling);
     const [store, backend] = await Promise.allSettled([this.#store, this.#backend]);
     if (backend.status === 'fulfilled') await backend.value.snapshotter.close?.();
     if (store.status === 'fulfilled') await store.value.close();
   }
 
-  async #handle(id: number, method: keyof AgentMethods, args: unknown, signal: AbortSignal): Promise<unknown> {
+  async #handle(
+    id: number,
+    method: keyof AgentMethods,
+    args: unknown,
+    signal: AbortSignal,
+    kill: AbortSignal,
+  ): Promise<unknown> {
     if (method === 'hello') return undefined;
     if (method === 'probe') return this.#probe();
     const { snapshotter } = await this.#backend;
     switch (method) {
       case 'run':
-        return this.#run(id, args as AgentMethods['run']['args'], snapshotter, signal);
+        return this.#run(id, args as AgentMethods['run']['args'], snapshotter, signal, kill);
+      case 'change': {
+        const { run, changes } = args as AgentMethods['change']['args'];
+        const root = this.#roots.get(run);
+        if (root === undefined) return changes.map((one) => (one.kind === 'remove' ? one.path : one.facts.path));
+        const { changeTree } = await import('./container-changes.js');
+        return changeTree(root, changes);
+      }
+      case 'compare': {
+        const { run, expected } = args as AgentMethods['compare']['args'];
+        const root = this.#roots.get(run);
+        if (root === undefined) return expected.map(({ path }) => path);
+        const { compareTree } = await import('./container-changes.js');
+        return compareTree(root, expected);
+      }
       case 'commit':
         return snapshotter.commit((args as AgentMethods['commit']['args']).snapshot, signal);
       case 'removeTree':
@@ -107,6 +137,7 @@ class AgentServer {
     { parent, spec, keep }: AgentMethods['run']['args'],
     snapshotter: Snapshotter,
     signal: AbortSignal,
+    kill: AbortSignal,
   ): Promise<AgentMethods['run']['result']> {
     const { executor } = await this.#backend;
     const snapshot = await snapshotter.prepare(parent, signal);
@@ -136,7 +167,15 @@ class AgentServer {
           mounts,
           launcher: launcher.length > 0 ? launcher : undefined,
         },
-        { signal, onOutput: (stream, data) => send({ kind: 'output', id, stream, data }) },
+        {
+          signal,
+          kill,
+          onOutput: (stream, data) => send({ kind: 'output', id, stream, data }),
+          onStarted: (root) => {
+            this.#roots.set(id, root);
+            send({ kind: 'started', id });
+          },
+        },
       );
       const unlimited = cgroups?.missing;
       const contacts = network?.contacts();
@@ -150,6 +189,7 @@ class AgentServer {
       cgroups?.remove();
       await release?.();
       network?.close();
+      this.#roots.delete(id);
       if (!kept) await snapshotter.discard(snapshot.id);
     }
   }

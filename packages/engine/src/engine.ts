@@ -1,4 +1,5 @@
 import { runBuild } from './build-call.js';
+import { startContainer } from './container.js';
 import { diagnose } from './doctor.js';
 import { callDockerfile } from './dockerfile-call.js';
 import { explainStored } from './explain.js';
@@ -33,6 +34,19 @@ export function createEngine(options: EngineOptions = {}, env: NodeJS.ProcessEnv
     inspect: (name) => inspectImage(resources, name),
     tag: (source, target) => using('tag', () => tagImage(resources, source, target)),
     remove: (name) => removeImage(resources, name),
+    start: async (run) => {
+      // Its layers are mounted until it ends, whatever becomes of the image's name.
+      const use = await (await resources.store()).use('run', run.signal);
+      try {
+        const container = await startContainer(resources, run);
+        const release = (): Promise<void> => use.release();
+        container.exited.then(release, release).catch(() => undefined);
+        return container;
+      } catch (error) {
+        await use.release();
+        throw error;
+      }
+    },
     run: (run) => using('run', () => runImage(resources, run), run.signal),
     prune: (prune) => pruneStore(resources, prune),
     explain: (name) => explainStored(resources, name),

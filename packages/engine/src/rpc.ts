@@ -3,7 +3,10 @@ import { StrakeError, type StrakeErrorFields } from '@strake/core';
 /** What crosses the channel between the builder's process and the agent. */
 export type RpcMessage =
   | { readonly kind: 'call'; readonly id: number; readonly method: string; readonly args: unknown }
-  | { readonly kind: 'abort'; readonly id: number }
+  /** `force`: at once, where an abort before has given it time. */
+  | { readonly kind: 'abort'; readonly id: number; readonly force?: boolean }
+  /** The container of a `run` call is being started. */
+  | { readonly kind: 'started'; readonly id: number }
   | { readonly kind: 'output'; readonly id: number; readonly stream: 'stdout' | 'stderr'; readonly data: Uint8Array }
   | { readonly kind: 'done'; readonly id: number; readonly value: unknown }
   | { readonly kind: 'failed'; readonly id: number; readonly error: PlainError };

@@ -1,5 +1,8 @@
-import { canonicalName, isDigest, parseReference, StrakeError } from '@strake/core';
+import { canonicalName, isDigest, parseReference, StrakeError, type Digest } from '@strake/core';
+import os from 'node:os';
 
+import type { Agent } from './agent-client.js';
+import type { AgentMethods } from './agent-protocol.js';
 import { findImage } from './image-names.js';
 import { loadStored, pullImage } from './images.js';
 import type { Resources } from './resources.js';
@@ -7,7 +10,23 @@ import type { RunImageOptions } from './types.js';
 
 /** Runs an image in an ephemeral container; what it writes is thrown away. Pulls the image where the store lacks it. */
 export async function runImage(resources: Resources, options: RunImageOptions): Promise<number> {
-  const { signal, onOutput, onEvent } = options;
+  const { agent, run } = await preparedRun(resources, options);
+  return agent.runAndForget(run, { signal: options.signal, onOutput: options.onOutput });
+}
+
+/** A container that only has to be started. */
+export interface PreparedRun {
+  readonly agent: Agent;
+  readonly run: Omit<AgentMethods['run']['args'], 'keep'>;
+  readonly image: { readonly chain: readonly Digest[]; readonly runtime: unknown };
+}
+
+/** Finds, or pulls, an image and makes everything ready to run it. @throws StrakeError `NO_COMMAND` */
+export async function preparedRun(
+  resources: Resources,
+  options: RunImageOptions & { readonly grace?: number | undefined },
+): Promise<PreparedRun> {
+  const { signal, onEvent } = options;
   const store = await resources.store();
   let found;
   try {
@@ -37,9 +56,12 @@ export async function runImage(resources: Resources, options: RunImageOptions): 
     });
   }
   const agent = options.interactive ? await resources.interactiveAgent() : await resources.agent();
-  return agent.runAndForget(
-    {
-      parent: image.layers.map(({ diffId }) => diffId),
+  const chain = image.layers.map(({ diffId }) => diffId);
+  return {
+    agent,
+    image: { chain, runtime: image.config.config },
+    run: {
+      parent: chain,
       spec: {
         args,
         env: mergeEnvironment(config.Env ?? [], options.env ?? []),
@@ -54,10 +76,22 @@ export async function runImage(resources: Resources, options: RunImageOptions): 
         shmSize: 64 << 20,
         stdin: options.interactive ? 'inherit' : 'none',
         tty: options.tty,
+        stop: { signal: stopSignal(config.StopSignal), grace: options.grace ?? GRACE },
       },
     },
-    { signal, onOutput },
+  };
+}
+
+/** Docker's time between stop signal and SIGKILL. */
+const GRACE = 10_000;
+
+/** STOPSIGNAL as Node names it; SIGTERM where there is none, or none that this system has. */
+function stopSignal(text: string | undefined): NodeJS.Signals {
+  const { signals } = os.constants;
+  const named = (Object.keys(signals) as NodeJS.Signals[]).find(
+    (name) => name === `SIG${text?.toUpperCase().replace(/^SIG/, '')}` || String(signals[name]) === text,
   );
+  return named ?? 'SIGTERM';
 }
 
 function mergeEnvironment(base: readonly string[], added: readonly string[]): string[] {

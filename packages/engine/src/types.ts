@@ -3,6 +3,7 @@ import type { Descriptor, Digest, ImageConfig, Platform, ProgressSink } from '@s
 import type { HostContact, Limits } from '@strake/runtime';
 
 import type { BuildMemory } from './build-memory.js';
+import type { TreeChange } from './container-changes.js';
 
 /** A secret of a build: from a file or from an environment variable of this process, or the bytes themselves. */
 export interface SecretSource {
@@ -157,6 +158,29 @@ export interface RunImageOptions {
   readonly onEvent?: ProgressSink | undefined;
 }
 
+/** What came of bringing a running container's files up to date: the paths that were changed, or why not. */
+export type SyncOutcome = { readonly paths: readonly string[] } | { readonly refused: string };
+
+/** A container under way. It ends with its engine. */
+export interface RunningContainer {
+  /** Its exit code; rejected with `CANCELLED` where it was stopped. */
+  readonly exited: Promise<number>;
+  readonly running: boolean;
+  /** Sends the image's stop signal, and SIGKILL after the grace period; resolves when all its processes have ended. */
+  stop(): Promise<void>;
+  /** The same without waiting. */
+  kill(): Promise<void>;
+  /**
+   * Makes its files those of another image, where only files differ: what the container itself has written elsewhere stays. No
+   * link is followed in it. ALSO: paths that may differ from the image that it stands for.
+   */
+  sync(image: string, also?: ReadonlySet<string>): Promise<SyncOutcome>;
+  /** Paths of the image's layers that are not in it as the image has them: what it has changed itself, too. */
+  differences(): Promise<readonly string[]>;
+  /** Changes files of it. */
+  change(changes: readonly TreeChange[]): Promise<SyncOutcome>;
+}
+
 export interface TransferImageOptions {
   readonly signal?: AbortSignal | undefined;
   readonly onEvent?: ProgressSink | undefined;
@@ -270,6 +294,8 @@ export interface Engine {
   remove(name: string): Promise<void>;
   /** Runs an image in an ephemeral container; resolves to its exit code. */
   run(options: RunImageOptions): Promise<number>;
+  /** The same without waiting for its end. `grace`: milliseconds from stop signal to SIGKILL, default 10,000. `signal` only counts until it has started. */
+  start(options: RunImageOptions & { readonly grace?: number | undefined }): Promise<RunningContainer>;
   /** Removes build cache and what nothing refers to; never what a named image holds or a running build uses. */
   prune(options?: PruneOptions): Promise<PruneResult>;
   diskUsage(): Promise<DiskUsage>;

@@ -62,7 +62,7 @@ export function startChild(command: ChildCommand): StartedChild {
 
 export interface Supervision {
   /** How to end the container: first politely, then for good. Called with the child's process id. */
-  readonly terminate: (pid: number, signal: 'SIGTERM' | 'SIGKILL') => void;
+  readonly terminate: (pid: number, signal: NodeJS.Signals) => void;
   /** What is to be done where the child was killed: what it started may live on. */
   readonly abandoned?: () => void;
   /** Milliseconds between the two. */
@@ -81,21 +81,23 @@ export async function superviseChild(
 ): Promise<ExitStatus> {
   let timer: NodeJS.Timeout | undefined;
   let off = (): void => undefined;
+  let offKill = (): void => undefined;
   try {
     const reading = child.pipes.map(async (pipe, i) => {
       pipe.giveTo(spec.user);
       pipe.closeWriter();
       await pipe.read((data) => options.onOutput(i === 0 ? 'stdout' : 'stderr', data));
     });
-    const terminate = (signal: 'SIGTERM' | 'SIGKILL'): void => {
+    const terminate = (signal: NodeJS.Signals): void => {
       const { pid, exitCode, signalCode } = child.process;
       // The number of a process that has ended may be that of another one by now.
       if (pid !== undefined && exitCode === null && signalCode === null) supervision.terminate(pid, signal);
     };
     off = onAbort(options.signal, () => {
-      terminate('SIGTERM');
-      timer = setTimeout(() => terminate('SIGKILL'), supervision.grace);
+      terminate(spec.stop?.signal ?? 'SIGTERM');
+      timer = setTimeout(() => terminate('SIGKILL'), spec.stop?.grace ?? supervision.grace);
     });
+    offKill = onAbort(options.kill, () => terminate('SIGKILL'));
     const ended = child.ended.then((status) => {
       if (status.signal !== undefined) supervision.abandoned?.();
       return status;
@@ -104,6 +106,7 @@ export async function superviseChild(
     return status;
   } finally {
     off();
+    offKill();
     clearTimeout(timer);
     for (const pipe of child.pipes) pipe.discard();
   }

@@ -67,6 +67,7 @@ export function createNativeExecutor(options: NativeExecutorOptions): Executor {
           runOptions.onOutput('stderr', Buffer.from(`${missing.message}\n`));
           return { exitCode: 1, notStarted: missing.why };
         }
+        runOptions.onStarted?.(assembly.root);
         const init = initSpec(spec, assembly, limits);
         return await superviseInit(inits.take(spec), init, spec, runOptions, {
           name: 'the native executor',

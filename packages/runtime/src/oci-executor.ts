@@ -98,12 +98,13 @@ async function start(
     stdin: spec.stdin,
     terminal: spec.tty === true,
   });
+  runOptions.onStarted?.(assembly.root);
   const status = await superviseChild(child, spec, runOptions, {
     grace: options.grace ?? GRACE,
     terminate: (pid, signal) => {
       const first = init();
       if (first !== undefined) signalContainer(first, signal);
-      else if (signal === 'SIGTERM') for (const child of childrenOf(pid)) signalContainer(child, signal);
+      else if (signal !== 'SIGKILL') for (const child of childrenOf(pid)) signalContainer(child, signal);
       else endRuntime(pid);
     },
     abandoned: () => {

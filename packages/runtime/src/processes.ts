@@ -1,4 +1,5 @@
 import fs from 'node:fs';
+import os from 'node:os';
 
 import { errnoOf } from '@strake/core';
 
@@ -39,14 +40,27 @@ function isGone(error: unknown): boolean {
   return errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ESRCH';
 }
 
+/** Whether a process has a handler for SIGNAL; true where that cannot be told. */
+function catches(pid: number, signal: NodeJS.Signals): boolean {
+  try {
+    const [, mask] = /^SigCgt:\s*([0-9a-f]+)$/m.exec(fs.readFileSync(`/proc/${pid}/status`, 'utf8')) ?? [];
+    return mask === undefined || ((BigInt(`0x${mask}`) >> BigInt(os.constants.signals[signal] - 1)) & 1n) === 1n;
+  } catch (error) {
+    if (isGone(error)) return true;
+    throw error;
+  }
+}
+
 /**
  * Sends SIGNAL to all processes of the container whose first process is INIT, parents first: a shell is to know that it shall end
  * before the command that it waits for does. For SIGKILL the first alone is enough: the kernel ends a process namespace with it.
  */
-export function signalContainer(init: number, signal: 'SIGTERM' | 'SIGKILL'): void {
+export function signalContainer(init: number, signal: NodeJS.Signals): void {
   const all = [init];
-  if (signal === 'SIGTERM') {
+  if (signal !== 'SIGKILL') {
     for (let i = 0; i < all.length; i++) all.push(...childrenOf(all[i] ?? 0));
+    // The kernel keeps a signal from a first process that does not catch it: waiting would end nothing.
+    if (all.length === 1 && !catches(init, signal)) return signalProcess(init, 'SIGKILL');
   }
   for (const pid of all) signalProcess(pid, signal);
 }

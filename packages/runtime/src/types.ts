@@ -74,6 +74,8 @@ export interface ContainerSpec {
   readonly stdin: 'none' | 'inherit';
   /** A terminal for `strake run -t`; needs stdin `inherit`. */
   readonly tty?: boolean | undefined;
+  /** How it is ended when its run is aborted; default: SIGTERM, and the executor's grace. */
+  readonly stop?: { readonly signal: NodeJS.Signals; readonly grace: number } | undefined;
 }
 
 /** How the container's first process ended. */
@@ -87,6 +89,10 @@ export interface ExitStatus {
 
 export interface RunOptions {
   readonly signal?: AbortSignal | undefined;
+  /** Ends it at once, where `signal` has given it time. */
+  readonly kill?: AbortSignal | undefined;
+  /** Told when its first process is being started: where its root is mounted, in the mount namespace of this process. */
+  readonly onStarted?: ((root: string) => void) | undefined;
   readonly onOutput: (stream: 'stdout' | 'stderr', data: Uint8Array) => void;
 }
 

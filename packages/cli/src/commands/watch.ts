@@ -16,6 +16,13 @@ const ONCE = new Set(['check', 'call', 'print', 'iidfile', 'metadata-file', 'exp
 
 const FLAGS: readonly Flag[] = [
   { name: 'run', kind: 'boolean', help: 'Run the image; each new one takes the place of the one before' },
+  {
+    name: 'sync',
+    kind: 'boolean',
+    help: 'Like --run, but put changed files into the running container where no RUN uses them',
+  },
+  { name: 'restart', kind: 'boolean', help: 'With --sync: start a new container all the same' },
+  { name: 'verify', kind: 'boolean', help: 'With --sync: compare the container with the image each time' },
   { name: 'exec', kind: 'string', value: 'LINE', help: 'Shell line to run on this machine after each new image' },
   {
     name: 'debounce',
@@ -61,7 +68,10 @@ function display(args: Arguments, io: Io): { event(event: WatchEvent): void; end
 }
 
 function runOptions(args: Arguments, command: readonly string[], io: Io): WatchRun | undefined {
-  if (!args.boolean('run')) {
+  const sync = args.boolean('sync');
+  const needsSync = ['restart', 'verify'].find((name) => args.boolean(name) && !sync);
+  if (needsSync !== undefined) throw usage(`--${needsSync} only says something with --sync`);
+  if (!args.boolean('run') && !sync) {
     if (command.length > 0) throw usage('a command to run needs --run', 'strake watch . --run -- COMMAND');
     return undefined;
   }
@@ -73,6 +83,9 @@ function runOptions(args: Arguments, command: readonly string[], io: Io): WatchR
       const value = io.env[word];
       return value === undefined ? [] : [`${word}=${value}`];
     }),
+    sync,
+    restart: args.boolean('restart'),
+    verify: args.boolean('verify'),
     grace: timeout === undefined ? undefined : count(timeout, '--stop-timeout') * 1000,
   };
 }

@@ -104,11 +104,12 @@ export class FolderWatcher {
     this.#count();
     if (name === null) return this.#options.onChange(folder);
     const text = textOfBytes(name);
+    // A folder that is removed or renamed tells its own name.
+    if (event === 'rename' && folder.endsWith(`/${text}`) && !fs.existsSync(folder)) return this.#gone(folder);
     const path = join(folder, text);
     this.#options.onChange(path);
-    // A folder that is removed or renamed tells its own name; the place may have another one by now.
-    if (event === 'rename' && folder.endsWith(`/${text}`)) this.#gone(folder);
-    else if (event === 'rename') this.#gone(path);
+    // The place of a folder that is watched may have another one by now.
+    if (event === 'rename') this.#gone(path);
   }
 
   /** Ends the watch on a folder that is no longer the one at its place. It is added again when a build has read it. */

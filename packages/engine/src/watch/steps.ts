@@ -15,10 +15,15 @@ export class StepCount {
   /** The steps that ran, in the order of the Dockerfile; base images, which cost nothing, are not among them. */
   ran({ steps }: BuildResult): WatchedStep[] {
     const found: WatchedStep[] = [];
-    for (const { id, cached, name } of steps) {
+    for (const { id, cached } of steps) {
       const step = this.#numbers.get(id);
-      if (!cached && step && !/^(?:\[[^\]]*\] )?FROM /.test(name)) found.push({ ...step, of: this.#numbers.size });
+      if (!cached && step && !isBase(id)) found.push({ ...step, of: this.#numbers.size });
     }
     return found.sort((a, b) => a.number - b.number);
   }
+}
+
+/** Whether a step is a base image, by the ids that the builder gives. */
+function isBase(id: string): boolean {
+  return id.startsWith('image-');
 }

@@ -27,6 +27,12 @@ export interface WatchOptions {
 export type WatchRun = Pick<RunImageOptions, 'command' | 'env' | 'workdir' | 'user' | 'entrypoint' | 'network'> & {
   /** Milliseconds between stop signal and SIGKILL; default 10,000. A program that does not catch the signal is killed at once. */
   readonly grace?: number | undefined;
+  /** Where only files changed, put them into the running container instead of starting a new one. */
+  readonly sync?: boolean | undefined;
+  /** With `sync`: start a new container all the same. */
+  readonly restart?: boolean | undefined;
+  /** With `sync`: compare the container with the image afterwards. */
+  readonly verify?: boolean | undefined;
 };
 
 /** Why something was built: paths as people name them, below the folder that was built where they lie there. */

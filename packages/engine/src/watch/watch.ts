@@ -1,5 +1,6 @@
 import type { ContextSource } from '@strake/builder';
 import { isStrakeError, StrakeError } from '@strake/core';
+import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import { dirname, isAbsolute, relative } from 'node:path';
 
@@ -7,12 +8,15 @@ import { createBuildMemory, type BuildMemory } from '../build-memory.js';
 import type { BuildResult } from '../types.js';
 import { Changes, pause } from './changes.js';
 import { FolderWatcher, type FolderWatcherOptions } from './folder-watcher.js';
+import { Runner } from './runner.js';
 import { StepCount } from './steps.js';
 import type { WatchEvent, WatchOptions } from './types.js';
 
 /** Milliseconds that events of one save may lie apart before building begins: what a write consists of comes in one turn. */
 const LEAD = 2;
 const DEBOUNCE = 30;
+/** Of images that have no other name while they run. */
+const OWN_NAME = 'strake-watch';
 /** Milliseconds of silence before everything is looked at again, for changes that no event told of. */
 const SWEEP_AFTER = 2000;
 /** Looking takes at most this part of the time. */
@@ -68,6 +72,9 @@ class Watching {
   readonly #memory: BuildMemory = createBuildMemory();
   readonly #changes = new Changes(() => performance.now());
   readonly #watcher: FolderWatcher;
+  readonly #runner: Runner;
+  /** Name of the image that is run; made up where the build has none. */
+  readonly #runName: string;
   readonly #debounce: number;
   readonly #internals: WatchInternals;
   /** Folders of which only single paths matter: the nearest ones that are there, of paths in folders that are not. */
@@ -94,6 +101,9 @@ class Watching {
       queue: internals.queue,
     });
     this.#internals = internals;
+    this.#runner = new Runner(options, (event) => this.#emit(event));
+    this.#runName =
+      options.build.tags?.[0] ?? `${OWN_NAME}/${createHash('sha256').update(root).digest('hex').slice(0, 12)}`;
   }
 
   async work(): Promise<void> {
@@ -116,8 +126,11 @@ class Watching {
 
   async end(): Promise<void> {
     this.#watcher.close();
-    await this.#wake();
+    await Promise.all([this.#runner.end(), this.#wake()]);
     await this.#memory.save();
+    if (this.#options.run && this.#told && !this.#options.build.tags?.length) {
+      await this.#options.engine.remove(this.#runName);
+    }
   }
 
   #noticed(path: string): void {
@@ -161,7 +174,7 @@ class Watching {
     this.#emit({ type: 'building', time: Date.now(), paths });
     try {
       const result = await engine.build({
-        ...build,
+        ...this.#buildOptions(build),
         memory: this.#memory,
         signal: AbortSignal.any([signal, building.signal]),
         onEvent: (event) => {
@@ -177,8 +190,19 @@ class Watching {
     }
   }
 
+  /** What is run must be in the store, under a name. */
+  #buildOptions(build: WatchOptions['build']): WatchOptions['build'] {
+    if (!this.#options.run) return build;
+    const outputs = build.outputs ?? [];
+    const image = { type: 'image' as const, attributes: {} };
+    return {
+      ...build,
+      tags: build.tags?.length ? build.tags : [this.#runName],
+      outputs: outputs.some(({ type }) => type === 'image') ? outputs : [...outputs, image],
+    };
+  }
+
   async #use({ result, steps, error }: Outcome, paths: readonly string[], since: number): Promise<void> {
-    await Promise.resolve();
     const time = Date.now();
     const duration = performance.now() - since;
     if (!result) {
@@ -191,17 +215,11 @@ class Watching {
     const unchanged = this.#told && image === this.#lastImage && ran.length === 0;
     this.#lastImage = image;
     this.#told = true;
-    this.#emit({
-      type: 'built',
-      time,
-      result,
-      first: ran[0],
-      ran: ran.length,
-      duration,
-      unchanged,
-      actions: [],
-      paths,
-    });
+    const actions = unchanged ? [] : await this.#runner.use(this.#runName, result);
+    if (this.#hasEnded()) return;
+    const [first] = ran;
+    this.#emit({ type: 'built', time, result, first, ran: ran.length, duration, unchanged, actions, paths });
+    if (!unchanged) await this.#runner.execute(result);
   }
 
   /** After a result: watches what the build has read, and looks again at what no event can have told. */

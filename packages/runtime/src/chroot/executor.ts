@@ -84,11 +84,12 @@ export function createChrootExecutor(options: ChrootExecutorOptions): Executor {
         guarded ??= devicesAreGuarded(options.scratch);
         const capabilities = stepCapabilities(spec, status, { guarded, root });
         const init = initSpec(spec, { root, cwd: assembly.cwd, limits, status, capabilities });
+        runOptions.onStarted?.(root);
         return await superviseInit(inits.take(spec), init, spec, runOptions, {
           name: 'the chroot executor',
           grace: options.grace ?? GRACE,
           terminate: (pid, signal) => {
-            if (signal === 'SIGTERM') signalContainer(pid, signal);
+            if (signal !== 'SIGKILL') signalContainer(pid, signal);
             else killTree(pid);
           },
         });

@@ -1,0 +1,130 @@
+import { hasEscapedBytes, type Digest } from '@strake/core';
+
+import type { Agent } from './agent-client.js';
+import type { ExpectedEntry, TreeChange } from './container-changes.js';
+import { commonLength, imageChanges, sameRuntime } from './image-changes.js';
+import { findImage } from './image-names.js';
+import { loadStored } from './images.js';
+import type { Resources } from './resources.js';
+import { preparedRun } from './run-image.js';
+import type { RunningContainer, RunImageOptions, SyncOutcome } from './types.js';
+
+/**
+ * Starts an image in an ephemeral container; resolves when its first process is being started.
+ * @throws StrakeError as `run`
+ */
+export async function startContainer(
+  resources: Resources,
+  options: RunImageOptions & { readonly grace?: number | undefined },
+): Promise<RunningContainer> {
+  const { agent, run, image } = await preparedRun(resources, options);
+  const stopping = new AbortController();
+  const killing = new AbortController();
+  const { started, exited } = agent.start(run, {
+    signal: stopping.signal,
+    kill: killing.signal,
+    onOutput: options.onOutput,
+  });
+  exited.catch(() => undefined);
+  const id = await Promise.race([started, exited.then(() => undefined)]);
+  let ended = false;
+  exited.then(
+    () => (ended = true),
+    () => (ended = true),
+  );
+  return new Container(resources, agent, id, exited, stopping, killing, image, () => ended);
+}
+
+class Container implements RunningContainer {
+  readonly exited: Promise<number>;
+  readonly #resources: Resources;
+  readonly #agent: Agent;
+  readonly #id: number | undefined;
+  readonly #stopping: AbortController;
+  readonly #killing: AbortController;
+  readonly #hasEnded: () => boolean;
+  /** What its tree is made of: layers, and what it was started with. */
+  #chain: readonly Digest[];
+  /** How many layers were never synchronised. */
+  #base: number;
+  readonly #runtime: unknown;
+
+  constructor(
+    resources: Resources,
+    agent: Agent,
+    id: number | undefined,
+    exited: Promise<number>,
+    stopping: AbortController,
+    killing: AbortController,
+    image: { readonly chain: readonly Digest[]; readonly runtime: unknown },
+    hasEnded: () => boolean,
+  ) {
+    this.#resources = resources;
+    this.#agent = agent;
+    this.#id = id;
+    this.exited = exited;
+    this.#stopping = stopping;
+    this.#killing = killing;
+    this.#hasEnded = hasEnded;
+    this.#chain = image.chain;
+    this.#base = image.chain.length;
+    this.#runtime = image.runtime;
+  }
+
+  get running(): boolean {
+    return !this.#hasEnded();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.exited.catch(() => undefined);
+  }
+
+  async kill(): Promise<void> {
+    this.#stopping.abort();
+    this.#killing.abort();
+    await this.exited.catch(() => undefined);
+  }
+
+  async sync(name: string, also?: ReadonlySet<string>): Promise<SyncOutcome> {
+    const store = await this.#resources.store();
+    const { target, name: found } = await findImage(store, name);
+    const image = await loadStored(this.#resources, target, found);
+    if (!sameRuntime(this.#runtime, image.config.config))
+      return { refused: 'what the container is started with changed' };
+    const chain = image.layers.map(({ diffId }) => diffId);
+    for (const { diffId, origin } of image.layers) {
+      await store.layers.import(diffId, origin.descriptor, (s) => origin.fetch(s));
+    }
+    this.#base = Math.min(this.#base, commonLength(this.#chain, chain));
+    const changes = await imageChanges(store, this.#chain, chain, also);
+    if (!changes) return { refused: 'the change cannot be told from the layers' };
+    const outcome = await this.change(changes);
+    if (!('refused' in outcome)) this.#chain = chain;
+    return outcome;
+  }
+
+  async differences(): Promise<readonly string[]> {
+    const store = await this.#resources.store();
+    const base = this.#base;
+    const view = await store.layers.view(this.#chain);
+    const own = await store.layers.view(this.#chain.slice(base));
+    const expected: ExpectedEntry[] = [];
+    for (const { path } of own.walk('')) {
+      const entry = path === '' ? undefined : view.lookup(path);
+      if (!entry || hasEscapedBytes(path)) continue;
+      const { type, mode, uid, gid, size, link, digest } = entry;
+      expected.push({ path, type, mode, uid, gid, size, link, digest });
+    }
+    if (!this.running || this.#id === undefined) return [];
+    return this.#agent.compare(this.#id, expected);
+  }
+
+  async change(changes: readonly TreeChange[]): Promise<SyncOutcome> {
+    if (!this.running || this.#id === undefined) return { refused: 'the container has ended' };
+    const refused = await this.#agent.change(this.#id, changes);
+    const [first] = refused;
+    if (first !== undefined) return { refused: `the container has changed what leads to /${first}` };
+    return { paths: changes.map((one) => (one.kind === 'remove' ? one.path : one.facts.path)) };
+  }
+}

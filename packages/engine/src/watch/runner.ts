@@ -1,0 +1,128 @@
+import type { BuildResult, RunningContainer, StepReport } from '../types.js';
+import { pause } from './changes.js';
+import { HostCommand } from './host-command.js';
+import type { WatchEvent, WatchOptions } from './types.js';
+
+/** Milliseconds that a container has to end by itself when the watch ends. */
+const LAST_GRACE = 500;
+/** Steps that only bring files: where only they ran, a container needs no more than these files. */
+const FILES_ONLY = /^(?:\[[^\]]*\] )?(?:COPY|ADD|WORKDIR) /;
+
+/** Uses results: keeps the container of the last good one running, and runs the line of `--exec`. */
+export class Runner {
+  readonly #options: WatchOptions;
+  readonly #emit: (event: WatchEvent) => void;
+  #container: RunningContainer | undefined;
+  #command: HostCommand | undefined;
+  /** What is behind the steps of the last result that do more than bring files. */
+  #keys: ReadonlySet<string | undefined> = new Set();
+
+  constructor(options: WatchOptions, emit: (event: WatchEvent) => void) {
+    this.#options = options;
+    this.#emit = emit;
+  }
+
+  /** What a new result asks for; IMAGE: its name. Returns what was done, for people. */
+  async use(image: string, { steps }: BuildResult): Promise<string[]> {
+    const { run } = this.#options;
+    if (!run) return [];
+    const onlyFiles = this.#onlyFilesSince(steps);
+    const synced = run.sync && onlyFiles && (await this.#sync(image));
+    if (synced) return synced;
+    const before = this.#container;
+    await before?.stop();
+    this.#container = undefined;
+    try {
+      await this.#start(image);
+    } catch (error) {
+      this.#emit({ type: 'container', state: 'failed', time: Date.now(), error });
+      return [];
+    }
+    const state = before ? 'restarted' : 'started';
+    this.#emit({ type: 'container', state, time: Date.now() });
+    return [state];
+  }
+
+  /** Runs the line of `--exec` for a result; one that still runs for the one before is ended. */
+  async execute(result: BuildResult): Promise<void> {
+    const { exec, signal } = this.#options;
+    if (exec === undefined || signal.aborted) return;
+    await this.#command?.end();
+    const begun = Date.now();
+    const env = { ...process.env, STRAKE_IMAGE: result.names[0] ?? '', STRAKE_DIGEST: result.image?.digest ?? '' };
+    const command = new HostCommand(exec, env, (stream, data) =>
+      this.#emit({ type: 'output', stream, data, time: Date.now() }),
+    );
+    this.#command = command;
+    void command.exited.then((exitCode) => {
+      if (this.#command === command && !signal.aborted) {
+        this.#emit({ type: 'exec', time: Date.now(), exitCode, duration: Date.now() - begun });
+      }
+    });
+  }
+
+  async end(): Promise<void> {
+    const container = this.#container;
+    this.#container = undefined;
+    await Promise.all([this.#command?.end(), container && endSoon(container)]);
+  }
+
+  /**
+   * Whether all that STEPS have and the result before had not are steps that bring files: every other one stands on the very same
+   * content. Takes note of them.
+   */
+  #onlyFilesSince(steps: readonly StepReport[]): boolean {
+    const others = steps.filter(({ name }) => !FILES_ONLY.test(name));
+    const before = this.#keys;
+    this.#keys = new Set(others.map(({ key }) => key));
+    return others.every(({ key }) => key !== undefined && before.has(key));
+  }
+
+  async #sync(image: string): Promise<string[] | undefined> {
+    if (!this.#container?.running) return undefined;
+    const outcome = await this.#container.sync(image);
+    if ('refused' in outcome) {
+      this.#emit({ type: 'warning', time: Date.now(), message: `not synchronised: ${outcome.refused}` });
+      return undefined;
+    }
+    const { restart, verify } = this.#options.run ?? {};
+    if (verify) {
+      const different = await this.#container.differences();
+      if (different.length > 0) {
+        const message = `the container differs from the image at /${different.slice(0, 5).join(', /')}`;
+        this.#emit({ type: 'warning', time: Date.now(), message });
+        return undefined;
+      }
+    }
+    if (restart) return undefined;
+    const count = outcome.paths.length;
+    return [`synced ${count} ${count === 1 ? 'path' : 'paths'}${verify ? ', verified' : ''}`];
+  }
+
+  async #start(image: string): Promise<void> {
+    const { sync: _, restart: __, verify: ___, ...run } = this.#options.run ?? {};
+    const container = await this.#options.engine.start({
+      ...run,
+      image,
+      signal: this.#options.signal,
+      onOutput: (stream, data) => this.#emit({ type: 'output', stream, data, time: Date.now() }),
+    });
+    this.#container = container;
+    void container.exited.then(
+      (exitCode) => this.#emit({ type: 'container', state: 'exited', time: Date.now(), exitCode }),
+      (error: unknown) => {
+        if (this.#container === container && !this.#options.signal.aborted) {
+          this.#emit({ type: 'container', state: 'failed', time: Date.now(), error });
+        }
+      },
+    );
+  }
+}
+
+async function endSoon(container: RunningContainer): Promise<void> {
+  const ended = new AbortController();
+  const stopped = container.stop().then(() => ended.abort());
+  await pause(LAST_GRACE, ended.signal);
+  if (!ended.signal.aborted) await container.kill();
+  await stopped;
+}
