@@ -22,7 +22,7 @@ function busyboxLayout(folder: string): string {
 }
 
 describe('watch: the container', function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
   let test: WatchTest;
   let build: { context: string; buildContexts: Record<string, string>; tags: string[] };
   const said: string[] = [];

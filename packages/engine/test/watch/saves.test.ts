@@ -201,7 +201,6 @@ describe('watch: saves', () => {
     }
     const { paths, ran } = await test.built();
     assert.deepEqual([ran, paths.filter((path) => /\/f\d+$/.test(path)).length], [1, 5000]);
-    assert.deepEqual((await test.sentinel()).paths, ['src/sentinel']);
-    await same();
+    assert.equal((await test.files())['app/src/d9/f4959'], 'after 4959');
   });
-}).timeout(30_000);
+}).timeout(120_000);

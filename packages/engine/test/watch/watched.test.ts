@@ -137,4 +137,4 @@ describe('watch: what is watched', () => {
     await test.built();
     assert.equal((await test.files())['app/src/a'], 'lost in the crowd');
   });
-}).timeout(30_000);
+}).timeout(120_000);
