@@ -1,4 +1,4 @@
-// Bundles the command into packages/cli/dist: strake.cjs, and the entry points of the processes that it starts (worker.js inside
+// Bundles the command and the library into packages/cli/dist: strake.cjs, index.js, parser.js (which needs no Node), and the entry points of the processes that it starts (worker.js inside
 // a user namespace, agent.js). From the TypeScript sources, so that no tsc has to run before. strake.cjs is one CommonJS file,
 // whose parts that only some commands need are evaluated when these ask for them: see packages/cli/bin/strake.js for why.
 // usage: node scripts/bundle.mjs
@@ -13,13 +13,17 @@ import { build } from 'esbuild';
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
 const outdir = path.join(root, 'packages/cli/dist');
 
+/** Packages whose modules do nothing when they are loaded: those that nothing is used of are left out. */
+const PURE = ['core', 'parser'];
+
 /** Workspace packages are bundled from their sources. */
 const workspaces = {
   name: 'workspaces',
   setup(build) {
-    build.onResolve({ filter: /^@strake\/[a-z]+$/ }, ({ path: specifier }) => ({
-      path: path.join(root, 'packages', specifier.slice('@strake/'.length), 'src/index.ts'),
-    }));
+    build.onResolve({ filter: /^@strake\/[a-z]+$/ }, ({ path: specifier }) => {
+      const name = specifier.slice('@strake/'.length);
+      return { path: path.join(root, 'packages', name, 'src/index.ts'), sideEffects: !PURE.includes(name) };
+    });
   },
 };
 
@@ -58,14 +62,26 @@ const processes = {
 const entryPoints = Object.fromEntries(
   Object.entries(processes).filter(([, file]) => existsSync(path.join(root, file))),
 );
-await build({
+const modules = {
   ...common,
-  entryPoints,
   format: 'esm',
   // CommonJS dependencies call require(), which ES modules do not have
   banner: {
     js: "import { createRequire as strakeRequire } from 'node:module'; const require = strakeRequire(import.meta.url);",
   },
+};
+await build({ ...modules, entryPoints });
+// In lines: of an error that nobody catches Node prints the line that threw it.
+await build({ ...modules, entryPoints: { index: 'packages/cli/src/index.ts' }, minifyWhitespace: false });
+
+await build({
+  ...common,
+  entryPoints: { parser: 'packages/cli/src/parser.ts' },
+  format: 'esm',
+  platform: 'browser',
+  target: 'es2022',
+  minifyWhitespace: false,
+  external: ['node:*'], // of modules that are left out; e2e/test/package.test.ts sees to it
 });
 
 // Node 20: the code cache as a build that is answered from the cache leaves it, so that the user's first one finds it.

@@ -28,6 +28,7 @@ export type {
   FileMap,
   ImageDetails,
   ImageSummary,
+  Limits,
   MapEntry,
   MapFile,
   PruneOptions,
@@ -38,4 +39,11 @@ export type {
   StepReport,
   TransferImageOptions,
   UlimitSpec,
+  WatchCause,
+  WatchedStep,
+  WatchEvent,
+  WatchResult,
+  WatchRun,
 } from './library/types.js';
+export { watch } from './library/watch.js';
+export type { WatchOptions } from './library/watch.js';

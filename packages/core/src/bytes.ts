@@ -1,4 +1,5 @@
-import { Hasher, type Digest } from './digest.js';
+import type { Digest } from './digest.js';
+import { Hasher } from './hash.js';
 import { StrakeError } from './errors.js';
 
 /** A stream of bytes: what blobs, tars and bodies are passed as. Whoever stops reading early calls `return()` (for-await does). */

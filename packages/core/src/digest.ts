@@ -1,5 +1,3 @@
-import { createHash } from 'node:crypto';
-
 /** A content identifier `sha256:<64 hex digits>`, as the OCI image specification writes them (descriptor.md, "Digests"). */
 export type Digest = `sha256:${string}`;
 
@@ -10,11 +8,6 @@ export function isDigest(text: unknown): text is Digest {
   return typeof text === 'string' && DIGEST.test(text);
 }
 
-/** The digest of BYTES (text counts as UTF-8). */
-export function digestOf(bytes: Uint8Array | string): Digest {
-  return `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
-}
-
 /** The 64 hex digits of a digest. */
 export function hexOf(digest: Digest): string {
   return digest.slice(7);
@@ -23,26 +16,4 @@ export function hexOf(digest: Digest): string {
 /** The first twelve hex digits: how a digest is shown to people. */
 export function shortDigest(digest: Digest): string {
   return digest.slice(7, 19);
-}
-
-/** An incremental sha256 that also counts bytes. */
-export class Hasher {
-  readonly #hash = createHash('sha256');
-  #size = 0;
-
-  update(bytes: Uint8Array): this {
-    this.#hash.update(bytes);
-    this.#size += bytes.length;
-    return this;
-  }
-
-  /** Bytes seen so far. */
-  get size(): number {
-    return this.#size;
-  }
-
-  /** Ends the computation. May be called once. */
-  digest(): Digest {
-    return `sha256:${this.#hash.digest('hex')}`;
-  }
 }

@@ -36,6 +36,11 @@ export class StrakeError extends Error {
   readonly exitCode: number | undefined;
   readonly outputTail: string | undefined;
 
+  /** By what it is, not by who made it: `strake` and `strake/parser` each have a class of their own. */
+  static override [Symbol.hasInstance](value: unknown): value is StrakeError {
+    return value instanceof Error && value.name === 'StrakeError' && 'code' in value;
+  }
+
   constructor(fields: StrakeErrorFields) {
     super(fields.message, fields.cause === undefined ? undefined : { cause: fields.cause });
     this.code = fields.code;
@@ -48,7 +53,7 @@ export class StrakeError extends Error {
 
   /** A copy that knows more: errors gain location and step as they rise. What is there already stays. */
   with(more: Partial<StrakeErrorFields>): StrakeError {
-    return new StrakeError({
+    return errorOf({
       code: this.code,
       message: more.message ?? this.message,
       hint: this.hint ?? more.hint,
@@ -65,6 +70,11 @@ export class StrakeError extends Error {
     const { code, message, hint, location, step, exitCode, outputTail } = this;
     return { code, message, hint, location, step, exitCode, outputTail };
   }
+}
+
+// Not in the class: a bundler would give one that names itself another name, which Node prints.
+function errorOf(fields: StrakeErrorFields): StrakeError {
+  return new StrakeError(fields);
 }
 
 /** Whether ERROR is a StrakeError, of CODE where one is given. */

@@ -68,9 +68,10 @@ export function formatPlatform(platform: Platform): string {
   return [platform.os, platform.architecture, platform.variant].filter(Boolean).join('/');
 }
 
-/** The platform that this process runs on, as a builder of Linux images sees it. */
+/** The platform that this process runs on, as a builder of Linux images sees it. In a browser, which does not say: amd64. */
 export function hostPlatform(): Platform {
-  return normalizePlatform({ os: 'linux', architecture: process.arch === 'arm' ? 'armhf' : process.arch });
+  const arch = typeof process === 'undefined' ? 'x64' : process.arch;
+  return normalizePlatform({ os: 'linux', architecture: arch === 'arm' ? 'armhf' : arch });
 }
 
 /**

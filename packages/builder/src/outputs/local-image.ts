@@ -20,11 +20,18 @@ export async function storeImage(
   return { descriptor: root.descriptor, names: context.names };
 }
 
-/** Layers of the base may not have been downloaded: the image is of use only as long as somebody knows where they are. */
-async function rememberHomes({ image }: PlatformResult, { store }: OutputContext): Promise<void> {
+/**
+ * Layers of the base may not have been downloaded: the image is of use only as long as somebody knows where they are. What no
+ * registry has, the layer of a layout, is copied.
+ */
+async function rememberHomes({ image }: PlatformResult, { store, signal }: OutputContext): Promise<void> {
   for (const { diffId, origin } of image.layers) {
-    if (!origin?.reference) continue;
-    const { registry, repository } = origin.reference;
-    await store.layers.addHome(diffId, origin.descriptor.digest, `${registry}/${repository}`);
+    if (!origin) continue;
+    const { descriptor, reference } = origin;
+    if (reference)
+      await store.layers.addHome(diffId, descriptor.digest, `${reference.registry}/${reference.repository}`);
+    else if ((await store.blobs.size(descriptor.digest)) === undefined) {
+      await store.blobs.put(origin.fetch(signal), descriptor, signal);
+    }
   }
 }

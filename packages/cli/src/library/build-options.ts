@@ -7,9 +7,11 @@ import type {
   OutputSpec,
   SecretSource,
   SshSource,
+  UlimitSpec,
 } from '@strake/engine';
 
 import { absolute, contextSource, looksRemote } from '../build/paths.js';
+import type { Limits } from './types.js';
 
 /** A secret for `RUN --mount=type=secret`: the text or bytes themselves, a file, or a variable of this process's environment. */
 export interface Secret {
@@ -24,7 +26,7 @@ export interface Secret {
  * `push`, `compression`, `compression-level`, `force-compression`, `oci-mediatypes`, `rewrite-timestamp`, `annotation.KEY` ...
  */
 export interface Output {
-  readonly type: OutputSpec['type'];
+  readonly type: 'image' | 'registry' | 'oci' | 'docker' | 'local' | 'tar' | 'cacheonly';
   readonly [attribute: string]: string | number | boolean | undefined;
 }
 
@@ -70,11 +72,11 @@ export interface BuildOptions {
   readonly allowHosts?: readonly string[] | undefined;
   /** `name:address`. */
   readonly addHosts?: readonly string[] | undefined;
-  readonly ulimits?: EngineBuildOptions['ulimits'];
+  readonly ulimits?: readonly UlimitSpec[] | undefined;
   /** Size of /dev/shm, in bytes. */
   readonly shmSize?: number | undefined;
   /** Of each step, where this machine's cgroups allow; a warning tells where not. */
-  readonly limits?: EngineBuildOptions['limits'];
+  readonly limits?: Limits | undefined;
   /** Milliseconds that a step may take; it is stopped then, and the build fails with `STEP_TIMEOUT`. */
   readonly stepTimeout?: number | undefined;
   /** Milliseconds that the whole build may take; it is cancelled then, and fails with `BUILD_TIMEOUT`. */
