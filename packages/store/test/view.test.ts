@@ -286,6 +286,38 @@ describe('views', () => {
     );
   });
 
+  it('show what the chain has, where an equal layer was made on another chain', async function () {
+    if (!isRoot) this.skip();
+    await withFolder((scratch) =>
+      withStore(async (store) => {
+        const snapshotter = createSnapshotter({ store, kind: 'overlay', userNamespace: false });
+        const made = async (below: Digest, script: string): Promise<Digest> => {
+          const { id, mount: writable } = await snapshotter.prepare([below]);
+          withMount(writable, `${scratch}/rw`, () => execFileSync('sh', ['-ec', script], { cwd: `${scratch}/rw` }));
+          await snapshotter.freeze(id);
+          return (await snapshotter.commit(id)).diffId;
+        };
+        const shown = async (...chain: Digest[]): Promise<string> => {
+          const spec = await snapshotter.mountReadOnly(chain);
+          return withMount(spec, `${scratch}/ro`, () => sorted(showFolder(`${scratch}/ro`)).join('; '));
+        };
+        // What was copied up and is as it was is no part of a layer, but lies in the folder that the layer was made from.
+        const { diffId: one } = await store.layers.write([file('f', 'one'), folder('gone', { mode: 0o700 })]);
+        const { diffId: two } = await store.layers.write([file('f', 'two')]);
+        const nothing = await made(one, 'chmod 644 f; chmod 755 gone; chmod 700 gone');
+        assert.equal(await made(two, 'true'), nothing);
+        assert.equal(await shown(one, nothing), 'f,file one; gone,directory 700');
+        assert.equal(await shown(two, nothing), 'f,file two');
+        // overlayfs marks each new folder as opaque.
+        const { diffId: full } = await store.layers.write([folder('d'), file('d/below', 'x')]);
+        const fresh = await made(two, 'mkdir -m 711 d; touch -d @7 d');
+        assert.equal(await made(full, 'chmod 711 d; touch -d @7 d'), fresh);
+        assert.equal(await shown(two, fresh), 'd,directory 711; f,file two');
+        assert.equal(await shown(full, fresh), 'd,directory 711; d/below,file x');
+      }),
+    );
+  });
+
   it('mount chains of 300 layers', async function () {
     if (!isRoot) this.skip();
     this.timeout(60_000);

@@ -64,8 +64,10 @@ export class OverlaySnapshotter implements Snapshotter {
       rest.map(async (one, i) => {
         throwIfAborted(signal);
         if (typeof one !== 'string') return this.#trees.pathOf(one.snapshot);
-        const below = layers.index(one).dependsOnLower ? await this.#digests(chain.slice(0, start + i)) : [];
-        return this.#trees.layer([...below, one], signal);
+        const parents = chain.slice(0, start + i);
+        const known = parents.every((parent) => typeof parent === 'string');
+        const below = known || layers.index(one).dependsOnLower ? await this.#digests(parents) : [];
+        return this.#trees.layer([...below, one], known, signal);
       }),
     );
     // A layer twice in a chain: overlayfs refuses it, and the upper one says all that the lower one could.

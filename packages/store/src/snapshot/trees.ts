@@ -138,10 +138,18 @@ export class Trees {
     return (await unlessMissing(stat(path))) ? path : undefined;
   }
 
-  /** The topmost layer of CHAIN unpacked for overlayfs. The others are needed only where it leaves facts to them. */
-  layer(chain: readonly Digest[], signal?: AbortSignal): Promise<string> {
+  /**
+   * The topmost layer of CHAIN unpacked for overlayfs. With KNOWN the whole chain is given, and what a snapshot on it was made to will
+   * do; else the others are needed only where the layer leaves facts to them.
+   */
+  async layer(chain: readonly Digest[], known: boolean, signal?: AbortSignal): Promise<string> {
     const diffId = chain.at(-1) as Digest;
     const dependent = this.#store.layers.index(diffId).dependsOnLower;
+    if (known && !dependent) {
+      const unpacked = await this.#linked(this.#link(diffId, undefined));
+      const adopted = unpacked === undefined ? await this.#linked(this.#link(diffId, chain)) : undefined;
+      if (unpacked ?? adopted) return (unpacked ?? adopted) as string;
+    }
     return this.#tree(diffId, dependent ? chain : undefined, dependent ? chain : [diffId], 'layer', signal);
   }
 
@@ -212,11 +220,15 @@ export class Trees {
     await rename(temporary, link);
   }
 
-  /** Makes a snapshot the tree of its layer. False where the layer has one already: then the snapshot is superfluous. */
+  /**
+   * Makes a snapshot the tree of its layer on this very CHAIN. False where there is one already: then the snapshot is superfluous. On
+   * another chain it would show what is no part of the layer: files that were copied up and are as they were, marks of new folders.
+   */
   async adopt(chain: readonly Digest[], id: string): Promise<boolean> {
     const diffId = chain.at(-1) as Digest;
-    const link = this.#link(diffId, this.#store.layers.index(diffId).dependsOnLower ? chain : undefined);
-    if (await this.#linked(link)) return false;
+    const link = this.#link(diffId, chain);
+    const dependent = this.#store.layers.index(diffId).dependsOnLower;
+    if ((!dependent && (await this.#linked(this.#link(diffId, undefined)))) || (await this.#linked(link))) return false;
     await mkdir(layerPath(this.#store.layout, diffId), { recursive: true, mode: 0o700 });
     try {
       await symlink(`../../snapshots/${id}`, link);
