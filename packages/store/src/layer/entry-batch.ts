@@ -1,5 +1,6 @@
 import type { Digest } from '@strake/core';
 
+import { FEW_BYTES, FEW_ENTRIES } from '../small.js';
 import type { ContentSource, EntryFacts, EntryType, LayerEntry } from '../types.js';
 
 /** How many entries go to the worker in one message, and how many bytes of contents. */
@@ -117,6 +118,14 @@ export async function* batchesOf(
     for await (const entry of entries) if (take(entry)) yield flush();
   }
   if (batch.length > 0) yield flush();
+}
+
+/** Whether a batch is all there is (one of so few entries is the last), and written in milliseconds. */
+export function isSmall({ count, numbers }: EntryBatch): boolean {
+  if (count > FEW_ENTRIES) return false;
+  let bytes = 0;
+  for (let i = 0; i < count; i++) bytes += numbers[i * NUMBERS + 4] ?? 0;
+  return bytes <= FEW_BYTES;
 }
 
 /** The entries of a batch. */

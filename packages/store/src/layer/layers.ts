@@ -11,7 +11,7 @@ import type { BlobStore, LayerEntry, LayerInfo, LayerStore, TreeView } from '../
 import type { Job } from '../worker-protocol.js';
 import type { WorkerPool } from '../worker-pool.js';
 import { compressLayer, compressedType } from './compress.js';
-import { batchesOf, type EntryBatch } from './entry-batch.js';
+import { batchesOf, isSmall, type EntryBatch } from './entry-batch.js';
 import { loadIndex, type LayerIndex } from './layer-index.js';
 import { LayerHomes } from './layer-homes.js';
 import { MergedView } from './tree-view.js';
@@ -28,6 +28,28 @@ interface InfoFile {
 interface Made {
   readonly tarPath: string | undefined;
   readonly indexPath: string;
+}
+
+interface MakeOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** See `WorkerPool.run`. */
+  readonly small?: boolean | undefined;
+  /** Whether the tar is on the disk before it counts as made. */
+  readonly sync?: boolean | undefined;
+}
+
+async function syncData(path: string): Promise<void> {
+  const handle = await open(path, 'r');
+  try {
+    await handle.datasync();
+  } finally {
+    await handle.close();
+  }
+}
+
+async function* startingWith(first: EntryBatch, rest: AsyncIterable<EntryBatch>): AsyncGenerator<EntryBatch> {
+  yield first;
+  yield* rest;
 }
 
 /** Layers as files: the tar is a blob, `layers/<hex>/` has `info`, `index` and a file for each compressed form. */
@@ -77,10 +99,12 @@ export class FileLayers implements LayerStore {
 
   async write(entries: Iterable<LayerEntry> | AsyncIterable<LayerEntry>, signal?: AbortSignal): Promise<LayerInfo> {
     const { blobs } = this.#layout;
+    const batches = batchesOf(entries);
+    const first = await batches.next();
     const info = await this.make(
       (tarPath, indexPath) => ({ kind: 'write', tarPath, indexPath, blobs }),
-      batchesOf(entries),
-      signal,
+      first.done ? batches : startingWith(first.value, batches),
+      { signal, small: first.done === true || isSmall(first.value) },
     );
     this.#syncLater(this.#blobs.path(info.diffId));
     return info;
@@ -90,13 +114,14 @@ export class FileLayers implements LayerStore {
   async make(
     job: (tarPath: string, indexPath: string) => Exclude<Job, { kind: 'digest' }>,
     batches: AsyncIterable<EntryBatch> | undefined,
-    signal?: AbortSignal,
+    options: MakeOptions = {},
   ): Promise<LayerInfo> {
     const tarPath = await this.#holder.temporaryPath('tar');
     const indexPath = await this.#holder.temporaryPath('index');
     try {
-      const made = await this.#pool.run(job(tarPath, indexPath), batches ? { batches, signal } : { signal });
+      const made = await this.#pool.run(job(tarPath, indexPath), batches ? { ...options, batches } : options);
       if (!made) throw new Error('the job made no layer');
+      if (options.sync) await syncData(tarPath);
       await this.#install(made.diffId, made.size, { tarPath, indexPath });
       return { diffId: made.diffId, size: made.size, compressed: await this.#compressed(made.diffId) };
     } catch (error) {
@@ -117,15 +142,7 @@ export class FileLayers implements LayerStore {
 
   /** Brings a file to the disk while the build goes on; `settled` waits for it. */
   #syncLater(path: string): void {
-    const task = (async () => {
-      const handle = await open(path, 'r');
-      try {
-        await handle.datasync();
-      } finally {
-        await handle.close();
-      }
-    })();
-    const done = task.catch((error: unknown) => {
+    const done = syncData(path).catch((error: unknown) => {
       throw writeFailure(error, path);
     });
     // Reported by `settled`.

@@ -104,7 +104,7 @@ export class CopySnapshotter implements Snapshotter {
     const info = await this.#store.layers.make(
       (tarPath, indexPath) => ({ kind: 'commit-copy', job, tarPath, indexPath, blobs }),
       undefined,
-      signal,
+      { signal, sync: true },
     );
     if (!(await this.#idle.offer([...chain, info.diffId], id))) await this.#trees.remove(id);
     return info;

@@ -7,6 +7,7 @@ import { snapshotNotFound } from '../errors.js';
 import type { FileStore } from '../store.js';
 import type { LayerInfo, MountSpec, Snapshot, Snapshotter } from '../types.js';
 import { opaqueXattr } from './paths.js';
+import { isSmallTree } from './small-tree.js';
 import { Trees } from './trees.js';
 
 type Parent = Digest | { readonly snapshot: string };
@@ -146,12 +147,13 @@ export class OverlaySnapshotter implements Snapshotter {
     throwIfAborted(signal);
     const job = { upper: this.#trees.pathOf(id), chain, opaque: opaqueXattr(this.#userNamespace) };
     const { blobs } = this.#store.layout;
+    const small = isSmallTree(job.upper);
     const info = await this.#store.layers.make(
       (tarPath, indexPath) => ({ kind: 'commit', job, tarPath, indexPath, blobs }),
       undefined,
-      signal,
+      { signal, small, sync: true },
     );
-    await this.#trees.removePath(`${job.upper}.work`);
+    await this.#trees.removePath(`${job.upper}.work`, true);
     if (!(await this.#trees.adopt([...chain.map(({ diffId }) => diffId), info.diffId], id))) this.#superfluous.push(id);
     return info;
   }

@@ -4,11 +4,12 @@ import { lstat, mkdir, readlink, rename, rm, stat, symlink, writeFile } from 'no
 import { errnoOf, isStrakeError, type Digest } from '@strake/core';
 import { spreadSubfolders } from '@strake/sys';
 
-import { randomName, unlessMissing } from '../files.js';
+import { randomName, sizeNow, unlessMissing } from '../files.js';
 import { bootId } from '../holders.js';
 import { layerPath } from '../layout.js';
 import type { FileStore } from '../store.js';
 import { returnLoans } from './loans.js';
+import { FEW_BYTES, FEW_ENTRIES } from '../small.js';
 import type { LayerFiles, UnpackJob } from './unpack.js';
 
 const ID_LENGTH = 8;
@@ -73,11 +74,11 @@ export class Trees {
     for (const suffix of ['scan', 'note']) await rm(`${this.pathOf(id)}.${suffix}`, { force: true });
   }
 
-  /** Removes a folder in a worker thread. */
-  async removePath(path: string): Promise<void> {
+  /** Removes a folder in a worker thread; SMALL: or at once. */
+  async removePath(path: string, small = false): Promise<void> {
     if (path.startsWith(`${this.#store.layout.snapshots}/`)) await returnLoans(path.replace(/\.lent$/, ''));
     if (!(await unlessMissing(lstat(path)))) return;
-    await this.#store.pool.run({ kind: 'remove', path });
+    await this.#store.pool.run({ kind: 'remove', path }, { small });
   }
 
   filesOf(diffId: Digest): LayerFiles {
@@ -200,7 +201,7 @@ export class Trees {
       const tree = this.pathOf(id);
       try {
         const job = { tree, chain: chain.map((diffId) => this.filesOf(diffId)), what, opaque: this.#opaque };
-        await this.#store.pool.run({ kind: 'unpack', job }, { signal });
+        await this.#store.pool.run({ kind: 'unpack', job }, { signal, small: this.#isSmall(chain, what) });
         await this.#point(link, id);
       } catch (error) {
         await this.remove(id);
@@ -211,6 +212,13 @@ export class Trees {
     } finally {
       await lock.release();
     }
+  }
+
+  /** Whether a layer is unpacked in the time that a worker takes to start. */
+  #isSmall(chain: readonly Digest[], what: UnpackJob['what']): boolean {
+    const top = chain.at(-1);
+    if (what !== 'layer' || top === undefined || this.#store.layers.index(top).count > FEW_ENTRIES) return false;
+    return (sizeNow(this.filesOf(top).tar) ?? Infinity) <= FEW_BYTES;
   }
 
   /** Makes LINK lead to a tree, whatever dead link is there. */

@@ -1,0 +1,104 @@
+import { closeSync, openSync, writeSync } from 'node:fs';
+
+import { digestFilesNow } from './digest-files.js';
+import { writeFailure } from './errors.js';
+import { entriesOf, type EntryBatch } from './layer/entry-batch.js';
+import { IndexBuilder } from './layer/index-builder.js';
+import { importLayer } from './layer/layer-importer.js';
+import { LayerWriter } from './layer/layer-writer.js';
+import type { RawEntries } from './layer/raw-entries.js';
+import type { DigestedFiles, Job, MadeLayer } from './worker-protocol.js';
+
+/** A job that comes with its entries. */
+type WriteJob = Extract<Job, { kind: 'write' }>;
+
+function layerWriter({ tarPath, blobs }: { readonly tarPath: string; readonly blobs: string }): LayerWriter {
+  return new LayerWriter(tarPath, (digest) => `${blobs}/${digest.slice(7)}`);
+}
+
+function writeIndex(path: string, entries: RawEntries): void {
+  const builder = new IndexBuilder(entries);
+  const fd = openSync(path, 'wx', 0o600);
+  try {
+    for (const chunk of builder.chunks()) {
+      for (let at = 0; at < chunk.length;) at += writeSync(fd, chunk, at);
+    }
+  } catch (error) {
+    throw writeFailure(error, path);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** A `write` job under way. After a failure there is only `abandon`. */
+export class WriteInProgress {
+  readonly #job: WriteJob;
+  readonly #writer: LayerWriter;
+  readonly #aborted: () => boolean;
+
+  constructor(job: WriteJob, aborted: () => boolean) {
+    this.#job = job;
+    this.#writer = layerWriter(job);
+    this.#aborted = aborted;
+  }
+
+  add(batch: EntryBatch): void {
+    for (const entry of entriesOf(batch)) {
+      if (this.#aborted()) throw new Error('aborted');
+      this.#writer.add(entry);
+    }
+  }
+
+  finish(): MadeLayer {
+    if (this.#aborted()) throw new Error('aborted');
+    const { digest, size } = this.#writer.finish({ sync: false });
+    writeIndex(this.#job.indexPath, this.#writer.entries);
+    return { diffId: digest, size };
+  }
+
+  abandon(): void {
+    this.#writer.abandon();
+  }
+}
+
+/** Does a job in this thread; nothing else goes on here meanwhile. What loads the system calls is loaded where it is needed. */
+export async function runJob(
+  job: Exclude<Job, WriteJob>,
+  aborted: () => boolean,
+): Promise<MadeLayer | DigestedFiles | undefined> {
+  switch (job.kind) {
+    case 'import': {
+      const { entries, size } = await importLayer(job.job, aborted);
+      writeIndex(job.indexPath, entries);
+      return { diffId: job.job.diffId, size };
+    }
+    case 'digest':
+      return { digests: digestFilesNow(job.root, job.paths.split('\0'), aborted) };
+    case 'commit':
+    case 'commit-copy': {
+      const { commitTree } = await import('./snapshot/commit.js');
+      const { commitCopy } = await import('./snapshot/commit-copy.js');
+      const writer = layerWriter(job);
+      try {
+        if (job.kind === 'commit') commitTree(job.job, writer, aborted);
+        else commitCopy(job.job, writer, aborted);
+      } catch (error) {
+        writer.abandon();
+        throw error;
+      }
+      const { digest, size } = writer.finish({ sync: false });
+      writeIndex(job.indexPath, writer.entries);
+      return { diffId: digest, size };
+    }
+    case 'unpack': {
+      const { unpackTree } = await import('./snapshot/unpack.js');
+      unpackTree(job.job, aborted);
+      return undefined;
+    }
+    case 'remove': {
+      const { removeTreeNow } = await import('./snapshot/remove-tree.js');
+      removeTreeNow(job.path);
+      return undefined;
+    }
+  }
+}
