@@ -29,7 +29,8 @@ export function probeOptions(setup: AgentSetup, env: NodeJS.ProcessEnv): ProbeOp
 /** @throws StrakeError `RUNTIME_UNAVAILABLE`, `SNAPSHOTTER_UNAVAILABLE` */
 export async function openBackend(setup: AgentSetup, store: Promise<Store>, probing: ProbeOptions): Promise<Backend> {
   const chosen = await chooseExecutor({ ...probing, isolation: setup.isolation });
-  const choice = chooseSnapshotter(setup.snapshotter, chosen.executor.name, probing.scratch);
+  const { scratch, cacheFile } = probing;
+  const choice = await chooseSnapshotter(setup.snapshotter, chosen.executor.name, scratch, cacheFile);
   const snapshotter = createSnapshotter({
     store: await store,
     kind: choice.kind,

@@ -1,5 +1,5 @@
 import { StrakeError } from '@strake/core';
-import { probeOverlay } from '@strake/runtime';
+import { overlayFailure } from '@strake/runtime';
 
 /** How file trees of steps are made, and why so. */
 export interface SnapshotterChoice {
@@ -10,16 +10,20 @@ export interface SnapshotterChoice {
 
 /**
  * Overlay where it can be mounted and the executor takes mounts, else copies. SCRATCH: a folder on the store's file system.
- * Must be called in the agent.
+ * CACHEFILE: what remembers that it can be mounted, on the same file system. Must be called in the agent.
  * @throws StrakeError `SNAPSHOTTER_UNAVAILABLE` where overlay was asked for and is not possible
  */
-export function chooseSnapshotter(
+export async function chooseSnapshotter(
   asked: 'auto' | SnapshotterChoice['kind'],
   executor: 'oci' | 'native' | 'chroot',
   scratch: string,
-): SnapshotterChoice {
+  cacheFile: string | undefined,
+): Promise<SnapshotterChoice> {
   if (asked === 'copy') return { kind: 'copy', reason: 'asked for' };
-  const failure = executor === 'chroot' ? 'nothing can be mounted with the chroot isolation' : probeOverlay(scratch);
+  const failure =
+    executor === 'chroot'
+      ? 'nothing can be mounted with the chroot isolation'
+      : await overlayFailure(scratch, cacheFile);
   if (failure === undefined) return { kind: 'overlay', reason: 'an overlay was mounted' };
   if (asked === 'auto') return { kind: 'copy', reason: `no overlay: ${failure}` };
   throw new StrakeError({

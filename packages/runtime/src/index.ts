@@ -15,7 +15,7 @@ export type { StepCgroups, StepLimiter } from './step-limits.js';
 export { runNativeInit } from './native-init.js';
 export { createOciExecutor } from './oci-executor.js';
 export type { OciExecutorOptions } from './oci-executor.js';
-export { probeOverlay } from './probe-overlay.js';
+export { overlayFailure } from './probe-overlay.js';
 export { probeRuntimes } from './probe.js';
 export type { ProbedRuntime, ProbeOptions, RuntimeName } from './probe.js';
 export { inUserNamespace, requireOwner } from './user-namespace.js';

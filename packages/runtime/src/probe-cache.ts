@@ -14,7 +14,7 @@ interface CacheFile {
 
 /**
  * Answers of earlier probes. Only good ones are kept: what did not work is tried again, for it costs little and may have been
- * repaired. An answer holds for the same program, kernel and kind of user.
+ * repaired. An answer holds for the same program, or file system of a folder, and the same kernel and kind of user.
  */
 export class ProbeCache {
   readonly #file: string | undefined;
@@ -67,8 +67,9 @@ function isObject(value: unknown): value is object {
 
 async function cacheKey(binary: string, name: string): Promise<string | undefined> {
   try {
-    const { mtimeMs, size } = await fs.stat(binary);
-    return [name, binary, mtimeMs, size, os.release(), inUserNamespace() ? 'user namespace' : 'root'].join('|');
+    const facts = await fs.stat(binary);
+    const what = facts.isDirectory() ? [facts.dev] : [facts.mtimeMs, facts.size];
+    return [name, binary, ...what, os.release(), inUserNamespace() ? 'user namespace' : 'root'].join('|');
   } catch (error) {
     if (errnoOf(error) !== undefined) return undefined;
     throw error;

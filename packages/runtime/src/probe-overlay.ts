@@ -6,6 +6,7 @@ import { getXattr, unmount, UnmountFlag } from '@strake/sys';
 
 import { mountTree } from './mount-points.js';
 import { removeTree } from './remove-tree.js';
+import { ProbeCache } from './probe-cache.js';
 import { inUserNamespace } from './user-namespace.js';
 
 /**
@@ -41,4 +42,14 @@ export function probeOverlay(scratch: string): string | undefined {
     if (mounted) unmount(merged, UnmountFlag.detach);
     removeTree(own);
   }
+}
+
+/** As {@link probeOverlay}, unless the cache file, which must lie on the same file system, knows that it can. */
+export async function overlayFailure(scratch: string, cacheFile: string | undefined): Promise<string | undefined> {
+  const cache = new ProbeCache(cacheFile);
+  const folder = path.dirname(cacheFile ?? scratch);
+  if ((await cache.get(folder, 'overlay')) !== undefined) return undefined;
+  const failure = probeOverlay(scratch);
+  if (failure === undefined) await cache.set(folder, 'overlay', 'an overlay was mounted');
+  return failure;
 }
