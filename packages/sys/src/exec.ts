@@ -35,21 +35,21 @@ export function setResourceLimit(name: string, soft: bigint, hard: bigint): void
 
 /**
  * Puts this process into the state that a program expects to start in: every signal with its default action, and no descriptor but
- * 0, 1 and 2 that outlives execve(2).
+ * 0, 1 and 2 and those of KEEP that outlives execve(2).
  */
-export function prepareForExec(): void {
+export function prepareForExec(keep: readonly number[] = []): void {
   // SIGKILL and SIGSTOP cannot be set, and two of the C library's own; their errors are without meaning.
   for (let signal = 1; signal <= HIGHEST_SIGNAL; signal++) {
     if (signal !== 9 && signal !== 19 && signal !== 32 && signal !== 33) {
       callLibc('signal', undefined, 'int64_t signal(int number, int64_t action)', signal, 0);
     }
   }
-  // Node marks the standard ones too.
-  for (const fd of [0, 1, 2]) {
-    callLibc('fcntl', undefined, 'int fcntl(int fd, int command, uint64_t flags)', fd, F_SETFD, 0);
-  }
   const prototype = 'long syscall(long nr, uint64_t first, uint64_t last, uint64_t flags)';
   callLibc('close_range', undefined, prototype, CLOSE_RANGE, 3, 0xffffffff, CLOSE_RANGE_CLOEXEC);
+  // Node marks the standard ones too.
+  for (const fd of [0, 1, 2, ...keep]) {
+    callLibc('fcntl', undefined, 'int fcntl(int fd, int command, uint64_t flags)', fd, F_SETFD, 0);
+  }
 }
 
 /** Replaces this process by the program FILE (execve(2)): returns only to throw. @throws SystemCallError */

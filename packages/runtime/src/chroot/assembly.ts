@@ -141,6 +141,13 @@ async function place(
       return undefined;
     case 'host':
   }
+  const elsewhere = lent.get(mount.source);
+  if (elsewhere !== undefined) {
+    // One folder at two places: a second name is as near as this comes.
+    fs.symlinkSync(elsewhere, at);
+    into.put(mount.target, at, { link: true });
+    return undefined;
+  }
   const facts = fs.lstatSync(mount.source);
   if (facts.isSocket()) {
     const relay = await relaySocket(at, mount.source);
@@ -152,19 +159,13 @@ async function place(
     }
     return () => relay.close();
   }
-  const elsewhere = lent.get(mount.source);
-  if (elsewhere !== undefined) {
-    // One folder at two places: a second name is as near as this comes.
-    fs.symlinkSync(elsewhere, at);
-    into.put(mount.target, at, { link: true });
-  } else if (mount.readOnly || !facts.isDirectory()) {
+  if (mount.readOnly || !facts.isDirectory()) {
     copyTree(mount.source, at);
     into.put(mount.target, at);
   } else {
-    const place = into.put(mount.target, mount.source, {
-      beforeLending: (to) => noteLoan(root, { from: mount.source, to: path.join(root, to), inode: facts.ino }),
-    });
-    lent.set(mount.source, place);
+    const beforeLending = (to: string): void =>
+      noteLoan(root, { from: mount.source, to: path.join(root, to), inode: facts.ino });
+    lent.set(mount.source, into.put(mount.target, mount.source, { beforeLending }));
   }
   return undefined;
 }

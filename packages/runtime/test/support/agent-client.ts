@@ -4,12 +4,16 @@ import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
+import { plainContainerCommand } from '../../src/testing/index.js';
 import type { ProbeReply, ProbeRequest, RunReply, RunRequest } from './agent.js';
 
 const UNSHARE = ['--mount', '--propagation', 'private', '--pid', '--fork', '--kill-child', '--mount-proc'];
 
-/** Who an agent process runs as: root itself, or an ordinary user in a user namespace. */
-export type Identity = 'root' | 'user';
+/**
+ * Who an agent process runs as: root itself, an ordinary user in a user namespace, or root of a container without privileges, who
+ * gets no namespaces.
+ */
+export type Identity = 'root' | 'user' | 'container';
 
 /** An ordinary user that is there for the tests only, with ranges of ids of its own. */
 export const TEST_USER = 'strake-test';
@@ -20,7 +24,7 @@ export function obstacle(identity: Identity): string | undefined {
   if (!fs.existsSync('/bin/busybox')) return 'there is no /bin/busybox';
   const trial = spawnSync('unshare', [...UNSHARE, 'true']);
   if (trial.status !== 0) return 'unshare does not work';
-  if (identity === 'root') return undefined;
+  if (identity !== 'user') return undefined;
   if (spawnSync('newuidmap').error) return 'there is no newuidmap';
   if (spawnSync('id', [TEST_USER]).status !== 0 && spawnSync('useradd', ['--create-home', TEST_USER]).status !== 0)
     return 'useradd does not work';
@@ -46,12 +50,11 @@ export class AgentClient {
       this.#folder,
       ...executors,
     ];
-    const words = [
-      'unshare',
-      ...(identity === 'user' ? ['--user', '--map-root-user', '--map-auto'] : []),
-      ...UNSHARE,
-      ...agent,
-    ];
+    const start =
+      identity === 'container'
+        ? plainContainerCommand()
+        : ['unshare', ...(identity === 'user' ? ['--user', '--map-root-user', '--map-auto'] : []), ...UNSHARE];
+    const words = [...start, ...agent];
     if (identity === 'user') {
       const id = (flag: string): string => spawnSync('id', [flag, TEST_USER], { encoding: 'utf8' }).stdout.trim();
       const [uid, gid] = [id('-u'), id('-g')];

@@ -6,6 +6,7 @@ import { StrakeError } from '@strake/core';
 
 import {
   chooseExecutor,
+  createChrootExecutor,
   createNativeExecutor,
   createOciExecutor,
   probeRuntimes,
@@ -125,16 +126,39 @@ function listUpper(root: string): Record<string, UpperEntry> {
   return found;
 }
 
+/** What differs; what is gone counts as a device, as overlays have it. */
+function changes(before: RunReply['upper'], after: RunReply['upper']): RunReply['upper'] {
+  const gone = { type: 'device', mode: 0, uid: 0, gid: 0, mtime: 0 } as const;
+  const missing = Object.keys(before).filter((name) => after[name] === undefined);
+  const changed = Object.entries(after).filter(
+    ([name, entry]) => JSON.stringify(entry) !== JSON.stringify(before[name]),
+  );
+  return Object.fromEntries<UpperEntry>([...missing.map((name) => [name, gone] as const), ...changed]);
+}
+
+/** The parent of a process; undefined where it is gone. Without a process namespace only children count, and orphans are children. */
+function parentOf(pid: string): string | undefined {
+  try {
+    const text = fs.readFileSync(`/proc/${pid}/stat`, 'latin1');
+    return text.slice(text.lastIndexOf(')') + 2).split(' ')[1];
+  } catch {
+    return undefined;
+  }
+}
+
 /** What a run must not leave behind. Descriptors are counted by what they refer to. */
 function inventory(): string[] {
   const mounts = fs
     .readFileSync('/proc/self/mountinfo', 'utf8')
     .trim()
     .split('\n')
-    .map((line) => `mount ${line.split(' ')[4] ?? ''}`);
+    .map((line) => line.split(' ')[4] ?? '')
+    // Without a mount namespace others mount too.
+    .filter((point) => process.pid === 1 || point.startsWith(folder))
+    .map((point) => `mount ${point}`);
   const processes = fs
     .readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
+    .filter((name) => /^\d+$/.test(name) && (process.pid === 1 || parentOf(name) === String(process.pid)))
     .map((pid) => `process ${pid}`);
   const files = fs.existsSync(scratch) ? fs.readdirSync(scratch).map((name) => `file ${name}`) : [];
   const descriptors = fs.readdirSync('/proc/self/fd').map((fd) => `descriptor ${fd}`);
@@ -161,14 +185,24 @@ async function run(executor: Executor, request: RunRequest): Promise<RunReply> {
   let seen = '';
   let outputLength = 0;
   const before = new Set(inventory());
+  const tree = path.join(own, 'tree');
+  if (executor.name === 'chroot') {
+    fs.cpSync(base, tree, { recursive: true, verbatimSymlinks: true, preserveTimestamps: true });
+    applyEdits(tree, request.edits ?? []);
+    if (fs.existsSync(path.join(tree, 'etc'))) fs.utimesSync(path.join(tree, 'etc'), 1e9, 1e9);
+  }
+  const untouched = executor.name === 'chroot' ? listUpper(tree) : {};
   const spec: ContainerSpec = {
-    root: {
-      kind: 'overlay',
-      lower: removed.length > 0 ? [lower, ...layers] : [lower, base, ...layers],
-      upper: path.join(own, 'upper'),
-      work: path.join(own, 'work'),
-      options: process.env['USER_XATTR'] ? ['userxattr'] : [],
-    },
+    root:
+      executor.name === 'chroot'
+        ? { kind: 'bind', source: tree, readOnly: false }
+        : {
+            kind: 'overlay',
+            lower: removed.length > 0 ? [lower, ...layers] : [lower, base, ...layers],
+            upper: path.join(own, 'upper'),
+            work: path.join(own, 'work'),
+            options: process.env['USER_XATTR'] ? ['userxattr'] : [],
+          },
     args: ['/bin/true'],
     env: [PATH],
     cwd: '/',
@@ -211,7 +245,7 @@ async function run(executor: Executor, request: RunRequest): Promise<RunReply> {
     stdout: Buffer.concat(out.stdout).toString(),
     stderr: Buffer.concat(out.stderr).toString(),
     outputLength,
-    upper: listUpper(path.join(own, 'upper')),
+    upper: executor.name === 'chroot' ? changes(untouched, listUpper(tree)) : listUpper(path.join(own, 'upper')),
     leftovers,
     milliseconds,
   };
@@ -222,7 +256,7 @@ async function run(executor: Executor, request: RunRequest): Promise<RunReply> {
 /** Asks for what works here; PATH_HERE replaces PATH. */
 export interface ProbeRequest {
   readonly pathHere?: string;
-  readonly isolation: 'auto' | 'oci' | 'native';
+  readonly isolation: 'auto' | 'oci' | 'native' | 'chroot';
   readonly remember?: boolean;
 }
 
@@ -256,6 +290,7 @@ const binaries: Record<string, string> = { runc: '/usr/sbin/runc', crun: '/usr/b
 const executors = new Map<string, Executor>();
 for (const name of executorNames) {
   const binary = binaries[name];
+  if (name === 'chroot') executors.set(name, createChrootExecutor({ scratch, warm: false }));
   if (name === 'native') executors.set(name, createNativeExecutor({ scratch, warm: false }));
   if (name === 'native-warm') executors.set(name, createNativeExecutor({ scratch }));
   if (binary !== undefined) executors.set(name, createOciExecutor({ binary, scratch }));

@@ -8,13 +8,19 @@ import type { ContainerSpec } from '../../src/index.js';
 import type { Edit, RunReply, RunRequest } from './agent.js';
 import { AgentClient, obstacle, type Identity } from './agent-client.js';
 
-const BINARIES: Record<string, string> = { runc: '/usr/sbin/runc', crun: '/usr/bin/crun', native: '/usr/bin/unshare' };
+const BINARIES: Record<string, string> = {
+  runc: '/usr/sbin/runc',
+  crun: '/usr/bin/crun',
+  native: '/usr/bin/unshare',
+  chroot: process.execPath,
+};
+const NAMED = ['runc', 'crun', 'native'];
 /** PATH for programs that are no busybox. */
 export const GNU_PATH = 'PATH=/bin:/usr/bin';
 
 /** Who runs which executor. `STRAKE_TEST_ALL` in the environment asks for every pair: some minutes more. */
 const PAIRS: readonly (readonly [Identity, string])[] = process.env['STRAKE_TEST_ALL']
-  ? (['root', 'user'] as const).flatMap((identity) => Object.keys(BINARIES).map((name) => [identity, name] as const))
+  ? (['root', 'user'] as const).flatMap((identity) => NAMED.map((name) => [identity, name] as const))
   : [
       ['root', 'runc'],
       ['root', 'native'],
@@ -50,7 +56,8 @@ export function contract(suite: (tools: ContractTools) => void): void {
   for (const [identity, executor] of PAIRS) describeFor(identity, executor, suite);
 }
 
-function describeFor(identity: Identity, executor: string, suite: (tools: ContractTools) => void): void {
+/** Describes what one executor does that one of these runs. */
+export function describeFor(identity: Identity, executor: string, suite: (tools: ContractTools) => void): void {
   describe(`executor ${executor} as ${identity}`, function () {
     this.timeout(30_000);
     let agent: AgentClient;

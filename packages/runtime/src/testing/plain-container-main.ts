@@ -1,0 +1,3 @@
+import { becomeInPlainContainer } from './plain-container.js';
+
+becomeInPlainContainer(process.argv.slice(2));
