@@ -20,6 +20,10 @@ export interface AgentOptions {
 /** A running agent: the one process of an engine that mounts, unpacks and runs steps. */
 export interface Agent extends Sandbox {
   readonly ids: StepIds;
+  /** Whether it has namespaces of its own. */
+  readonly namespaces: boolean;
+  /** Why a better way to start it did not work. */
+  passedOver?: Error | undefined;
   /** Runs a container whose file system is thrown away afterwards. */
   runAndForget(args: Omit<AgentMethods['run']['args'], 'keep'>, options: RunOptions): Promise<number>;
   /**
@@ -66,7 +70,7 @@ export function startAgent(options: AgentOptions): Agent {
     env: agentEnvironment(),
     detached: !options.inheritStdin,
   });
-  return new AgentClient(child, setup.ids);
+  return new AgentClient(child, setup);
 }
 
 /** The command that runs another one as process 1 of namespaces of its own. */
@@ -89,6 +93,8 @@ function agentEnvironment(): NodeJS.ProcessEnv {
 
 class AgentClient implements Agent {
   readonly ids: StepIds;
+  readonly namespaces: boolean;
+  passedOver?: Error | undefined;
   readonly #child: ChildProcess;
   readonly #pending = new Map<number, Pending>();
   readonly #exited: Promise<void>;
@@ -98,9 +104,10 @@ class AgentClient implements Agent {
   #closing = false;
   #ended: Error | undefined;
 
-  constructor(child: ChildProcess, ids: StepIds) {
+  constructor(child: ChildProcess, { ids, namespaces }: AgentSetup) {
     this.#child = child;
     this.ids = ids;
+    this.namespaces = namespaces;
     child.on('message', (message: RpcMessage) => this.#receive(message));
     child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       this.#stderr = (this.#stderr + text).slice(-STDERR_LIMIT);

@@ -50,6 +50,8 @@ export interface AgentMethods {
     args: Record<string, never>;
     result: {
       readonly capabilities: readonly Capability[];
+      /** The name of the one that is used; undefined where none works. */
+      readonly runtime: string | undefined;
       readonly reason: string;
       readonly snapshotter: SnapshotterChoice | undefined;
     };

@@ -33,16 +33,17 @@ export async function startBestAgent(
   agentOptions: (place: AgentPlace) => AgentOptions,
 ): Promise<Agent> {
   const places = agentPlaces(options.isolation ?? 'auto', findStepIds().ids);
-  let failure: unknown;
+  let failure: Error | undefined;
   for (const place of places) {
     const agent = startAgent(agentOptions(place));
     try {
       await agent.hello();
+      agent.passedOver = failure;
       return agent;
     } catch (error) {
-      failure ??= error;
       if (!isStrakeError(error, 'AGENT_UNAVAILABLE')) throw error;
+      failure ??= error;
     }
   }
-  throw failure;
+  throw failure ?? new Error('there is no way to start an agent');
 }

@@ -124,11 +124,11 @@ class AgentServer {
     const probed = await probeRuntimes(this.#probing);
     const capabilities = probed.map(({ capability }) => capability);
     try {
-      const { reason, snapshotterChoice } = await this.#backend;
-      return { capabilities, reason, snapshotter: snapshotterChoice };
+      const { reason, runtime, snapshotterChoice } = await this.#backend;
+      return { capabilities, runtime, reason, snapshotter: snapshotterChoice };
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
-      return { capabilities, reason, snapshotter: undefined };
+      return { capabilities, runtime: undefined, reason, snapshotter: undefined };
     }
   }
 

@@ -2,6 +2,7 @@ import { isStrakeError } from '@strake/core';
 import fs from 'node:fs';
 
 import type { Agent } from './agent-client.js';
+import { chrootChecks, namespacesCheck } from './namespace-check.js';
 import type { Resources } from './resources.js';
 import type { DoctorCheck, DoctorReport } from './types.js';
 import { findStepIds, type StepIds, type StepIdsFacts } from './user-ids.js';
@@ -22,16 +23,19 @@ export async function diagnose(resources: Resources, fix: boolean): Promise<Doct
   let agent: Agent | undefined;
   let probed: Awaited<ReturnType<Agent['probe']>> = {
     capabilities: [],
+    runtime: undefined,
     reason: 'no step can be run',
     snapshotter: undefined,
   };
   try {
     agent = await resources.agent();
+    checks.push(namespacesCheck(agent));
+    if (!agent.namespaces) checks.push(...chrootChecks());
     if (facts.ids !== 'all') checks.push(idsCheck(facts, agent.ids));
     probed = await agent.probe();
   } catch (error) {
     if (!isStrakeError(error)) throw error;
-    checks.push({ name: 'namespaces', ok: false, detail: error.message, hint: error.hint });
+    checks.push(namespacesCheck(error));
   }
   for (const { name, available, detail, hint } of probed.capabilities) {
     checks.push({ name, ok: available, detail, hint: available ? undefined : hint });
@@ -41,11 +45,10 @@ export async function diagnose(resources: Resources, fix: boolean): Promise<Doct
     for (const { path, privileged } of leftovers) if (privileged) await agent?.removeTree(path);
     await store.removeLeftovers();
   }
-  const available = probed.capabilities.find((capability) => capability.available);
   return {
     checks,
     choices: [
-      { what: 'isolation', choice: available?.name ?? 'none', why: probed.reason },
+      { what: 'isolation', choice: probed.runtime ?? 'none', why: probed.reason },
       {
         what: 'snapshotter',
         choice: probed.snapshotter?.kind ?? 'none',

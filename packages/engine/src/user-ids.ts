@@ -56,8 +56,8 @@ function nameOf(uid: number): string {
   try {
     return userInfo().username;
   } catch (error) {
-    // A container started with a number that its /etc/passwd does not know.
-    if (errnoOf(error) === undefined) throw error;
+    // A container started with a number that its /etc/passwd does not know. Node's error has its errno elsewhere then.
+    if (errnoOf(error) === undefined && (error as { code?: unknown }).code !== 'ERR_SYSTEM_ERROR') throw error;
     return String(uid);
   }
 }

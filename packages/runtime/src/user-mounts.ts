@@ -4,6 +4,7 @@ import path from 'node:path';
 import { errnoOf, isStrakeError } from '@strake/core';
 import { attachMount, closeDescriptor, MountAttribute, openAt2, OpenFlag, ResolveFlag } from '@strake/sys';
 
+import { copySource } from './chroot/copy-tree.js';
 import { mountFailed, mountTargetInvalid } from './errors.js';
 import { bindMount, memoryMount, mountTree } from './mount-points.js';
 import { walkRoot, type Stub } from './root-walk.js';
@@ -92,7 +93,9 @@ function prepare(mount: ContainerMount, index: number, place: Place): { fd: numb
         return { fd: bindMount(file, readonly | nosuid | nodev), kind: 'file' };
       }
       case 'tree':
-        return prepareTree(mount, index, place);
+        return mount.readOnly || mount.tree.kind !== 'bind'
+          ? prepareTree(mount, index, place)
+          : prepareWritable(mount, index, place);
     }
   } catch (error) {
     throw isStrakeError(error) ? error : mountFailed(`what belongs at ${mount.target}`, error);
@@ -128,6 +131,22 @@ function prepareTree(
   } finally {
     if (source !== undefined) closeDescriptor(source);
     fs.closeSync(tree);
+  }
+}
+
+/** A writable part of an unpacked tree: an overlay over it, or a copy where none can be mounted there. */
+function prepareWritable(
+  mount: Extract<ContainerMount, { kind: 'tree' }>,
+  index: number,
+  place: Place,
+): { fd: number; kind: Stub['kind'] } {
+  try {
+    return prepareTree(mount, index, place);
+  } catch (error) {
+    if (!isStrakeError(error, 'MOUNT_FAILED')) throw error;
+    const copy = path.join(place.discarded, `copy-${index}`);
+    copySource(mount, copy);
+    return { fd: bindMount(copy, nodev), kind: fs.statSync(copy).isDirectory() ? 'folder' : 'file' };
   }
 }
 

@@ -17,7 +17,10 @@ describeFor('container', 'chroot', (tools) => {
       const reply = await sh('echo out; echo err >&2; echo more > /dev/stderr; echo x > /f; rm /bin/false; exit 42');
       assert.deepEqual([reply.stdout, reply.status], ['out\n', { exitCode: 42 }]);
       assert.deepEqual(reply.stderr.split('\n').sort(), ['', 'err', 'more']);
-      assert.deepEqual(Object.keys(reply.upper), ['/bin/false', '/f']);
+      assert.deepEqual(
+        Object.keys(reply.upper).filter((name) => name !== '/bin'),
+        ['/bin/false', '/f'],
+      );
     });
     it("has Docker's capabilities but those that lead out of a chroot", async () => {
       const script =

@@ -2,15 +2,14 @@ import fs from 'node:fs';
 import path from 'node:path';
 
 import { isStrakeError } from '@strake/core';
-import { closeDescriptor, openAt2, OpenFlag, ResolveFlag } from '@strake/sys';
 
-import { mountFailed, mountTargetInvalid } from '../errors.js';
+import { mountFailed } from '../errors.js';
 import { hostsFile, readHostResolvConf, resolvConf } from '../network-files.js';
 import { removeTree } from '../remove-tree.js';
 import { systemFolder, workingDirectory } from '../root-assembly.js';
 import { sortMounts } from '../user-mounts.js';
 import type { ContainerMount, ContainerSpec, RunOptions } from '../types.js';
-import { copyTree } from './copy-tree.js';
+import { copySource, copyTree } from './copy-tree.js';
 import { makeDevices } from './devices.js';
 import { Placements } from './placements.js';
 import { relaySocket } from './socket-relay.js';
@@ -168,25 +167,6 @@ async function place(
     lent.set(mount.source, into.put(mount.target, mount.source, { beforeLending }));
   }
   return undefined;
-}
-
-/** Copies the file or folder of a tree that a mount shows to AT. */
-function copySource(mount: Extract<ContainerMount, { kind: 'tree' }>, at: string): void {
-  if (mount.tree.kind !== 'bind') throw new Error('a chroot takes unpacked trees only');
-  const tree = fs.openSync(mount.tree.source, OpenFlag.path | OpenFlag.directory);
-  let source: number | undefined;
-  try {
-    const inside = mount.path.split('/').filter((name) => name !== '' && name !== '.');
-    const walk = ResolveFlag.beneath | ResolveFlag.noSymlinks | ResolveFlag.noMagicLinks;
-    source = openAt2(tree, inside.join('/') || '.', OpenFlag.path | OpenFlag.nofollow, walk);
-    const facts = fs.fstatSync(source);
-    if (!facts.isDirectory() && !facts.isFile())
-      throw mountTargetInvalid(mount.target, 'its source is neither file nor folder');
-    copyTree(fs.readlinkSync(`/proc/self/fd/${source}`, 'buffer'), at);
-  } finally {
-    if (source !== undefined) closeDescriptor(source);
-    fs.closeSync(tree);
-  }
 }
 
 function attempt<T>(what: string, work: () => T): T {

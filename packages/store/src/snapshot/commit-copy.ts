@@ -1,5 +1,7 @@
 import { lstatSync, type Stats } from 'node:fs';
 
+import { bytesOfText } from '@strake/core';
+
 import type { LayerWriter } from '../layer/layer-writer.js';
 import type { MergedView } from '../layer/tree-view.js';
 import type { EntryFacts, ViewEntry } from '../types.js';
@@ -43,19 +45,30 @@ class CopyWalk {
   #folder(folder: string, lower: boolean): void {
     const names = namesIn(this.#changes.source(folder));
     const at = (name: string): string => (folder === '' ? name : `${folder}/${name}`);
-    const gone = lower ? new Set(this.#view.list(folder)) : new Set<string>();
+    const below = new Set(lower ? this.#view.list(folder) : []);
+    const present = new Set(names);
+    const gone = [...below].filter((name) => !present.has(name));
     for (const name of names) {
       if (this.#aborted()) throw new Error('aborted');
+      // All names in one order, as a walk over an overlay's upper folder meets them.
+      while (gone.length > 0 && isBefore(gone[0] ?? '', name)) this.#gone(at(gone.shift() ?? ''));
       const path = at(name);
       const stats = lstatSync(fsPath(this.#changes.source(path)));
       this.after.add(path, stats);
-      if (stats.isSocket()) continue;
-      const known = gone.delete(name);
+      const known = below.has(name);
+      if (stats.isSocket()) {
+        if (known) this.#gone(path);
+        continue;
+      }
       const same = known && this.#before.same(path, stats);
       if (stats.isDirectory()) this.#directory(path, stats, known, same);
       else if (!same) this.#other(path, stats, known);
     }
-    for (const name of gone) this.#changes.add({ path: at(name), type: 'whiteout' });
+    for (const name of gone) this.#gone(at(name));
+  }
+
+  #gone(path: string): void {
+    this.#changes.add({ path, type: 'whiteout' });
   }
 
   #directory(path: string, stats: Stats, known: boolean, same: boolean): void {
@@ -80,6 +93,10 @@ class CopyWalk {
     if (lower && !this.#changes.isLink(stats) && this.#changes.unchanged(entry, lower)) return;
     this.#changes.write(entry, stats);
   }
+}
+
+function isBefore(a: string, b: string): boolean {
+  return Buffer.compare(bytesOfText(a), bytesOfText(b)) < 0;
 }
 
 /** Writes what a step has changed in its tree, and the scan that the next step starts from. */
