@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import fc from 'fast-check';
-import { createEngine, isStrakeError, type BuildResult, type Engine } from 'strake';
+import { createEngine, isStrakeError, type BuildOptions, type BuildResult, type Engine } from 'strake';
 import { describeImage, type ImageDescription } from './support/image-description.js';
 import { randomBuild, randomEdit, unseenEdit, type RandomBuild } from './support/random-build.js';
 import { RandomScene } from './support/random-scene.js';
@@ -128,5 +128,34 @@ describe('the cache, with random builds and random edits', function () {
       }),
       parameters,
     );
+  });
+
+  describe('what a key is made of', () => {
+    const built = async (lines: readonly string[], more: Partial<BuildOptions> = {}): Promise<ImageDescription> => {
+      const dest = path.join(folder, 'example.tar');
+      writeFileSync(path.join(folder, 'Dockerfile'), lines.join('\n'));
+      const options: BuildOptions = { context: folder, outputs: [{ type: 'oci', dest }], ...more };
+      const buildContexts = { busybox: `oci-layout://${busybox}`, ...more.buildContexts };
+      await engine.build({ ...options, buildContexts }).result;
+      return describeImage(dest, busybox);
+    };
+
+    it('the content that a cache mount starts from', async () => {
+      const other = path.join(folder, 'named');
+      mkdirSync(other);
+      const lines = ['FROM busybox', 'RUN --mount=type=cache,from=named,target=/c,id=started cat /c/file > /seen'];
+      const size = async (text: string): Promise<number | undefined> => {
+        writeFileSync(path.join(other, 'file'), text);
+        return (await built(lines, { buildContexts: { named: other } })).files['/seen']?.size;
+      };
+      assert.deepEqual([await size('one'), await size('longer')], [3, 6]);
+    });
+
+    it('SOURCE_DATE_EPOCH, where a heredoc makes a file', async () => {
+      const time = async (epoch: string): Promise<number | undefined> =>
+        (await built(['FROM busybox', 'COPY <<EOF /file', 'text', 'EOF'], { buildArgs: { SOURCE_DATE_EPOCH: epoch } }))
+          .files['/file']?.mtime;
+      assert.deepEqual([await time('1000'), await time('2000')], [1000, 2000]);
+    });
   });
 });

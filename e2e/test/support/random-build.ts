@@ -69,6 +69,10 @@ const runs = fc.constantFrom(
   `RUN <<EOF\n${survey('/w')} > /tmp/sum\nmv /tmp/sum /w/sum2 || rm /tmp/sum\nEOF`,
   'RUN env | grep -v ^HOSTNAME | sort > /w/env || true',
   'RUN rm -rf /w/d0/f1 /w/rel; true',
+  // What looks at files, or writes and takes back, leaves an empty layer, which many steps have in common.
+  'RUN true',
+  'RUN touch /w/d0/x && rm /w/d0/x; true',
+  'RUN for f in /w/d0/* /w/d1/*; do chmod $(stat -c %a $f) $f; done; true',
   'RUN chmod 700 /w/d0/f* || true',
   'RUN ln -s d0 /w/l0 || true',
   'RUN ln /w/d0/f1 /w/hard || true',

@@ -114,6 +114,7 @@ export async function lowerCopy(instruction: CopyInstruction | AddInstruction, c
         chown,
         mode,
         chmod,
+        epoch: heredocs.length > 0 ? context.options.epoch : undefined,
       },
       services,
     ),

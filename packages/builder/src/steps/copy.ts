@@ -41,6 +41,8 @@ export interface CopyStep {
   readonly mode: CopyFacts['mode'];
   /** `--chmod` as written, for the key. */
   readonly chmod: string | undefined;
+  /** Time of the files that heredocs make, in seconds, where SOURCE_DATE_EPOCH gives one. */
+  readonly epoch?: number | undefined;
 }
 
 /** COPY and ADD: one layer, planned over the indexes of the layers below and written as a tar. Nothing is unpacked. */
@@ -82,7 +84,15 @@ export function copyVertex(step: CopyStep, services: BuilderServices): Vertex<Ch
         : []),
     ],
     key: async (signal): Promise<KeyParts> => ({
-      operation: { kind: 'copy', version: 1, destination, chown: chown ?? '', chmod: chmod ?? '', link },
+      operation: {
+        kind: 'copy',
+        version: 1,
+        destination,
+        chown: chown ?? '',
+        chmod: chmod ?? '',
+        link,
+        ...(step.epoch === undefined ? {} : { epoch: step.epoch }),
+      },
       ...(source.kind === 'outside'
         ? { content: { source: (selected = await selectionDigest(await findOutside(signal), signal)) } }
         : {}),

@@ -96,6 +96,14 @@ export function mountInputs(mounts: readonly RunMountPlan[], services: BuilderSe
   });
 }
 
+async function contextDigest(
+  from: Extract<MountFrom, { kind: 'context' }>,
+  source: string,
+  signal: AbortSignal,
+): Promise<Digest> {
+  return selectionDigest(selectSource(await from.tree(), source, { ...SELECT, where: from.where }), signal);
+}
+
 /** A mount's part of its step's key. */
 export async function mountKey(
   mount: RunMountPlan,
@@ -105,14 +113,14 @@ export async function mountKey(
     case 'bind': {
       const { kind, target, readOnly, from } = mount;
       if (from.kind === 'stage') return { operation: { kind, target, readOnly } };
-      const content = await selectionDigest(
-        selectSource(await from.tree(), mount.source, { ...SELECT, where: from.where }),
-        signal,
-      );
-      return { operation: { kind, target, readOnly }, content };
+      return { operation: { kind, target, readOnly }, content: await contextDigest(from, mount.source, signal) };
     }
-    case 'cache':
-      return { operation: { kind: mount.kind, target: mount.target, readOnly: mount.readOnly } };
+    case 'cache': {
+      const { kind, target, readOnly, from, source } = mount;
+      // What it starts from counts, what steps have made of it does not.
+      const content = from?.kind === 'context' ? await contextDigest(from, source, signal) : undefined;
+      return { operation: { kind, target, readOnly }, ...(content && { content }) };
+    }
     case 'tmpfs':
       return { operation: { kind: mount.kind, target: mount.target, ...(mount.size ? { size: mount.size } : {}) } };
     case 'secret':
