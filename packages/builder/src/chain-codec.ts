@@ -47,7 +47,10 @@ async function restore(
 ): Promise<LayerRef | undefined> {
   const there = (await store.layers.info(diffId)) !== undefined;
   if (!origin) return there ? storedLayer(diffId) : undefined;
-  const { descriptor, reference } = origin;
+  const { descriptor, reference } = origin as Partial<typeof origin>;
+  if (!isDigest(descriptor?.digest) || !Number.isSafeInteger(descriptor.size)) return undefined;
+  if (reference && (typeof reference.registry !== 'string' || typeof reference.repository !== 'string'))
+    return undefined;
   if (!there && !reference && (await store.blobs.size(descriptor.digest)) === undefined) return undefined;
   return baseLayer(store, diffId, {
     descriptor,

@@ -27,3 +27,4 @@ export { formatPlatform, hostPlatform, normalizePlatform, parsePlatform, selectP
 export { canonicalName, familiarName, parseReference } from './reference.js';
 export type { ImageReference } from './reference.js';
 export { closest, editDistance } from './suggest.js';
+export { ZstdFrames } from './zstd-frames.js';

@@ -1,16 +1,16 @@
 import { StrakeError } from './errors.js';
 import type { Platform } from './oci.js';
 
-const ARCHITECTURES: Record<string, readonly [string, string?]> = {
-  x86_64: ['amd64'],
-  'x86-64': ['amd64'],
-  x64: ['amd64'],
-  i386: ['386'],
-  ia32: ['386'],
-  aarch64: ['arm64'],
-  armhf: ['arm', 'v7'],
-  armel: ['arm', 'v6'],
-};
+const ARCHITECTURES: ReadonlyMap<string, readonly [string, string?]> = new Map<string, readonly [string, string?]>([
+  ['x86_64', ['amd64']],
+  ['x86-64', ['amd64']],
+  ['x64', ['amd64']],
+  ['i386', ['386']],
+  ['ia32', ['386']],
+  ['aarch64', ['arm64']],
+  ['armhf', ['arm', 'v7']],
+  ['armel', ['arm', 'v6']],
+]);
 const SYSTEMS = new Set(
   'aix android darwin dragonfly freebsd illumos ios js linux netbsd openbsd plan9 solaris wasip1 windows zos'.split(
     ' ',
@@ -24,7 +24,7 @@ const KNOWN_ARCHITECTURES = new Set(
 
 /** Canonical spelling of an architecture and its variant: `aarch64` is arm64, `arm64/v8` is arm64, `amd64/v1` is amd64. */
 export function normalizePlatform(platform: Platform): Platform {
-  const [architecture, implied] = ARCHITECTURES[platform.architecture.toLowerCase()] ?? [
+  const [architecture, implied] = ARCHITECTURES.get(platform.architecture.toLowerCase()) ?? [
     platform.architecture.toLowerCase(),
   ];
   let variant = platform.variant?.toLowerCase() ?? implied;

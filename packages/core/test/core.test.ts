@@ -18,6 +18,7 @@ import {
   selectPlatform,
   StrakeError,
   verified,
+  ZstdFrames,
   type ByteStream,
 } from '../src/index.js';
 
@@ -40,6 +41,49 @@ describe('JSON of others', () => {
     );
     assert.ok(isNestedDeeper(Buffer.from('['.repeat(1_000_000)), 64));
     assert.ok(!isNestedDeeper(Buffer.from(JSON.stringify(['[[[[\\"[[['])), 1));
+  });
+});
+
+describe('names of architectures', () => {
+  it('that mean something to JavaScript objects mean nothing here', () => {
+    for (const name of ['constructor', '__proto__', 'toString', 'hasOwnProperty']) {
+      assert.equal(parsePlatform(`linux/${name}`).architecture, name.toLowerCase());
+    }
+  });
+});
+
+describe('zstd frames', () => {
+  /** A frame of raw blocks. */
+  const frame = (window: number, blocks: readonly string[], checksum = false): Buffer =>
+    Buffer.concat([
+      Buffer.from([0x28, 0xb5, 0x2f, 0xfd, checksum ? 4 : 0, window]),
+      ...blocks.flatMap((text, i) => {
+        const start = Buffer.alloc(3);
+        start.writeUIntLE((text.length << 3) | (i === blocks.length - 1 ? 1 : 0), 0, 3);
+        return [start, Buffer.from(text)];
+      }),
+      Buffer.alloc(checksum ? 4 : 0),
+    ]);
+  const skippable = Buffer.concat([Buffer.from([0x50, 0x2a, 0x4d, 0x18, 5, 0, 0, 0]), Buffer.from('hello')]);
+
+  it('that ask for gigabytes are told, wherever they stand and however they are cut into pieces', () => {
+    const good = [frame(0x50, ['abc', '', 'd'.repeat(300)]), frame(0x50, ['x'], true), skippable, frame(0x88, [''])];
+    const single = Buffer.concat([Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0xa0, 0, 0, 0, 0xff]), Buffer.from([1, 0, 0])]);
+    for (const [frames, expected] of [
+      [good, true],
+      [[...good, frame(0x9c, ['x'])], false],
+      [[frame(0xa8, ['x']), ...good], false],
+      [[...good, single], false],
+      [[Buffer.from('no frame at all, but long enough to look like one')], true],
+    ] as const) {
+      const bytes = Buffer.concat(frames);
+      for (const size of [1, 2, 3, 7, 11, 1000]) {
+        const check = new ZstdFrames(1 << 27);
+        let accepted = true;
+        for (let at = 0; at < bytes.length; at += size) accepted &&= check.accepts(bytes.subarray(at, at + size));
+        assert.equal(accepted, expected, `${bytes.toString('hex').slice(0, 40)} in pieces of ${size}`);
+      }
+    }
   });
 });
 

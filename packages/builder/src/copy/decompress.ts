@@ -1,4 +1,4 @@
-import type { ByteStream } from '@strake/core';
+import { ZstdFrames, type ByteStream } from '@strake/core';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import zlib from 'node:zlib';
@@ -75,6 +75,9 @@ export async function* gunzip(stream: ByteStream): AsyncGenerator<Uint8Array> {
 /** A zstd block of 128 KiB may be stored in few bytes: so many at most come out of one piece of input. */
 const ZSTD_PIECE = 512;
 
+/** zstd's own decoder refuses larger windows too, unless told otherwise (`--long=27`). */
+const LARGEST_WINDOW = 1 << 27;
+
 /** Node 20 has no zstd of its own. */
 async function* zstd(stream: ByteStream): AsyncGenerator<Uint8Array> {
   const { Decompress } = await import('fzstd');
@@ -82,7 +85,9 @@ async function* zstd(stream: ByteStream): AsyncGenerator<Uint8Array> {
   const decoder = new Decompress((chunk) => {
     ready.push(chunk);
   });
+  const frames = new ZstdFrames(LARGEST_WINDOW);
   for await (const chunk of stream) {
+    if (!frames.accepts(chunk)) throw new Error('its zstd window is too large');
     // A small piece of input at a time: what it is unpacked to has to be held.
     for (let at = 0; at < chunk.length; at += ZSTD_PIECE) {
       decoder.push(chunk.subarray(at, at + ZSTD_PIECE));

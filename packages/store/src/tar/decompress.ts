@@ -1,6 +1,8 @@
 import { PassThrough, pipeline, type Readable } from 'node:stream';
 import * as zlib from 'node:zlib';
 
+import { ZstdFrames } from '@strake/core';
+
 import { layerInvalid } from '../errors.js';
 
 const CHUNK = 256 * 1024;
@@ -46,7 +48,11 @@ async function unzstd(file: AsyncIterable<Buffer>, take: (chunk: Buffer) => void
       throw layerInvalid(`its zstd compression is broken: ${error instanceof Error ? error.message : ''}`, error);
     }
   };
-  for await (const chunk of file) feed(chunk, false);
+  const frames = new ZstdFrames(2 ** MAX_ZSTD_WINDOW_LOG);
+  for await (const chunk of file) {
+    if (!frames.accepts(chunk)) throw layerInvalid('its zstd window is too large');
+    feed(chunk, false);
+  }
   feed(new Uint8Array(0), true);
 }
 

@@ -1,0 +1,15 @@
+/** The targets, in the order in which they run. */
+export const NAMES = [
+  'tar',
+  'layer',
+  'archive',
+  'manifest',
+  'image',
+  'layout',
+  'challenge',
+  'ignore',
+  'dockerfile',
+  'record',
+  'credentials',
+  'names',
+];
