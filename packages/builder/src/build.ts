@@ -88,18 +88,7 @@ export async function buildDockerfile(request: BuildRequest, services: BuilderSe
     },
   });
   try {
-    const lowered: { lowered: Lowered; options: LowerOptions }[] = [];
-    for (const platform of request.platforms) {
-      const options: LowerOptions = { ...request, platform };
-      const prefix = request.platforms.length > 1 ? `${lowered.length}:` : '';
-      const stages = new StageLowering(options, services, request.resolver(platform), prefix);
-      const report = await checkStages(stages, options, request.ignorePatterns, false);
-      if (lowered.length === 0) for (const warning of report.warnings) emit({ type: 'warning', ...warning });
-      const refused = warningsAsError(options, report);
-      if (refused) throw refused;
-      lowered.push({ lowered: await stages.lower(), options });
-    }
-    warnUnused(request, lowered, services);
+    const lowered = await lowerPlatforms(request, services);
     for (const { lowered: graph } of lowered) {
       for (const { vertex } of graph.steps) declared.add(vertex);
       declareSteps(graph, services);
@@ -120,6 +109,30 @@ export async function buildDockerfile(request: BuildRequest, services: BuilderSe
     request.signal.throwIfAborted();
     throw error;
   }
+}
+
+/** The graph of a platform's target. */
+export interface LoweredPlatform {
+  readonly lowered: Lowered;
+  readonly options: LowerOptions;
+}
+
+/** Lints, and lowers what the target needs, for each platform. Warnings are emitted. @throws StrakeError */
+export async function lowerPlatforms(request: BuildRequest, services: BuilderServices): Promise<LoweredPlatform[]> {
+  const { emit } = services;
+  const lowered: LoweredPlatform[] = [];
+  for (const platform of request.platforms) {
+    const options: LowerOptions = { ...request, platform };
+    const prefix = request.platforms.length > 1 ? `${lowered.length}:` : '';
+    const stages = new StageLowering(options, services, request.resolver(platform), prefix);
+    const report = await checkStages(stages, options, request.ignorePatterns, false);
+    if (lowered.length === 0) for (const warning of report.warnings) emit({ type: 'warning', ...warning });
+    const refused = warningsAsError(options, report);
+    if (refused) throw refused;
+    lowered.push({ lowered: await stages.lower(), options });
+  }
+  warnUnused(request, lowered, services);
+  return lowered;
 }
 
 function told({ id, name }: Vertex<ChainResult>): { id: string; name: string } {

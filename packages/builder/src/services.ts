@@ -11,6 +11,7 @@ import type {
 } from '@strake/runtime';
 import type { LayerInfo, Store } from '@strake/store';
 
+import type { SelectedFact } from './explain/types.js';
 import type { KeptTrees } from './source/kept-trees.js';
 
 /** Layers or frozen snapshots, lowest first: what a snapshot can stand on. */
@@ -100,6 +101,8 @@ export interface BuilderServices {
   readonly sshSocket: (id: string) => Promise<{ readonly path: string; close(): Promise<void> } | undefined>;
   /** Folders of cache mounts that this build has emptied (`--no-cache`): its further steps share what it puts there. */
   readonly renewedCaches: Set<string>;
+  /** Of a plan: what its steps would take, by the digest of the selection. A build notes that as steps run. */
+  readonly selections?: Map<Digest, () => readonly SelectedFact[]> | undefined;
   readonly emit: ProgressSink;
   /** Hosts that steps have asked for, by the steps' ids. */
   readonly contacts: Map<string, readonly HostContact[]>;

@@ -52,6 +52,7 @@ export function engineWith(methods: Partial<Engine>): Engine {
   return {
     build: unexpected,
     call: unexpected,
+    plan: unexpected,
     pull: unexpected,
     push: unexpected,
     images: unexpected,

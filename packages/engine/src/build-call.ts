@@ -8,6 +8,7 @@ import {
   type BuildNote,
   type BuilderServices,
   type BuildOutcome,
+  type BuildRequest,
   type LowerOptions,
   type OutputResult,
 } from '@strake/builder';
@@ -18,7 +19,7 @@ import { keptBy } from './build-memory.js';
 import { Cleanups } from './cleanups.js';
 import { collectAfterBuild } from './prune.js';
 import { noteBuild, reportStep } from './explain.js';
-import { openBuild } from './open-build.js';
+import { openBuild, type OpenedBuild } from './open-build.js';
 import type { Resources } from './resources.js';
 import type { BuildOptions, BuildResult, EngineOptions, OutputSpec, StepReport } from './types.js';
 
@@ -42,39 +43,12 @@ export async function runBuild(
   cleanups.add(() => use.release());
   try {
     const opened = await openBuild({ ...options, signal }, resources, env, cleanups);
-    const { services, context, dockerfile, buildContexts, resolver } = opened;
+    const { services } = opened;
     const outputs = outputsOf(options);
     const names = namesOf(options, outputs);
-    const platforms = platformsOf(options);
-    const lower = lowerOptionsOf(options);
-    const date = await sourceDateEpoch(
-      {
-        ...lower,
-        dockerfile,
-        platform: platforms[0] ?? lower.hostPlatform,
-        contextEpoch: context.epoch,
-        namedContext: contextFinder(buildContexts),
-        signal,
-      },
-      services,
-    );
-    const outcome = await buildDockerfile(
-      {
-        dockerfile,
-        ...lower,
-        allowHosts: await allowedHosts(options.allowHosts),
-        buildArgs: date.buildArgs,
-        epoch: date.epoch,
-        epochArg: date.globalArg,
-        platforms,
-        ignorePatterns: await context.ignorePatterns(),
-        maxParallelism: engine.maxParallelism ?? Math.max(DEFAULT_PARALLELISM, 4 * cpus().length),
-        signal,
-        resolver,
-      },
-      services,
-    );
-    const exported = await exportAll(outputs, names, outcome, options, services, resources, date.epoch, signal);
+    const request = await requestOf(opened, options, engine);
+    const outcome = await buildDockerfile(request, services);
+    const exported = await exportAll(outputs, names, outcome, options, services, resources, request.epoch, signal);
     worked = outcome.steps.some((step) => !step.cached);
     const image = exported.find(({ descriptor }) => descriptor)?.descriptor;
     keptBy(options.memory)?.settle();
@@ -86,6 +60,41 @@ export async function runBuild(
     // Only what has added to the cache looks whether that has become too much.
     if (worked) await collectAfterBuild(resources, env, options.onEvent ?? ((): void => undefined));
   }
+}
+
+/** What is to be built. @throws StrakeError `ARGUMENT_INVALID`, `PLATFORM_INVALID`, and as `sourceDateEpoch` */
+export async function requestOf(
+  opened: OpenedBuild,
+  options: BuildOptions,
+  engine: EngineOptions,
+): Promise<BuildRequest> {
+  const { services, context, dockerfile, buildContexts, resolver, signal } = opened;
+  const platforms = platformsOf(options);
+  const lower = lowerOptionsOf(options);
+  const date = await sourceDateEpoch(
+    {
+      ...lower,
+      dockerfile,
+      platform: platforms[0] ?? lower.hostPlatform,
+      contextEpoch: context.epoch,
+      namedContext: contextFinder(buildContexts),
+      signal,
+    },
+    services,
+  );
+  return {
+    dockerfile,
+    ...lower,
+    allowHosts: await allowedHosts(options.allowHosts),
+    buildArgs: date.buildArgs,
+    epoch: date.epoch,
+    epochArg: date.globalArg,
+    platforms,
+    ignorePatterns: await context.ignorePatterns(),
+    maxParallelism: engine.maxParallelism ?? Math.max(DEFAULT_PARALLELISM, 4 * cpus().length),
+    signal,
+    resolver,
+  };
 }
 
 /** What the flags of a build say to the frontend. @throws StrakeError `ARGUMENT_INVALID` */
@@ -129,7 +138,7 @@ function outputsOf(options: BuildOptions): readonly OutputSpec[] {
 }
 
 /** Canonical names of `-t` and of the outputs' `name=`. @throws StrakeError `REFERENCE_INVALID` */
-function namesOf(options: BuildOptions, outputs: readonly OutputSpec[]): string[] {
+export function namesOf(options: BuildOptions, outputs: readonly OutputSpec[]): string[] {
   const given = [...(options.tags ?? []), ...outputs.flatMap(({ attributes }) => attributes['name']?.split(',') ?? [])];
   const names = given.map((name) => {
     const reference = parseReference(name);

@@ -27,6 +27,12 @@ export function createEngine(options: EngineOptions = {}, env: NodeJS.ProcessEnv
   };
   const engine: Engine = {
     build: (build) => runBuild(build, resources, options, env),
+    plan: (build) =>
+      using(
+        'plan',
+        async () => (await import('./plan-call.js')).planBuild(build, resources, options, env),
+        build.signal,
+      ),
     call: (method, build) => callDockerfile(method, build, resources, env),
     pull: (name, transfer) => using('pull', () => pullImage(resources, name, transfer), transfer?.signal),
     push: (name, transfer) => using('push', () => pushStored(resources, name, transfer), transfer?.signal),

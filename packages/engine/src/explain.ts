@@ -1,5 +1,5 @@
 import { canonicalJson, canonicalName, parseReference, StrakeError } from '@strake/core';
-import { explainBuild, readBuild, type BuildNote, type StepNote } from '@strake/builder';
+import { explainBuild, readBuild, type BuildNames, type BuildNote, type StepNote } from '@strake/builder';
 import type { Journal } from '@strake/store';
 
 import type { Resources } from './resources.js';
@@ -14,19 +14,19 @@ export function noteBuild(
   steps: readonly StepNote[],
   images: readonly string[],
 ): Promise<BuildNote> {
+  return explainBuild(journal, buildNames(options, images), steps, Date.now());
+}
+
+/** Under which names a build is noted. */
+export function buildNames(options: BuildOptions, images: readonly string[]): BuildNames {
   const { context, file, target, platforms } = options;
   const build = { ...sourceOf(options), target: target ?? '', platforms: platforms ?? [] };
-  return explainBuild(
-    journal,
-    {
-      build: `build ${canonicalJson(build)}`,
-      sure: typeof context === 'string' && context !== '-' && file !== '-',
-      images: images.map((name) => `image ${name}`),
-      last: LAST,
-    },
-    steps,
-    Date.now(),
-  );
+  return {
+    build: `build ${canonicalJson(build)}`,
+    sure: typeof context === 'string' && context !== '-' && file !== '-',
+    images: images.map((name) => `image ${name}`),
+    last: LAST,
+  };
 }
 
 /** What a build is told of its steps. */

@@ -4,7 +4,8 @@ export { login, logout } from '@strake/registry';
 export { storeRoot } from './store-root.js';
 export type { WatchCause, WatchedStep, WatchEvent, WatchOptions, WatchRun } from './watch/types.js';
 export { watch } from './watch/index.js';
-export type { ContextSource, FileMap, MapEntry, MapFile } from '@strake/builder';
+export type { ContextSource, FileMap, MapEntry, MapFile, PlannedStep } from '@strake/builder';
+export type { Plan, PlanWarning } from './plan-call.js';
 export type {
   BuildOptions,
   BuildExplanation,

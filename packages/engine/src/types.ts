@@ -3,6 +3,7 @@ import type { Descriptor, Digest, ImageConfig, Platform, ProgressSink } from '@s
 import type { HostContact, Limits } from '@strake/runtime';
 
 import type { BuildMemory } from './build-memory.js';
+import type { Plan } from './plan-call.js';
 import type { TreeChange } from './container-changes.js';
 
 /** A secret of a build: from a file or from an environment variable of this process, or the bytes themselves. */
@@ -279,6 +280,8 @@ export interface CallResult {
  */
 export interface Engine {
   build(options: BuildOptions): Promise<BuildResult>;
+  /** What a build would do, without running anything; of the network only base images are asked for. */
+  plan(options: BuildOptions): Promise<Plan>;
   /** `--call`: `check`, `outline` or `targets` of a Dockerfile, without building. */
   call(method: 'check' | 'outline' | 'targets', options: BuildOptions): Promise<CallResult>;
   pull(

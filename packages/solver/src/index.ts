@@ -1,3 +1,5 @@
+export { Planner } from './planner.js';
+export type { Planned } from './planner.js';
 export { Solver } from './solver.js';
 export type {
   CacheRecord,

@@ -1,6 +1,7 @@
-import { canonicalJson, digestOf, Limiter, throwIfAborted, type Digest } from '@strake/core';
+import { digestOf, Limiter, throwIfAborted, type Digest } from '@strake/core';
 import { randomUUID } from 'node:crypto';
 
+import { contentKey, keyOf } from './keys.js';
 import type {
   CacheRecord,
   Input,
@@ -306,12 +307,4 @@ export class Solver<R> {
     }
     this.#options.hooks?.cached?.(vertex, key);
   }
-}
-
-function keyOf(parts: RecordedParts): Digest {
-  return digestOf(canonicalJson({ version: 1, ...parts }));
-}
-
-function contentKey(identity: Digest, selector: unknown): Digest {
-  return digestOf(canonicalJson({ version: 1, content: identity, selector }));
 }

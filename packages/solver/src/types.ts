@@ -44,6 +44,8 @@ export interface Vertex<R> {
   readonly name: string;
   readonly inputs: readonly Input<R>[];
   readonly caching: 'use' | 'renew' | 'none';
+  /** Whether `key` asks other machines. A plan does without. */
+  readonly online?: boolean | undefined;
   key(signal: AbortSignal): KeyParts | Promise<KeyParts>;
   /** Told as soon as it looks as if the vertex must run, before its inputs are made: what it needs can be started. */
   readonly expected?: (() => void) | undefined;

@@ -69,16 +69,18 @@ export async function explainBuild(
   return note;
 }
 
-async function explainSteps(
+/** Says of each step why it ran, or would run, compared with the build before it. Notes nothing. */
+export async function explainSteps(
   journal: Journal,
   names: BuildNames,
   steps: readonly StepNote[],
+  selections?: ReadonlyMap<Digest, () => readonly SelectedFact[]>,
 ): Promise<BuildNote['steps']> {
   const [{ explainStep }, { matchSteps }] = await Promise.all([import('./compare.js'), import('./match.js')]);
   const before = await predecessor(journal, names, steps);
   const matched = matchSteps(before?.steps ?? [], steps);
   const filesOf = async (digest: Digest): Promise<readonly SelectedFact[] | undefined> =>
-    (await journal.facts(digest)) as readonly SelectedFact[] | undefined;
+    selections?.get(digest)?.() ?? ((await journal.facts(digest)) as readonly SelectedFact[] | undefined);
   const explained = [];
   for (const step of steps) {
     explained.push({

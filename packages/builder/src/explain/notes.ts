@@ -15,7 +15,7 @@ export interface ToldStep {
 /** What is to be remembered of the steps of a build: names, keys and what these were made of. Secrets are left out. */
 export async function noteSteps(
   steps: readonly DeclaredStep[],
-  solver: Solver<ChainResult>,
+  solver: Pick<Solver<ChainResult>, 'outcome'>,
   told: (vertex: Vertex<ChainResult>) => ToldStep | undefined,
 ): Promise<StepNote[]> {
   const notes: StepNote[] = [];

@@ -71,6 +71,7 @@ export async function lowerCopy(instruction: CopyInstruction | AddInstruction, c
       ? { kind: 'stage', patterns, select }
       : {
           kind: 'outside',
+          online: remotes.length > 0,
           find: (signal) =>
             located(instruction.location, async () => {
               const found: SelectedSource[] = [];

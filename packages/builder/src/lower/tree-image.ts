@@ -20,7 +20,7 @@ export function treeImage(
       caching: 'use',
       parent: undefined,
       stage: undefined,
-      source: { kind: 'outside', find: () => Promise.resolve(selectSource(source.tree, '/', select)) },
+      source: { kind: 'outside', online: false, find: () => Promise.resolve(selectSource(source.tree, '/', select)) },
       destination: '/',
       chown: undefined,
       mode: undefined,

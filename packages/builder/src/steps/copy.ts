@@ -25,7 +25,12 @@ export type CopySource =
   /** Paths of a stage or an image. */
   | { readonly kind: 'stage'; readonly patterns: readonly string[]; readonly select: SelectOptions }
   /** What lies outside the graph: the context, downloads, heredocs. Prepared once, when its content is asked for. */
-  | { readonly kind: 'outside'; readonly find: (signal: AbortSignal) => Promise<readonly SelectedSource[]> };
+  | {
+      readonly kind: 'outside';
+      readonly find: (signal: AbortSignal) => Promise<readonly SelectedSource[]>;
+      /** Whether other machines are asked. */
+      readonly online: boolean;
+    };
 
 export interface CopyStep {
   readonly id: string;
@@ -68,6 +73,7 @@ export function copyVertex(step: CopyStep, services: BuilderServices): Vertex<Ch
     id: step.id,
     name: step.name,
     caching: step.caching,
+    online: source.kind === 'outside' && source.online,
     inputs: [
       ...(parent ? [{ vertex: parent }] : []),
       ...(stage && source.kind === 'stage'
@@ -83,8 +89,8 @@ export function copyVertex(step: CopyStep, services: BuilderServices): Vertex<Ch
           ]
         : []),
     ],
-    key: async (signal): Promise<KeyParts> => ({
-      operation: {
+    key: async (signal): Promise<KeyParts> => {
+      const operation = {
         kind: 'copy',
         version: 1,
         destination,
@@ -92,11 +98,13 @@ export function copyVertex(step: CopyStep, services: BuilderServices): Vertex<Ch
         chmod: chmod ?? '',
         link,
         ...(step.epoch === undefined ? {} : { epoch: step.epoch }),
-      },
-      ...(source.kind === 'outside'
-        ? { content: { source: (selected = await selectionDigest(await findOutside(signal), signal)) } }
-        : {}),
-    }),
+      };
+      if (source.kind !== 'outside') return { operation };
+      const found = await findOutside(signal);
+      selected = await selectionDigest(found, signal);
+      services.selections?.set(selected, () => selectionFacts(found));
+      return { operation, content: { source: selected } };
+    },
     run: async (inputs, { signal }) => {
       const below = parent ? (inputs[0] ?? EMPTY_CHAIN) : EMPTY_CHAIN;
       const view = await services.store.layers.view(await usableChain(below, signal));

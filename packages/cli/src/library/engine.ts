@@ -11,6 +11,7 @@ import type {
   EngineOptions,
   ImageDetails,
   ImageSummary,
+  Plan,
   PruneOptions,
   PruneResult,
   RunImageOptions,
@@ -24,6 +25,11 @@ import type {
 export interface Engine {
   /** Begins to build. Arguments that make no sense, too, are told by `result`. */
   build(options: BuildOptions): Build;
+  /**
+   * What a build with these options would do, and why: the graph, which steps would run, which are cached. Nothing is run, no
+   * process is started; of the network only base images are asked for, and a remote context is fetched.
+   */
+  plan(options: BuildOptions): Promise<Plan>;
   /** Runs an image in a container of its own, which is gone afterwards; resolves to its exit code. Abort ends all its processes. */
   run(options: RunImageOptions): Promise<number>;
   /** Fetches an image into the local store. */
@@ -74,6 +80,10 @@ export function createEngine(options: EngineOptions = {}): Engine {
         () => engineBuildOptions(given, cwd),
         (build) => call(build.signal, (engine, signal) => engine.build({ ...build, signal, measure: true })),
       );
+    },
+    plan: async (given) => {
+      const plan = engineBuildOptions(given, process.cwd());
+      return call(plan.signal, (engine, signal) => engine.plan({ ...plan, signal }));
     },
     run: (run) => call(run.signal, (engine, signal) => engine.run({ ...run, signal })),
     pull: (name, transfer) => call(transfer?.signal, (engine, signal) => engine.pull(name, { ...transfer, signal })),
