@@ -71,6 +71,31 @@ for m in tarfile.open(sys.argv[1], errors='surrogateescape'):
 `;
 
 describe('layers', () => {
+  for (const count of [3, 700]) {
+    it(`are made of files in other layers: ${count} of two`, () =>
+      withStore(async (store) => {
+        const names = Array.from({ length: count }, (_, i) => `f${String(i).padStart(4, '0')}`);
+        const layers = await Promise.all(
+          ['one', 'two'].map((word) => store.layers.write(names.map((name) => file(name, `${word} ${name}`)))),
+        );
+        const views = await Promise.all(layers.map(({ diffId }) => store.layers.view([diffId])));
+        const taken = names.map((name, i): LayerEntry => {
+          const view = views[i % 2] as TreeView;
+          const entry = view.lookup(name);
+          assert.ok(entry);
+          const { mode, uid, gid, size, mtime } = entry;
+          return { path: `c${name}`, type: 'file', mode, uid, gid, size, mtime, content: view.source(entry) };
+        });
+        const made = await store.layers.write(taken);
+        const again = await store.layers.write(
+          names.map((name, i) => file(`c${name}`, `${i % 2 === 0 ? 'one' : 'two'} ${name}`)),
+        );
+        assert.equal(made.diffId, again.diffId);
+        const lying = { ...taken[0], content: { ...(taken[0] as Entry).content, digest: digestOf('other') } } as Entry;
+        await assert.rejects(store.layers.write([lying]), failsWith('SOURCE_CHANGED'));
+      }));
+  }
+
   it('gives back what was written, whatever it is', async function () {
     this.timeout(60_000);
     await withStore((store) =>

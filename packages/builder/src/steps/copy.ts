@@ -67,6 +67,13 @@ export function copyVertex(step: CopyStep, services: BuilderServices): Vertex<Ch
     const tree: SourceTree = layerTree(await services.store.layers.view(await usableChain(chain, signal)));
     return source.patterns.flatMap((pattern) => selectSource(tree, pattern, source.select));
   };
+  /** What was selected of a stage for the key: a step that runs then need not walk it again. Not kept longer. */
+  let walked: { readonly chain: ChainResult; readonly sources: readonly SelectedSource[] } | undefined;
+  const takeStage = (chain: ChainResult, signal: AbortSignal): Promise<readonly SelectedSource[]> => {
+    const sources = walked?.chain === chain ? walked.sources : undefined;
+    walked = undefined;
+    return sources ? Promise.resolve(sources) : selectStage(chain, signal);
+  };
   const note = (digest: Digest, sources: readonly SelectedSource[]): Promise<void> =>
     noteSelection(services.store.journal, digest, () => selectionFacts(sources), selectionSize(sources));
   return {
@@ -82,8 +89,10 @@ export function copyVertex(step: CopyStep, services: BuilderServices): Vertex<Ch
               vertex: stage,
               content: {
                 selector: { patterns: source.patterns, ...source.select, where: undefined },
-                digest: async (chain: ChainResult, signal: AbortSignal) =>
-                  (selected = await selectionDigest(await selectStage(chain, signal), signal)),
+                digest: async (chain: ChainResult, signal: AbortSignal) => {
+                  walked = { chain, sources: await selectStage(chain, signal) };
+                  return (selected = await selectionDigest(walked.sources, signal));
+                },
               },
             },
           ]
@@ -109,7 +118,7 @@ export function copyVertex(step: CopyStep, services: BuilderServices): Vertex<Ch
       const below = parent ? (inputs[0] ?? EMPTY_CHAIN) : EMPTY_CHAIN;
       const view = await services.store.layers.view(await usableChain(below, signal));
       const from = inputs[parent ? 1 : 0];
-      const sources = from && stage ? await selectStage(from, signal) : await findOutside(signal);
+      const sources = from && stage ? await takeStage(from, signal) : await findOutside(signal);
       const target = new TargetTree(view, Math.floor(services.now() / 1000));
       const read = below.layers.length > 0 ? textReader(view) : undefined;
       const facts: CopyFacts = {

@@ -41,6 +41,10 @@ export interface EntryBatch {
   readonly sources: string;
   /** Hex digits of the digests expected, joined by NUL. */
   readonly digests: string;
+  readonly blobs: readonly Digest[];
+  /** The blob that each entry's content is a range of, or 255: of none; and where in it the range starts. */
+  readonly blobOf: Uint8Array;
+  readonly offsets: Float64Array;
   readonly rest: readonly (readonly [number, Rest])[];
 }
 
@@ -52,6 +56,9 @@ function encode(entries: readonly LayerEntry[]): EntryBatch {
   const roots: string[] = [];
   const sources: string[] = [];
   const digests: string[] = [];
+  const blobOf = new Uint8Array(entries.length).fill(NO_ROOT);
+  const blobs: Digest[] = [];
+  const offsets = new Float64Array(entries.length);
   const rest: [number, Rest][] = [];
   entries.forEach((entry, i) => {
     const at = i * NUMBERS;
@@ -75,6 +82,15 @@ function encode(entries: readonly LayerEntry[]): EntryBatch {
           digest = content.digest?.slice(7) ?? '';
           content = undefined;
         }
+      } else if (content?.kind === 'blob' && content.segments === undefined) {
+        let blob = blobs.indexOf(content.blob);
+        if (blob < 0 && blobs.length < NO_ROOT) blob = blobs.push(content.blob) - 1;
+        if (blob >= 0) {
+          blobOf[i] = blob;
+          offsets[i] = content.offset;
+          digest = content.digest?.slice(7) ?? '';
+          content = undefined;
+        }
       }
       if (link !== undefined || device || xattrs || opaque || content) {
         rest.push([i, { link, device, xattrs, opaque, content }]);
@@ -91,6 +107,9 @@ function encode(entries: readonly LayerEntry[]): EntryBatch {
     rootOf,
     sources: sources.join('\0'),
     digests: digests.join('\0'),
+    blobs,
+    blobOf,
+    offsets,
     rest,
   };
 }
@@ -146,8 +165,13 @@ export function* entriesOf(batch: EntryBatch): Generator<LayerEntry> {
     const rest = batch.rest[next]?.[0] === i ? batch.rest[next++]?.[1] : undefined;
     const root = batch.roots[batch.rootOf[i] ?? NO_ROOT];
     const digest: Digest | undefined = digests[i] ? `sha256:${digests[i]}` : undefined;
+    const blob = batch.blobs[batch.blobOf[i] ?? NO_ROOT];
     const content: ContentSource | undefined =
-      root === undefined ? rest?.content : { kind: 'file', root, path: sources[i] || path, digest };
+      root !== undefined
+        ? { kind: 'file', root, path: sources[i] || path, digest }
+        : blob !== undefined
+          ? { kind: 'blob', blob, offset: batch.offsets[i] ?? 0, digest }
+          : rest?.content;
     yield {
       path,
       type,
