@@ -1,5 +1,5 @@
 import type { ContextSource } from '@strake/builder';
-import { isStrakeError, StrakeError } from '@strake/core';
+import { cancelled, isStrakeError, onAbort, StrakeError } from '@strake/core';
 import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import { dirname, isAbsolute, relative } from 'node:path';
@@ -101,6 +101,11 @@ class Watching {
       queue: internals.queue,
     });
     this.#internals = internals;
+    // Not AbortSignal.any for each build: what lives as long as the watch would keep something of every one.
+    onAbort(options.signal, () => {
+      this.#building?.abort(cancelled(options.signal));
+      this.#resting.abort(cancelled(options.signal));
+    });
     this.#runner = new Runner(options, (event) => this.#emit(event));
     this.#runName =
       options.build.tags?.[0] ?? `${OWN_NAME}/${createHash('sha256').update(root).digest('hex').slice(0, 12)}`;
@@ -171,12 +176,13 @@ class Watching {
     const steps = new StepCount();
     const building = new AbortController();
     this.#building = building;
+    if (signal.aborted) building.abort(cancelled(signal));
     this.#emit({ type: 'building', time: Date.now(), paths });
     try {
       const result = await engine.build({
         ...this.#buildOptions(build),
         memory: this.#memory,
-        signal: AbortSignal.any([signal, building.signal]),
+        signal: building.signal,
         onEvent: (event) => {
           steps.take(event);
           this.#emit({ type: 'build-event', event });
@@ -225,7 +231,8 @@ class Watching {
   /** After a result: watches what the build has read, and looks again at what no event can have told. */
   #rest(): void {
     this.#resting = new AbortController();
-    const signal = AbortSignal.any([this.#options.signal, this.#resting.signal]);
+    const { signal } = this.#resting;
+    if (this.#hasEnded()) this.#resting.abort(cancelled(this.#options.signal));
     this.#background = this.#settle(signal).catch((error: unknown) => {
       if (!signal.aborted && !isStrakeError(error, 'CANCELLED')) throw error;
     });

@@ -1,0 +1,129 @@
+// Saves files at random for so many minutes while `strake watch` runs, with failures and cancels, and then compares: the image must
+// equal a fresh build, and nothing may have leaked. usage: node bench/soak.mjs [--minutes 60] [--base IMAGE] [--dir DIR] [--run]
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import fs from 'node:fs';
+import path from 'node:path';
+import { performance } from 'node:perf_hooks';
+import readline from 'node:readline';
+import { setTimeout } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+
+const { values: flags } = parseArgs({
+  options: {
+    minutes: { type: 'string', default: '60' },
+    base: { type: 'string', default: '127.0.0.1:5000/library/busybox:latest' },
+    dir: { type: 'string', default: '/tmp/strake-soak' },
+    run: { type: 'boolean', default: false },
+    cli: { type: 'string', default: fileURLToPath(new URL('../packages/cli/bin/strake.js', import.meta.url)) },
+  },
+});
+const context = path.join(flags.dir, 'context');
+fs.rmSync(context, { recursive: true, force: true });
+const at = (name) => path.join(context, name);
+const write = (name, text) => {
+  fs.mkdirSync(path.dirname(at(name)), { recursive: true });
+  fs.writeFileSync(at(name), text);
+};
+const dockerfile = `FROM ${flags.base}\nCOPY config /app/config\nRUN cat /app/config/* > /app/joined\nCOPY src /app/src\nCMD ["sleep", "100000"]\n`;
+write('Dockerfile', dockerfile);
+write('config/a', 'a\n');
+for (let i = 0; i < 300; i++) write(`src/d${i % 10}/f${i}`, `${i}\n`);
+const env = { ...process.env, STRAKE_ROOT: path.join(flags.dir, 'store') };
+const strake = (...argv) => execFileSync(process.execPath, [flags.cli, ...argv], { env, encoding: 'utf8' });
+
+const argv = ['watch', '--json', '-t', 'soak', ...(flags.run ? ['--sync', '--verify'] : []), context];
+const child = spawn(process.execPath, [flags.cli, ...argv], { env, stdio: ['ignore', 'pipe', 'inherit'] });
+const counts = { built: 0, failed: 0, cancelled: 0, started: 0, restarted: 0, synced: 0, warning: 0 };
+let told = 0;
+let quiet = performance.now();
+readline.createInterface({ input: child.stdout }).on('line', (line) => {
+  const event = JSON.parse(line);
+  quiet = performance.now();
+  if (event.type in counts) counts[event.type]++;
+  if (event.type === 'warning') process.stderr.write(`${event.message}\n`);
+  for (const action of event.actions ?? []) counts[action.startsWith('synced') ? 'synced' : action]++;
+  if (event.type === 'watching') told++;
+});
+
+/** What the watch and its children hold. */
+function held() {
+  const tree = [child.pid];
+  for (const pid of tree) {
+    const children = fs.readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8');
+    tree.push(...children.split(' ').filter(Boolean).map(Number));
+  }
+  const pss = (pid) => Number(/^Pss:\s+(\d+)/m.exec(fs.readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'))?.[1] ?? 0);
+  return {
+    processes: tree.length,
+    descriptors: fs.readdirSync(`/proc/${child.pid}/fd`).length,
+    mounts: fs.readFileSync('/proc/self/mountinfo', 'utf8').split('\n').length,
+    memory: Math.round(tree.reduce((sum, pid) => sum + pss(pid), 0) / 1024),
+    disk: Math.round(Number(execFileSync('du', ['-sk', env.STRAKE_ROOT], { encoding: 'utf8' }).split('\t')[0]) / 1024),
+  };
+}
+
+const random = (n) => Math.floor(Math.random() * n);
+function edit(n) {
+  const file = `src/d${random(12)}/f${random(400)}`;
+  switch (random(12)) {
+    case 0:
+      return fs.rmSync(at(file), { force: true });
+    case 1:
+      return fs.rmSync(at(path.dirname(file)), { recursive: true, force: true });
+    case 2: {
+      const to = at(`src/e${random(5)}`);
+      fs.rmSync(to, { recursive: true, force: true });
+      return fs.existsSync(at(path.dirname(file))) && fs.renameSync(at(path.dirname(file)), to);
+    }
+    case 3:
+      return write('config/a', `${n}\n`);
+    case 4:
+      write('Dockerfile', `${dockerfile}RUN false ${n}\n`);
+      return undefined;
+    case 5:
+      write(`${file}.tmp`, `${n}\n`);
+      return fs.renameSync(at(`${file}.tmp`), at(file));
+    case 6:
+      for (let i = 0; i < 200; i++) write(`src/burst/f${i}`, `${n}\n`);
+      return undefined;
+    default:
+      return write(file, `${n} ${'x'.repeat(random(3000))}\n`);
+  }
+}
+
+while (told === 0) await setTimeout(100);
+await setTimeout(5000);
+const before = held();
+const end = performance.now() + Number(flags.minutes) * 60_000;
+let saves = 0;
+while (performance.now() < end) {
+  edit(++saves);
+  await setTimeout(random(4) === 0 ? 50 : 1000);
+  if (random(3) === 0) write('Dockerfile', dockerfile);
+}
+write('Dockerfile', dockerfile);
+write('src/last', 'last\n');
+await setTimeout(2000);
+while (performance.now() - quiet < 10_000) await setTimeout(500);
+const after = held();
+child.kill('SIGINT');
+const asked = performance.now();
+await once(child, 'exit');
+const ended = performance.now() - asked;
+
+const unpack = (name) => {
+  const dest = path.join(flags.dir, name);
+  fs.rmSync(dest, { recursive: true, force: true });
+  fs.mkdirSync(dest, { recursive: true });
+  return dest;
+};
+const [watched, fresh] = [unpack('watched'), unpack('fresh')];
+fs.writeFileSync(path.join(flags.dir, 'Again'), 'FROM soak\n');
+strake('build', '-q', '-f', path.join(flags.dir, 'Again'), '-o', watched, flags.dir + '/context');
+strake('build', '-q', '--no-cache', '-o', fresh, context);
+execFileSync('diff', ['-r', '--no-dereference', watched, fresh], { stdio: 'inherit' });
+process.stdout.write(
+  `${JSON.stringify({ minutes: Number(flags.minutes), saves, ...counts })}\nbefore ${JSON.stringify(before)}\nafter  ${JSON.stringify(after)}\nended ${Math.round(ended)} ms after SIGINT; the image equals a fresh build\n`,
+);
