@@ -7,7 +7,7 @@ import { readArchive } from './archive.js';
 import { FileBlobs } from './blobs.js';
 import { digestInPieces } from './digest-files.js';
 import { storeDenied, storeVersion } from './errors.js';
-import { unlessMissing, writeFileWhole } from './files.js';
+import { randomName, unlessMissing, writeFileWhole } from './files.js';
 import { Collector, defaultLimits, type CollectOptions } from './gc/collect.js';
 import { UsageGate } from './gc/gate.js';
 import { takeInventory } from './gc/inventory.js';
@@ -195,8 +195,16 @@ async function prepareFolders(layout: StoreLayout): Promise<void> {
     ),
   );
   // Written last: it says that all folders are there. Two processes may do so at once.
-  const temporary = `${tmp}/format.${process.pid}.${Date.now()}`;
-  await writeFileWhole(layout.format, `${FORMAT_VERSION}\n`, temporary, { durable: true });
+  for (let attempt = 1; ; attempt++) {
+    try {
+      const temporary = `${tmp}/format.${randomName(8)}`;
+      await writeFileWhole(layout.format, `${FORMAT_VERSION}\n`, temporary, { durable: true });
+      return;
+    } catch (error) {
+      // Somebody who cleans up has taken it for a leftover: there is no lease yet that says otherwise.
+      if (errnoOf(error) !== 'ENOENT' || attempt === 9) throw error;
+    }
+  }
 }
 
 /**

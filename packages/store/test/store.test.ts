@@ -276,6 +276,24 @@ describe('locks and leases', () => {
     }));
 });
 
+describe('a new store', () => {
+  it('is opened by many at once, while others clean up', async function () {
+    this.timeout(30_000);
+    for (let round = 0; round < 15; round++) {
+      await withFolder(async (path) => {
+        const root = `${path}/store`;
+        const one = async (): Promise<void> => {
+          const store = await openStore({ root });
+          await store.removeLeftovers();
+          await store.close();
+        };
+        await Promise.all(Array.from({ length: 6 }, one));
+        assert.equal(readFileSync(`${root}/format`, 'utf8'), '1\n');
+      });
+    }
+  });
+});
+
 describe('digests of files', () => {
   it('are those of their bytes; of what is no file there is none', () =>
     withStore(async (store) => {
