@@ -20,13 +20,13 @@ rmSync(folder, { recursive: true, force: true });
 mkdirSync(path.join(folder, 'dist'), { recursive: true });
 cpSync(path.join(cli, 'bin'), path.join(folder, 'bin'), { recursive: true });
 for (const file of PROGRAMS) cpSync(path.join(cli, 'dist', file), path.join(folder, 'dist', file));
-for (const file of ['README.md', 'LICENSE']) cpSync(path.join(root, file), path.join(folder, file));
+for (const file of ['README.md', 'LICENSE', 'THIRD-PARTY.md']) cpSync(path.join(root, file), path.join(folder, file));
 execFileSync(process.execPath, [path.join(root, 'scripts/roll-up-types.mjs'), path.join(folder, 'dist'), ...report]);
 const door = (file) => ({ types: `./dist/${file}.d.ts`, default: `./dist/${file}.js` });
 const published = {
   ...{ name, version, description, license, type, engines, bin },
   exports: { '.': door('index'), './parser': door('parser'), './package.json': './package.json' },
-  files: ['bin', 'dist'],
+  files: ['bin', 'dist', 'THIRD-PARTY.md'],
   // Everything else is in the bundles; koffi finds its binary beside itself.
   dependencies: { koffi: json('sys').dependencies.koffi },
 };

@@ -27,6 +27,7 @@ interface Ended {
 const FILES = [
   'LICENSE',
   'README.md',
+  'THIRD-PARTY.md',
   'bin/package.json',
   'bin/strake.js',
   ...[
