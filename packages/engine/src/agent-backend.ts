@@ -1,4 +1,11 @@
-import { chooseExecutor, inUserNamespace, type ChosenExecutor, type ProbeOptions } from '@strake/runtime';
+import {
+  chooseExecutor,
+  endRooted,
+  inUserNamespace,
+  processesRootedBelow,
+  type ChosenExecutor,
+  type ProbeOptions,
+} from '@strake/runtime';
 import { createSnapshotter, type Snapshotter, type Store } from '@strake/store';
 import { join } from 'node:path';
 
@@ -26,11 +33,20 @@ export function probeOptions(setup: AgentSetup, env: NodeJS.ProcessEnv): ProbeOp
   };
 }
 
+/** Ends what steps have left whose agent was killed: no kernel has ended it with that. */
+async function endAbandoned(storeRoot: string, store: Store): Promise<void> {
+  const rooted = processesRootedBelow(join(storeRoot, 'snapshots'));
+  if (rooted.length === 0) return;
+  const leftovers = new Set((await store.findLeftovers()).map(({ path }) => path));
+  for (const one of rooted) if (leftovers.has(one.root) || one.root.endsWith(' (deleted)')) endRooted(one);
+}
+
 /** @throws StrakeError `RUNTIME_UNAVAILABLE`, `SNAPSHOTTER_UNAVAILABLE` */
 export async function openBackend(setup: AgentSetup, store: Promise<Store>, probing: ProbeOptions): Promise<Backend> {
   const chosen = await chooseExecutor({ ...probing, isolation: setup.isolation });
   const { scratch, cacheFile } = probing;
   const choice = await chooseSnapshotter(setup.snapshotter, chosen.executor.name, scratch, cacheFile);
+  if (!setup.namespaces) await endAbandoned(setup.storeRoot, await store);
   const snapshotter = createSnapshotter({
     store: await store,
     kind: choice.kind,

@@ -147,7 +147,10 @@ class AgentServer {
     let network: StepNetwork | undefined;
     try {
       const { limits, ownNetwork, ...container } = spec;
-      if (ownNetwork) network = await this.#network(ownNetwork, signal);
+      if (ownNetwork) {
+        if (!this.#namespaces) throw networkNeedsNamespaces();
+        network = await this.#network(ownNetwork, signal);
+      }
       if (limits) cgroups = this.#limiter.create(limits);
       // Without mounts a cache folder is moved into the root: one step at a time has it.
       if (executor.name === 'chroot') release = await lockCaches(spec.mounts, await this.#store, signal);
@@ -241,6 +244,14 @@ function withoutNames(env: readonly string[], others: readonly string[]): readon
 function limitHint(met: ReturnType<StepCgroups['exceeded']>): string | undefined {
   if (met === 'memory') return 'The step needed more memory than --memory allows, and was stopped by the kernel.';
   return met === 'pids' ? 'The step wanted more processes than --pids-limit allows.' : undefined;
+}
+
+function networkNeedsNamespaces(): StrakeError {
+  return new StrakeError({
+    code: 'NETWORK_UNAVAILABLE',
+    message: 'a step in a chroot has no network of its own: --network private and --allow-host are not possible here',
+    hint: 'strake doctor tells what namespaces need on this machine.',
+  });
 }
 
 function aborted(): StrakeError {

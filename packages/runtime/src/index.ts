@@ -3,6 +3,7 @@ export type { Loan } from './chroot/assembly.js';
 export type { ChrootExecutorOptions } from './chroot/executor.js';
 export { chooseExecutor } from './choose.js';
 export type { ChooseOptions, ChosenExecutor } from './choose.js';
+export { endRooted, processesRootedBelow } from './chroot/rooted.js';
 export { createNativeExecutor } from './native-executor.js';
 export type { NativeExecutorOptions } from './native-executor.js';
 export { parseEgressRule } from './egress-rules.js';
