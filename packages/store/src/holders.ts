@@ -24,11 +24,13 @@ export interface Holder {
   readonly holds: readonly string[];
 }
 
-/** Field 22 of /proc/PID/stat, or undefined where there is no such process. The name in it may hold anything but the last `)`. */
+/** Field 22 of /proc/PID/stat, or undefined where there is no such process or it has ended. The name in it may hold anything but the last `)`. */
 function startOf(pid: number | 'self'): string | undefined {
   try {
     const text = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    return text.slice(text.lastIndexOf(')') + 2).split(' ')[19];
+    const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+    // One that has ended and that nobody has buried yet holds nothing.
+    return fields[0] === 'Z' || fields[0] === 'X' ? undefined : fields[19];
   } catch {
     return undefined;
   }
