@@ -3,6 +3,7 @@ import { closeSync, openSync, writeSync } from 'node:fs';
 import { digestFilesNow } from './digest-files.js';
 import { writeFailure } from './errors.js';
 import { entriesOf, type EntryBatch } from './layer/entry-batch.js';
+import type { FormerFiles } from './layer/former-layer.js';
 import { IndexBuilder } from './layer/index-builder.js';
 import { importLayer } from './layer/layer-importer.js';
 import { LayerWriter } from './layer/layer-writer.js';
@@ -12,8 +13,11 @@ import type { DigestedFiles, Job, MadeLayer } from './worker-protocol.js';
 /** A job that comes with its entries. */
 type WriteJob = Extract<Job, { kind: 'write' }>;
 
-function layerWriter({ tarPath, blobs }: { readonly tarPath: string; readonly blobs: string }): LayerWriter {
-  return new LayerWriter(tarPath, (digest) => `${blobs}/${digest.slice(7)}`);
+function layerWriter(
+  { tarPath, blobs }: { readonly tarPath: string; readonly blobs: string },
+  former?: FormerFiles,
+): LayerWriter {
+  return new LayerWriter(tarPath, (digest) => `${blobs}/${digest.slice(7)}`, former);
 }
 
 function writeIndex(path: string, entries: RawEntries): void {
@@ -38,7 +42,7 @@ export class WriteInProgress {
 
   constructor(job: WriteJob, aborted: () => boolean) {
     this.#job = job;
-    this.#writer = layerWriter(job);
+    this.#writer = layerWriter(job, job.former);
     this.#aborted = aborted;
   }
 

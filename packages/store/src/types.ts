@@ -134,11 +134,16 @@ export interface LayerStore {
   info(diffId: Digest): Promise<LayerInfo | undefined>;
   /**
    * Writes a layer as an uncompressed tar (a blob whose digest is the diff ID) with its index, on a worker thread.
-   * Entries come parents first; of entries with the same path the last one counts.
+   * Entries come parents first; of entries with the same path the last one counts. FORMER: a layer that is likely to have many of
+   * the files under the same paths: contents with the right digest are taken from it.
    * @throws StrakeError `SOURCE_CHANGED` where a content source no longer has the digest or size stated, `SOURCE_DENIED`,
    * `NAME_UNREPRESENTABLE` for names that a layer cannot have, `DISK_FULL`
    */
-  write(entries: Iterable<LayerEntry> | AsyncIterable<LayerEntry>, signal?: AbortSignal): Promise<LayerInfo>;
+  write(
+    entries: Iterable<LayerEntry> | AsyncIterable<LayerEntry>,
+    signal?: AbortSignal,
+    former?: Digest,
+  ): Promise<LayerInfo>;
   /**
    * Makes a layer of an image usable: its blob (compressed or not, fetched with `fetch` where the store lacks it) is
    * decompressed, its diff ID checked, its entries validated as hostile input, its index written.

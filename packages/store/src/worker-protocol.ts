@@ -1,6 +1,7 @@
 import type { Digest, StrakeErrorFields } from '@strake/core';
 
 import type { EntryBatch } from './layer/entry-batch.js';
+import type { FormerFiles } from './layer/former-layer.js';
 import type { ImportJob } from './layer/layer-importer.js';
 import type { CommitJob } from './snapshot/commit.js';
 import type { CommitCopyJob } from './snapshot/commit-copy.js';
@@ -19,7 +20,13 @@ export interface DigestedFiles {
 
 /** The work of a worker thread. Paths are absolute; those to be written do not exist yet. */
 export type Job =
-  | { readonly kind: 'write'; readonly tarPath: string; readonly indexPath: string; readonly blobs: string }
+  | {
+      readonly kind: 'write';
+      readonly tarPath: string;
+      readonly indexPath: string;
+      readonly blobs: string;
+      readonly former: FormerFiles | undefined;
+    }
   | { readonly kind: 'import'; readonly job: ImportJob; readonly indexPath: string }
   | {
       readonly kind: 'commit';

@@ -1,4 +1,4 @@
-import type { Digest } from '@strake/core';
+import { canonicalJson, digestOf, type Digest } from '@strake/core';
 import type { LayerEntry } from '@strake/store';
 import type { KeyParts, Vertex } from '@strake/solver';
 
@@ -136,10 +136,31 @@ export function copyVertex(step: CopyStep, services: BuilderServices): Vertex<Ch
         if (one === only) entries = copyEntries(target, one, destination, facts);
         else planCopy(target, one, destination, facts);
       }
-      const layer = await services.store.layers.write(entries ?? target.entries(), signal);
+      const former = await formerLayer(only, step, services);
+      const layer = await services.store.layers.write(entries ?? target.entries(), signal, former?.diffId);
+      await former?.replace(layer.diffId);
       selected ??= await selectionDigest(sources, signal);
       await note(selected, sources);
       return { layers: [...below.layers, storedLayer(layer.diffId)] };
     },
   };
+}
+
+/**
+ * What the same folder of a local context was made into last: most of its files are likely to be the same. Undefined where there is
+ * no sense in it. Only a hint: contents count by their digests.
+ */
+async function formerLayer(
+  source: SelectedSource | undefined,
+  { destination, caching }: CopyStep,
+  { store }: BuilderServices,
+): Promise<{ readonly diffId: Digest | undefined; replace(diffId: Digest): Promise<void> } | undefined> {
+  const place = source?.entry.type === 'directory' ? source.tree.place : undefined;
+  if (place === undefined) return undefined;
+  const key = digestOf(
+    canonicalJson({ kind: 'former layer', version: 1, place, path: source?.entry.path, destination }),
+  );
+  const known = caching === 'use' ? await store.records.get<{ diffId: Digest }>(key) : undefined;
+  const there = known && (await store.layers.info(known.diffId));
+  return { diffId: there?.diffId, replace: (diffId) => store.records.put(key, { diffId }) };
 }

@@ -75,6 +75,10 @@ export class LocalTree implements SourceTree {
     this.#table = options.table;
   }
 
+  get place(): string | undefined {
+    return this.#options.keep && this.#root;
+  }
+
   lookup(path: string): SourceEntry | undefined {
     const { memory } = this.#options;
     const row = memory?.rows.get(path);

@@ -30,6 +30,8 @@ export interface SourceTree {
   source(entry: SourceEntry): ContentSource;
   /** The content of a file, for ADD's archives. */
   read(entry: SourceEntry): AsyncIterable<Uint8Array>;
+  /** What names these files across builds: the folder of a local context. */
+  readonly place?: string | undefined;
   /** A number that the entry can be had back for: trees of many files have it, so that none must be kept as an object. */
   numberOf?(entry: SourceEntry): number;
   entryOf?(number: number): SourceEntry;

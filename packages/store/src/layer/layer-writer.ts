@@ -7,9 +7,10 @@ import { TarType, type TarHeader } from '../tar/header.js';
 import { encodeSparseMap } from '../tar/sparse.js';
 import { fsPath } from '../snapshot/paths.js';
 import { sparseDigest } from '../tar/content-hash.js';
-import { readerOf, TarSink, type ReadInto } from '../tar/sink.js';
+import { readerOf, SMALL, TarSink, type ReadInto } from '../tar/sink.js';
 import type { ContentSource, LayerEntry, Segments } from '../types.js';
 import { baseName, checkedKey, OPAQUE_MARK, WHITEOUT_PREFIX, withName } from './entry-key.js';
+import { FormerLayer, type FormerFiles } from './former-layer.js';
 import { Flag, TypeCode, type Extra } from './index-format.js';
 import { withoutOwn } from './own-xattrs.js';
 import { RawEntries } from './raw-entries.js';
@@ -55,11 +56,13 @@ export class LayerWriter {
   readonly #opener = new SourceOpener();
   readonly #blobPath: (digest: Digest) => string;
   readonly #blobs = new Map<Digest, number>();
+  readonly #former: FormerLayer | undefined;
 
-  /** BLOBPATH: where a blob that contents are read from lies. */
-  constructor(tarPath: string, blobPath: (digest: Digest) => string) {
+  /** BLOBPATH: where a blob that contents are read from lies. FORMER: a layer that may have some of the files. */
+  constructor(tarPath: string, blobPath: (digest: Digest) => string, former?: FormerFiles) {
     this.#sink = new TarSink(tarPath);
     this.#blobPath = blobPath;
+    this.#former = former && FormerLayer.open(former);
   }
 
   /**
@@ -129,7 +132,7 @@ export class LayerWriter {
         offset = this.#sink.position;
         digest =
           opened === undefined
-            ? this.#copy(entry, entry.content)
+            ? (this.#copyFormer(entry, key) ?? this.#copy(entry, entry.content))
             : this.#checked(path, size, readerOf(opened), undefined);
         this.#sink.pad(size);
       }
@@ -150,6 +153,14 @@ export class LayerWriter {
       digest: digest === undefined ? undefined : Buffer.from(digest, 'hex'),
       extra: extra.link !== undefined || extra.device || extra.xattrs || extra.segments ? extra : undefined,
     });
+  }
+
+  /** Takes a file's content from a former layer that has it: its sha256 in hex; undefined where none has. */
+  #copyFormer({ content, size }: Entry, key: Buffer): string | undefined {
+    if (!this.#former || content?.kind !== 'file' || !content.digest || size === 0 || size > SMALL) return undefined;
+    const offset = this.#former.find(key, size, content.digest);
+    const hex = content.digest.slice(7);
+    return offset !== undefined && this.#sink.contentIf(hex, size, this.#former.reader(offset)) ? hex : undefined;
   }
 
   /** Copies a file's content. Returns its sha256 in hex. */
@@ -239,6 +250,7 @@ export class LayerWriter {
 
   #close(): void {
     this.#opener.close();
+    this.#former?.close();
     for (const fd of this.#blobs.values()) closeSync(fd);
     this.#blobs.clear();
   }

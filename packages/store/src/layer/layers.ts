@@ -97,12 +97,21 @@ export class FileLayers implements LayerStore {
     return there;
   }
 
-  async write(entries: Iterable<LayerEntry> | AsyncIterable<LayerEntry>, signal?: AbortSignal): Promise<LayerInfo> {
+  async write(
+    entries: Iterable<LayerEntry> | AsyncIterable<LayerEntry>,
+    signal?: AbortSignal,
+    former?: Digest,
+  ): Promise<LayerInfo> {
     const { blobs } = this.#layout;
+    const like = former && {
+      diffId: former,
+      tarPath: this.#blobs.path(former),
+      indexPath: `${layerPath(this.#layout, former)}/index`,
+    };
     const batches = batchesOf(entries);
     const first = await batches.next();
     const info = await this.make(
-      (tarPath, indexPath) => ({ kind: 'write', tarPath, indexPath, blobs }),
+      (tarPath, indexPath) => ({ kind: 'write', tarPath, indexPath, blobs, former: like }),
       first.done ? batches : startingWith(first.value, batches),
       { signal, small: first.done === true || isSmall(first.value) },
     );

@@ -20,6 +20,9 @@ export function isZeros(bytes: Uint8Array): boolean {
   return true;
 }
 
+/** What fits into the buffer beside other things. */
+export const SMALL: number = SLAB / 2;
+
 /** Where a file's bytes come from: fills TARGET from AT with at most LENGTH bytes and returns how many; 0 at the end. */
 export type ReadInto = (target: Buffer, at: number, length: number) => number;
 
@@ -85,6 +88,20 @@ export class TarSink {
     if (this.#used + padding > SLAB) this.#flush();
     this.#slab.fill(0, this.#used, this.#used + padding);
     this.#used += padding;
+  }
+
+  /** As `content`, of no more than {@link SMALL} bytes, but nothing is written where they have not the sha256 DIGEST (hex). */
+  contentIf(digest: string, size: number, read: ReadInto): boolean {
+    if (SLAB - this.#used <= size) this.#flush();
+    const start = this.#used;
+    for (let count = 0; count < size;) {
+      const got = read(this.#slab, start + count, size - count);
+      if (got === 0) return false;
+      count += got;
+    }
+    if (hash('sha256', this.#slab.subarray(start, start + size), 'hex') !== digest) return false;
+    this.#used += size;
+    return true;
   }
 
   /**
