@@ -12,18 +12,8 @@ import {
   RECORD_SIZE,
   TypeCode,
 } from './index-format.js';
+import { MergedPaths } from './merged-paths.js';
 import type { RawEntries } from './raw-entries.js';
-
-/** A path of the finished index. */
-interface Merged {
-  /** The entry that won, or -1 for an implied folder. */
-  entry: number;
-  /** Address and length of the key in the heap. */
-  readonly key: number;
-  readonly keyLength: number;
-  type: number;
-  flags: number;
-}
 
 /** The entries of one path on the way to those below it. */
 interface Ancestor {
@@ -47,7 +37,7 @@ function pathOf(key: Uint8Array): string {
 export class IndexBuilder {
   readonly #raw: RawEntries;
   readonly #order: Uint32Array;
-  readonly #merged: Merged[] = [];
+  readonly #merged = new MergedPaths();
   readonly #firstNames = new Map<number, number>();
   #flags = 0;
 
@@ -59,17 +49,13 @@ export class IndexBuilder {
     this.#resolveLinks();
   }
 
-  #push(merged: Merged): number {
-    return this.#merged.push(merged) - 1;
-  }
-
   #merge(): void {
     const raw = this.#raw;
     const ancestors: Ancestor[] = [];
     const first = this.#order[0];
     if (first === undefined || raw.keyLength(first) > 0) {
-      const root = { entry: -1, key: 0, keyLength: 0, type: TypeCode.directory, flags: Flag.implied };
-      ancestors.push({ merged: this.#push(root), key: Buffer.alloc(0), entries: [], plain: true });
+      const root = this.#merged.add(-1, 0, 0, TypeCode.directory, Flag.implied);
+      ancestors.push({ merged: root, key: Buffer.alloc(0), entries: [], plain: true });
     }
     for (let i = 0; i < this.#order.length;) {
       const group = [this.#order[i++] as number];
@@ -114,7 +100,7 @@ export class IndexBuilder {
     }
     if (key.length === 0 && type !== TypeCode.directory) throw layerInvalid('its root is no folder');
     const address = raw.keyAddress(alive[0]);
-    const merged = this.#push({ entry: winner, key: address, keyLength: key.length, type, flags });
+    const merged = this.#merged.add(winner, address, key.length, type, flags);
     const entries = alive.filter((entry) => raw.type(entry) !== TypeCode.whiteout);
     ancestors.push({ merged, key, entries, plain: entries.every((entry) => raw.type(entry) === TypeCode.directory) });
     if (flags & Flag.implied && key.length > 0) this.#flags |= IndexFlag.implied;
@@ -145,22 +131,21 @@ export class IndexBuilder {
    * whiteout below what another whiteout removes.
    */
   #imply(ancestors: Ancestor[], entry: number, key: Buffer, real: boolean): boolean {
+    const paths = this.#merged;
     for (const { merged } of ancestors) {
-      const above = this.#merged[merged];
-      if (!above) continue;
-      if (above.type === TypeCode.whiteout) {
+      if (paths.type(merged) === TypeCode.whiteout) {
         if (!real) return false;
-        above.type = TypeCode.directory;
-        above.flags = Flag.implied | Flag.opaque;
+        paths.setType(merged, TypeCode.directory);
+        paths.setFlags(merged, Flag.implied | Flag.opaque);
         this.#flags |= IndexFlag.implied;
-      } else if (real) above.flags &= ~Flag.ghost;
+      } else if (real) paths.setFlags(merged, paths.flags(merged) & ~Flag.ghost);
     }
     const top = ancestors[ancestors.length - 1];
     if (!top) return true;
     const address = this.#raw.keyAddress(entry);
     for (let end = key.indexOf(0, top.key.length + 1); end >= 0; end = key.indexOf(0, end + 1)) {
       const flags = Flag.implied | (real ? 0 : Flag.ghost);
-      const merged = this.#push({ entry: -1, key: address, keyLength: end, type: TypeCode.directory, flags });
+      const merged = paths.add(-1, address, end, TypeCode.directory, flags);
       ancestors.push({ merged, key: key.subarray(0, end), entries: [], plain: true });
       this.#flags |= IndexFlag.implied;
     }
@@ -214,19 +199,21 @@ export class IndexBuilder {
 
   #resolveLinks(): void {
     const linked = new Set<number>();
-    for (const merged of this.#merged) {
-      if (merged.type !== TypeCode.hardlink) continue;
-      const target = this.#target(merged.entry);
+    const paths = this.#merged;
+    for (let number = 0; number < paths.count; number++) {
+      if (paths.type(number) !== TypeCode.hardlink) continue;
+      const target = this.#target(paths.entry(number));
       if (target < 0) {
         this.#flags |= IndexFlag.external;
         continue;
       }
-      merged.entry = target;
-      merged.type = this.#raw.type(target);
+      paths.setEntry(number, target);
+      paths.setType(number, this.#raw.type(target));
       linked.add(target);
     }
     if (linked.size === 0) return;
-    for (const [number, { entry }] of this.#merged.entries()) {
+    for (let number = 0; number < paths.count; number++) {
+      const entry = paths.entry(number);
       if (linked.has(entry) && !this.#firstNames.has(entry)) this.#firstNames.set(entry, number);
     }
   }
@@ -238,16 +225,16 @@ export class IndexBuilder {
     const room = (1 << 20) + RECORD_SIZE;
     let chunk = Buffer.alloc(room);
     let used = HEADER_SIZE;
-    const sizeOf = ({ entry, keyLength }: Merged): number => keyLength + (entry < 0 ? 0 : this.#extraLength(entry));
+    const paths = this.#merged;
+    let heapSize = 0;
+    for (let number = 0; number < paths.count; number++) heapSize += this.#heapOf(number);
     chunk.write(INDEX_MAGIC, 0, 'latin1');
-    chunk.writeUInt32LE(this.#merged.length, 8);
+    chunk.writeUInt32LE(paths.count, 8);
     chunk.writeUInt32LE(this.#flags, 12);
-    chunk.writeDoubleLE(
-      this.#merged.reduce((sum, merged) => sum + sizeOf(merged), 0),
-      16,
-    );
-    for (const merged of this.#merged) {
-      const { entry, keyLength, type, flags } = merged;
+    chunk.writeDoubleLE(heapSize, 16);
+    for (let number = 0; number < paths.count; number++) {
+      const entry = paths.entry(number);
+      const keyLength = paths.keyLength(number);
       if (entry >= 0) chunk.set(raw.record(entry), used);
       else {
         chunk.fill(0, used, used + RECORD_SIZE);
@@ -255,11 +242,11 @@ export class IndexBuilder {
       }
       chunk.writeUInt32LE(heap, used + Field.key);
       chunk.writeUInt16LE(keyLength, used + Field.keyLength);
-      chunk[used + Field.type] = type;
-      chunk[used + Field.flags] = flags;
+      chunk[used + Field.type] = paths.type(number);
+      chunk[used + Field.flags] = paths.flags(number);
       chunk.writeUInt32LE(heap + keyLength, used + Field.extra);
       chunk.writeUInt32LE(this.#firstNames.get(entry) ?? NONE, used + Field.firstName);
-      heap += sizeOf(merged);
+      heap += this.#heapOf(number);
       used += RECORD_SIZE;
       if (used + RECORD_SIZE > room) {
         yield chunk.subarray(0, used);
@@ -271,6 +258,12 @@ export class IndexBuilder {
     yield* this.#heapChunks(room);
   }
 
+  /** What a path takes in the heap. */
+  #heapOf(number: number): number {
+    const entry = this.#merged.entry(number);
+    return this.#merged.keyLength(number) + (entry < 0 ? 0 : this.#extraLength(entry));
+  }
+
   #extraLength(entry: number): number {
     return this.#raw.pageOf(entry).readUInt32LE(this.#raw.offsetOf(entry) + Field.extraLength);
   }
@@ -279,14 +272,16 @@ export class IndexBuilder {
     const raw = this.#raw;
     let chunk = Buffer.allocUnsafe(room);
     let used = 0;
-    for (const { entry, key, keyLength } of this.#merged) {
+    for (let number = 0; number < this.#merged.count; number++) {
+      const entry = this.#merged.entry(number);
+      const keyLength = this.#merged.keyLength(number);
       const extra = entry < 0 ? 0 : this.#extraLength(entry);
       if (used + keyLength + extra > room) {
         yield chunk.subarray(0, used);
         chunk = Buffer.allocUnsafe(Math.max(room, keyLength + extra));
         used = 0;
       }
-      chunk.set(raw.heap.slice(key, keyLength), used);
+      chunk.set(raw.heap.slice(this.#merged.key(number), keyLength), used);
       used += keyLength;
       if (extra > 0) {
         const address = raw.pageOf(entry).readUInt32LE(raw.offsetOf(entry) + Field.extra);
