@@ -51,7 +51,10 @@ async function restore(
   if (!isDigest(descriptor?.digest) || !Number.isSafeInteger(descriptor.size)) return undefined;
   if (reference && (typeof reference.registry !== 'string' || typeof reference.repository !== 'string'))
     return undefined;
-  if (!there && !reference && (await store.blobs.size(descriptor.digest)) === undefined) return undefined;
+  // What a folder gave and collection took: where the tar is still there it is a layer as any other.
+  if (!reference && (await store.blobs.size(descriptor.digest)) === undefined) {
+    return there ? storedLayer(diffId) : undefined;
+  }
   return baseLayer(store, diffId, {
     descriptor,
     reference,
