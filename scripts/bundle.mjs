@@ -4,11 +4,13 @@
 // usage: node scripts/bundle.mjs
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
+
+import { bundleInParts } from './chunks.mjs';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
 const outdir = path.join(root, 'packages/cli/dist');
@@ -43,15 +45,11 @@ const common = {
 };
 
 await removeCodeCaches();
-await build({
-  ...common,
-  entryPoints: { strake: 'packages/cli/src/strake.ts' },
-  format: 'cjs',
-  outExtension: { '.js': '.cjs' },
-  supported: { 'dynamic-import': false }, // require() is quicker, and V8's code cache loses what import() needs
-  define: { ...common.define, 'import.meta.url': 'strakeModuleUrl' },
-  banner: { js: "const strakeModuleUrl = require('node:url').pathToFileURL(__filename).href;" },
-});
+await rm(path.join(outdir, 'parts'), { recursive: true, force: true });
+await mkdir(path.join(outdir, 'parts'));
+for (const [name, text] of Object.entries(await bundleInParts('packages/cli/src/strake.ts', common))) {
+  await writeFile(path.join(outdir, name), text);
+}
 
 const processes = {
   worker: 'packages/store/src/worker.ts',

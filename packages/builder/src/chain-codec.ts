@@ -45,7 +45,7 @@ async function restore(
   store: Store,
   registry: () => Promise<RegistryClient>,
 ): Promise<LayerRef | undefined> {
-  const there = (await store.layers.info(diffId)) !== undefined;
+  const there = (await store.layers.size(diffId)) !== undefined;
   if (!origin) return there ? storedLayer(diffId) : undefined;
   const { descriptor, reference } = origin as Partial<typeof origin>;
   if (!isDigest(descriptor?.digest) || !Number.isSafeInteger(descriptor.size)) return undefined;

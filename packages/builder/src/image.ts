@@ -171,8 +171,8 @@ async function layerDescriptor(
     return { mediaType: mediaType || MediaType.ociLayerGzip, digest, size };
   }
   if (compression !== 'uncompressed') return store.layers.compress(diffId, compression, signal, level);
-  const info = await store.layers.info(diffId);
-  return { mediaType: MediaType.ociLayer, digest: diffId, size: info?.size ?? 0 };
+  const size = (await store.layers.size(diffId)) ?? 0;
+  return { mediaType: MediaType.ociLayer, digest: diffId, size };
 }
 
 /** The bytes of a manifest's layer: from the store, or from where the base image came from. */

@@ -17,7 +17,6 @@ import { cpus } from 'node:os';
 import { buildDeadline } from './build-deadline.js';
 import { keptBy } from './build-memory.js';
 import { Cleanups } from './cleanups.js';
-import { collectAfterBuild } from './prune.js';
 import { noteBuild, reportStep } from './explain.js';
 import { openBuild, type OpenedBuild } from './open-build.js';
 import type { Resources } from './resources.js';
@@ -58,7 +57,10 @@ export async function runBuild(
   } finally {
     await cleanups.run();
     // Only what has added to the cache looks whether that has become too much.
-    if (worked) await collectAfterBuild(resources, env, options.onEvent ?? ((): void => undefined));
+    if (worked) {
+      const { collectAfterBuild } = await import('./prune.js');
+      await collectAfterBuild(resources, env, options.onEvent ?? ((): void => undefined));
+    }
   }
 }
 
@@ -190,7 +192,10 @@ async function exportAll(
           signal,
           emit: services.emit,
           now: Date.now,
-          stdout: process.stdout,
+          // Takes 3 ms to load.
+          get stdout() {
+            return process.stdout;
+          },
           id,
           names,
           annotations: (options.annotations ?? []).flatMap(parseAnnotation),

@@ -1,14 +1,9 @@
 import { runBuild } from './build-call.js';
-import { startContainer } from './container.js';
-import { diagnose } from './doctor.js';
-import { callDockerfile } from './dockerfile-call.js';
-import { explainStored } from './explain.js';
-import { inspectImage, listImages, pullImage, removeImage, tagImage } from './images.js';
-import { measureStore, pruneStore } from './prune.js';
-import { pushStored } from './push-image.js';
 import { createResources } from './resources.js';
-import { runImage } from './run-image.js';
 import type { Engine, EngineOptions } from './types.js';
+
+// Builds only are there from the start: a cached one takes hardly longer than the rest of this package takes to load.
+const images = async () => import('./images.js');
 
 /**
  * An engine over one store. Nothing is started or opened before a call needs it.
@@ -33,17 +28,24 @@ export function createEngine(options: EngineOptions = {}, env: NodeJS.ProcessEnv
         async () => (await import('./plan-call.js')).planBuild(build, resources, options, env),
         build.signal,
       ),
-    call: (method, build) => callDockerfile(method, build, resources, env),
-    pull: (name, transfer) => using('pull', () => pullImage(resources, name, transfer), transfer?.signal),
-    push: (name, transfer) => using('push', () => pushStored(resources, name, transfer), transfer?.signal),
-    images: () => listImages(resources),
-    inspect: (name) => inspectImage(resources, name),
-    tag: (source, target) => using('tag', () => tagImage(resources, source, target)),
-    remove: (name) => removeImage(resources, name),
+    call: async (method, build) => (await import('./dockerfile-call.js')).callDockerfile(method, build, resources, env),
+    pull: (name, transfer) =>
+      using('pull', async () => (await images()).pullImage(resources, name, transfer), transfer?.signal),
+    push: (name, transfer) =>
+      using(
+        'push',
+        async () => (await import('./push-image.js')).pushStored(resources, name, transfer),
+        transfer?.signal,
+      ),
+    images: async () => (await images()).listImages(resources),
+    inspect: async (name) => (await images()).inspectImage(resources, name),
+    tag: (source, target) => using('tag', async () => (await images()).tagImage(resources, source, target)),
+    remove: async (name) => (await images()).removeImage(resources, name),
     start: async (run) => {
       // Its layers are mounted until it ends, whatever becomes of the image's name.
       const use = await (await resources.store()).use('run', run.signal);
       try {
+        const { startContainer } = await import('./container.js');
         const container = await startContainer(resources, run);
         const release = (): Promise<void> => use.release();
         container.exited.then(release, release).catch(() => undefined);
@@ -53,11 +55,11 @@ export function createEngine(options: EngineOptions = {}, env: NodeJS.ProcessEnv
         throw error;
       }
     },
-    run: (run) => using('run', () => runImage(resources, run), run.signal),
-    prune: (prune) => pruneStore(resources, prune),
-    explain: (name) => explainStored(resources, name),
-    diskUsage: () => measureStore(resources),
-    doctor: (doctor) => diagnose(resources, doctor?.fix ?? false),
+    run: (run) => using('run', async () => (await import('./run-image.js')).runImage(resources, run), run.signal),
+    prune: async (prune) => (await import('./prune.js')).pruneStore(resources, prune),
+    explain: async (name) => (await import('./explain.js')).explainStored(resources, name),
+    diskUsage: async () => (await import('./prune.js')).measureStore(resources),
+    doctor: async (doctor) => (await import('./doctor.js')).diagnose(resources, doctor?.fix ?? false),
     close: () => resources.close(),
   };
   return Promise.resolve(engine);

@@ -1,6 +1,6 @@
 export { createBuildMemory, type BuildMemory } from './build-memory.js';
 export { createEngine } from './engine.js';
-export { login, logout } from '@strake/registry';
+export { login, logout } from './authentication.js';
 export { storeRoot } from './store-root.js';
 export type { WatchCause, WatchedStep, WatchEvent, WatchOptions, WatchRun } from './watch/types.js';
 export { watch } from './watch/index.js';

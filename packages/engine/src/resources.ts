@@ -1,10 +1,9 @@
-import { createDockerCredentials, createRegistryClient, type RegistryClient } from '@strake/registry';
+import type { RegistryClient } from '@strake/registry';
 import { openStore, type Store } from '@strake/store';
 import { homedir } from 'node:os';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
 import type { Agent } from './agent-client.js';
-import { startBestAgent } from './agent-start.js';
 import { storeRoot } from './store-root.js';
 import type { EngineOptions } from './types.js';
 
@@ -38,6 +37,7 @@ export function createResources(options: EngineOptions, env: NodeJS.ProcessEnv):
     (store ??= openStore({ root, ...(programs.worker ? { workerUrl: pathToFileURL(programs.worker) } : {}) }));
   const start = (inheritStdin: boolean): Promise<Agent> => {
     const made = (async () => {
+      const { startBestAgent } = await import('./agent-start.js');
       const opened = await openOnce();
       // Others judge by this process's lease whether the agent, whose pid they cannot see, is alive.
       await opened.lease(['agent']);
@@ -62,7 +62,7 @@ export function createResources(options: EngineOptions, env: NodeJS.ProcessEnv):
     root,
     store: openOnce,
     registry: () =>
-      (registry ??= Promise.resolve(
+      (registry ??= import('@strake/registry').then(({ createDockerCredentials, createRegistryClient }) =>
         createRegistryClient({
           credentials: createDockerCredentials({ env, home: env['HOME'] ?? homedir() }),
           insecure: options.insecureRegistries ?? [],

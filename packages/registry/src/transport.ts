@@ -102,7 +102,7 @@ export class Transport {
         bodyTimeout: timeouts.body,
         ...(signal ? { signal } : {}),
       });
-      // A body that is cut off while nobody reads it must not end the process; readers see its error all the same.
+      // A body that is given up (of an answer to HEAD, say) fails, and must not end the process where nobody listens.
       body.on('error', () => undefined);
       return {
         status: statusCode,

@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { connect, createServer as createTcpServer, type AddressInfo, type Server } from 'node:net';
 import { parseReference } from '@strake/core';
 import { startTestRegistry } from '../src/testing/index.js';
+import { DEFAULT_TIMEOUTS, Transport } from '../src/transport.js';
 import { TEST_CERTIFICATE, TEST_KEY } from './certificate.js';
 import { rejectsWith, testClient, withRegistry } from './support.js';
 
@@ -229,5 +230,40 @@ describe('warnings', () => {
       await client.manifest(ref('a:v1'));
       assert.deepEqual(told, [`${registry.host} this tag goes away`]);
     });
+  });
+});
+
+describe('a body that is given up', () => {
+  it('ends nothing but itself, whoever listens', async () => {
+    const server = createServer((_request, response) => void response.writeHead(200, { 'content-length': '9' }).end());
+    const transport = new Transport({
+      connections: 1,
+      timeouts: DEFAULT_TIMEOUTS,
+      userAgent: 'test',
+      proxies: { choose: () => undefined },
+    });
+    const uncaught: unknown[] = [];
+    const others = process.listeners('uncaughtException');
+    process.removeAllListeners('uncaughtException');
+    try {
+      const url = new URL(`http://127.0.0.1:${await listen(server)}/`);
+      const { body } = await transport.request({ method: 'HEAD', url });
+      await new Promise<void>((resolve) => {
+        process.on('uncaughtException', (error) => {
+          uncaught.push(error);
+          resolve();
+        });
+        // Not `once`: that would listen for errors, too.
+        body.on('close', resolve);
+        body.destroy();
+      });
+      await new Promise((resolve) => setImmediate(resolve));
+      assert.deepEqual(uncaught, []);
+    } finally {
+      process.removeAllListeners('uncaughtException');
+      for (const other of others) process.on('uncaughtException', other);
+      await transport.close();
+      server.close();
+    }
   });
 });

@@ -1,10 +1,10 @@
-import { createReadStream } from 'node:fs';
-import { open, rename, rm, stat } from 'node:fs/promises';
+import { createReadStream, readFileSync } from 'node:fs';
+import { open, rename, rm } from 'node:fs/promises';
 
-import { collect, digestOf, Hasher, throwIfAborted, type ByteStream, type Digest } from '@strake/core';
+import { collect, digestOf, errnoOf, Hasher, throwIfAborted, type ByteStream, type Digest } from '@strake/core';
 
 import { blobNotFound, digestMismatch, tooLarge, writeFailure } from './errors.js';
-import { sizeNow, unlessMissing } from './files.js';
+import { sizeNow, SMALL } from './files.js';
 import type { OwnHolder } from './holders.js';
 import { blobPath, type StoreLayout } from './layout.js';
 import { isZeros } from './tar/sink.js';
@@ -26,8 +26,8 @@ export class FileBlobs implements BlobStore {
     this.#holder = holder;
   }
 
-  async size(digest: Digest): Promise<number | undefined> {
-    return (await unlessMissing(stat(this.path(digest))))?.size;
+  size(digest: Digest): Promise<number | undefined> {
+    return new Promise((resolve) => resolve(sizeNow(this.path(digest))));
   }
 
   path(digest: Digest): string {
@@ -39,8 +39,12 @@ export class FileBlobs implements BlobStore {
     range: { readonly start?: number; readonly end?: number } = {},
   ): AsyncGenerator<Uint8Array> {
     const { start = 0, end = Infinity } = range;
-    if (end <= start && end !== Infinity) {
-      if ((await this.size(digest)) === undefined) throw blobNotFound(digest);
+    const size = sizeNow(this.path(digest));
+    if (size === undefined) throw blobNotFound(digest);
+    if (end <= start && end !== Infinity) return;
+    if (size <= SMALL) {
+      const bytes = this.#smallNow(digest).subarray(start, end === Infinity ? size : end);
+      if (bytes.length > 0) yield bytes;
       return;
     }
     const stream = createReadStream(this.path(digest), { start, end: end - 1, highWaterMark: CHUNK });
@@ -51,6 +55,16 @@ export class FileBlobs implements BlobStore {
       throw error;
     } finally {
       stream.destroy();
+    }
+  }
+
+  #smallNow(digest: Digest): Buffer {
+    try {
+      return readFileSync(this.path(digest));
+    } catch (error) {
+      // Removed since its size was asked for.
+      if (errnoOf(error) === 'ENOENT') throw blobNotFound(digest, error);
+      throw error;
     }
   }
 
@@ -73,7 +87,7 @@ export class FileBlobs implements BlobStore {
         return { digest: expected.digest, size: content.length };
       }
     }
-    const temporary = await this.#holder.temporaryPath('blob');
+    const temporary = this.#holder.temporaryPath('blob');
     try {
       const written = await this.#write(temporary, content, expected, signal);
       await rename(temporary, this.path(written.digest));

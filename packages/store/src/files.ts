@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { open, readFile, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
@@ -34,10 +34,15 @@ export async function writeFileWhole(
   temporary: string,
   options: { readonly durable?: boolean } = {},
 ): Promise<void> {
+  const whole = typeof content === 'string' || content instanceof Uint8Array;
+  if (whole && !options.durable && content.length <= SMALL) {
+    writeSmallFile(path, content, temporary);
+    return;
+  }
   try {
     const handle = await open(temporary, 'wx', 0o600);
     try {
-      if (typeof content === 'string' || content instanceof Uint8Array) await handle.writeFile(content);
+      if (whole) await handle.writeFile(content);
       else for (const chunk of content) await handle.writeFile(chunk);
       if (options.durable) await handle.sync();
     } finally {
@@ -47,6 +52,17 @@ export async function writeFileWhole(
     if (options.durable) await syncFolder(dirname(path));
   } catch (error) {
     await rm(temporary, { force: true });
+    throw writeFailure(error, path);
+  }
+}
+
+/** The same, at once: see {@link readJsonNow}. */
+function writeSmallFile(path: string, content: string | Uint8Array, temporary: string): void {
+  try {
+    writeFileSync(temporary, content, { flag: 'wx', mode: 0o600 });
+    renameSync(temporary, path);
+  } catch (error) {
+    rmSync(temporary, { force: true });
     throw writeFailure(error, path);
   }
 }
@@ -64,7 +80,17 @@ export async function unlessMissing<T>(
   }
 }
 
-/** As {@link readJson}, at once: for small files, where handing the work to a thread takes ten times as long as doing it. */
+/** Bytes of a file that is read and written at once: handing so little to a thread takes ten times as long as doing it. */
+export const SMALL: number = 1 << 18;
+
+/** A whole file; undefined where there is none. A small one is read at once. */
+export async function readWhole(path: string): Promise<Buffer | undefined> {
+  const size = sizeNow(path);
+  if (size === undefined) return undefined;
+  return unlessMissing(size <= SMALL ? new Promise((resolve) => resolve(readFileSync(path))) : readFile(path));
+}
+
+/** As {@link readJson}, at once. */
 export function readJsonNow(path: string): unknown {
   try {
     return JSON.parse(readFileSync(path, 'utf8')) as unknown;
@@ -90,13 +116,6 @@ export function sizeNow(path: string): number | undefined {
 }
 
 /** A JSON file; undefined where it is missing or is no JSON (a file cut short by a power cut counts as none). */
-export async function readJson(path: string): Promise<unknown> {
-  const text = await unlessMissing(readFile(path, 'utf8'));
-  if (text === undefined) return undefined;
-  try {
-    return JSON.parse(text) as unknown;
-  } catch (error) {
-    if (error instanceof SyntaxError) return undefined;
-    throw error;
-  }
+export function readJson(path: string): Promise<unknown> {
+  return new Promise((resolve) => resolve(readJsonNow(path)));
 }

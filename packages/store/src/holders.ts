@@ -1,10 +1,20 @@
-import { readdirSync, readFileSync, readlinkSync, rmSync, utimesSync } from 'node:fs';
-import { mkdir, readdir, stat, writeFile } from 'node:fs/promises';
+import {
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  unlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 
-import { isDigest } from '@strake/core';
+import { errnoOf, isDigest } from '@strake/core';
 
-import { randomName, readJson, unlessMissing } from './files.js';
+import { namesNow, randomName, readJsonNow } from './files.js';
 import type { StoreLayout } from './layout.js';
+import type { Lease } from './types.js';
 
 /** How often a holder shows that it lives, and after what time without a sign it counts as dead where nothing else tells. */
 const HEARTBEAT = 10_000;
@@ -72,22 +82,18 @@ function parseHolder(value: unknown): Holder | undefined {
 }
 
 /** All lease files: their names and what they say. A file that cannot be read yet counts as held. */
-export async function listHolders(
-  layout: StoreLayout,
-): Promise<{ file: string; holder: Holder | undefined; age: number }[]> {
-  const files = (await unlessMissing(readdir(layout.leases))) ?? [];
-  return Promise.all(
-    files.map(async (file) => {
-      const path = `${layout.leases}/${file}`;
-      const facts = await unlessMissing(stat(path));
-      return { file, holder: parseHolder(await readJson(path)), age: facts ? Date.now() - facts.mtimeMs : 0 };
-    }),
-  );
+export function listHolders(layout: StoreLayout): { file: string; holder: Holder | undefined; age: number }[] {
+  return namesNow(layout.leases).map((file) => {
+    const path = `${layout.leases}/${file}`;
+    const facts = statSync(path, { throwIfNoEntry: false });
+    return { file, holder: parseHolder(readJsonNow(path)), age: facts ? Date.now() - facts.mtimeMs : 0 };
+  });
 }
 
 /** The ids of holders that live, and those of dead ones. */
-export async function judgeHolders(layout: StoreLayout): Promise<{ alive: Set<string>; dead: Set<string> }> {
-  const all = await listHolders(layout);
+export function judgeHolders(layout: StoreLayout): { alive: Set<string>; dead: Set<string> } {
+  const all = listHolders(layout);
+  if (all.length === 0) return { alive: new Set(), dead: new Set() };
   const byId = new Map(all.map((one) => [one.file, one]));
   const boot = bootId();
   const namespace = ownNamespace();
@@ -106,6 +112,19 @@ export async function judgeHolders(layout: StoreLayout): Promise<{ alive: Set<st
   return { alive, dead };
 }
 
+/** A lease that RELEASE ends, however often it is released. */
+export function leaseOf(release: () => void): Lease {
+  let held = true;
+  return {
+    release: () =>
+      new Promise((resolve) => {
+        if (held) release();
+        held = false;
+        resolve();
+      }),
+  };
+}
+
 /**
  * This process's lease file: made when the first thing is held, removed by `close`. Temporary files and snapshots carry its
  * id in their names or notes, so that another process can tell whose they are and whether that one lives.
@@ -115,8 +134,8 @@ export class OwnHolder {
   readonly #layout: StoreLayout;
   readonly #parent: string | undefined;
   readonly #holds = new Map<string, number>();
-  #made: Promise<void> | undefined;
-  #writing: Promise<void> = Promise.resolve();
+  /** What the lease file says beside what is held; set once that file is there. */
+  #facts: Omit<Holder, 'holds'> | undefined;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(layout: StoreLayout, parent?: string) {
@@ -128,71 +147,75 @@ export class OwnHolder {
     return `${this.#layout.leases}/${this.id}`;
   }
 
-  async #write(): Promise<void> {
-    const holder: Holder = {
+  #write(): void {
+    const first = this.#facts === undefined;
+    this.#facts ??= {
       id: this.id,
       pid: process.pid,
       start: startOf('self') ?? '',
       namespace: ownNamespace(),
       boot: bootId(),
       parent: this.#parent,
-      holds: [...this.#holds.keys()],
     };
-    await mkdir(this.#layout.leases, { recursive: true, mode: 0o700 });
-    await writeFile(this.#path, JSON.stringify(holder), { mode: 0o600 });
+    const text = JSON.stringify({ ...this.#facts, holds: [...this.#holds.keys()] } satisfies Holder);
+    try {
+      writeFileSync(this.#path, text, { mode: 0o600 });
+    } catch (error) {
+      if (errnoOf(error) !== 'ENOENT') throw error;
+      mkdirSync(this.#layout.leases, { recursive: true, mode: 0o700 });
+      writeFileSync(this.#path, text, { mode: 0o600 });
+    }
+    if (first) this.#beat();
+  }
+
+  #beat(): void {
+    this.#timer = setInterval(() => {
+      try {
+        utimesSync(this.#path, new Date(), new Date());
+      } catch {
+        // Someone has removed the store: whoever uses it next will say so.
+        clearInterval(this.#timer);
+      }
+    }, HEARTBEAT);
+    this.#timer.unref();
   }
 
   /** Makes sure that the lease file is there. */
-  async ensure(): Promise<string> {
-    this.#made ??= this.#write().then(() => {
-      this.#timer = setInterval(() => {
-        try {
-          utimesSync(this.#path, new Date(), new Date());
-        } catch {
-          // Someone has removed the store: whoever uses it next will say so.
-          clearInterval(this.#timer);
-        }
-      }, HEARTBEAT);
-      this.#timer.unref();
-    });
-    await this.#made;
+  ensure(): string {
+    if (!this.#facts) this.#write();
     return this.id;
   }
 
   /** A name for a temporary file or folder, below `tmp`. */
-  async temporaryPath(what: string): Promise<string> {
-    await this.ensure();
-    return `${this.#layout.tmp}/${this.id}.${what}.${randomName(8)}`;
+  temporaryPath(what: string): string {
+    return `${this.#layout.tmp}/${this.ensure()}.${what}.${randomName(8)}`;
   }
 
   /** Adds to what is held; the function takes it away again. */
-  async hold(what: readonly string[]): Promise<() => Promise<void>> {
+  hold(what: readonly string[]): () => void {
     for (const one of what) this.#holds.set(one, (this.#holds.get(one) ?? 0) + 1);
-    await this.ensure();
-    await this.#update();
-    return async () => {
+    this.#write();
+    return () => {
       for (const one of what) {
         const count = (this.#holds.get(one) ?? 1) - 1;
         if (count > 0) this.#holds.set(one, count);
         else this.#holds.delete(one);
       }
-      await this.#update();
+      this.#write();
     };
   }
 
-  #update(): Promise<void> {
-    this.#writing = this.#writing.then(() => this.#write());
-    return this.#writing;
-  }
-
-  async close(): Promise<void> {
-    if (!this.#made) return;
-    await Promise.allSettled([this.#made, this.#writing]);
+  close(): void {
+    if (!this.#facts) return;
     clearInterval(this.#timer);
     // What a cancelled call may have left of its own.
     for (const file of readdirSync(this.#layout.tmp)) {
       if (file.startsWith(`${this.id}.`)) rmSync(`${this.#layout.tmp}/${file}`, { recursive: true, force: true });
     }
-    rmSync(this.#path, { force: true });
+    try {
+      unlinkSync(this.#path); // rmSync takes 1 ms to load
+    } catch (error) {
+      if (errnoOf(error) !== 'ENOENT') throw error;
+    }
   }
 }

@@ -1,8 +1,8 @@
-import { mkdir, stat } from 'node:fs/promises';
+import { mkdirSync } from 'node:fs';
 
 import { hexOf, type Digest } from '@strake/core';
 
-import { readJson, unlessMissing, writeFileWhole } from './files.js';
+import { readJson, sizeNow, writeFileWhole } from './files.js';
 import type { OwnHolder } from './holders.js';
 import { fileNameOf, type StoreLayout } from './layout.js';
 import type { Journal } from './types.js';
@@ -44,8 +44,8 @@ export class FileJournal implements Journal {
     return readJson(this.#factsPath(digest));
   }
 
-  async hasFacts(digest: Digest): Promise<boolean> {
-    return (await unlessMissing(stat(this.#factsPath(digest)))) !== undefined;
+  hasFacts(digest: Digest): Promise<boolean> {
+    return Promise.resolve(sizeNow(this.#factsPath(digest)) !== undefined);
   }
 
   writeFacts(digest: Digest, facts: unknown): Promise<void> {
@@ -53,7 +53,7 @@ export class FileJournal implements Journal {
   }
 
   async #write(path: string, value: unknown): Promise<void> {
-    await mkdir(this.#folder, { recursive: true, mode: 0o700 });
-    await writeFileWhole(path, JSON.stringify(value), await this.#holder.temporaryPath('note'));
+    if (sizeNow(this.#folder) === undefined) mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
+    await writeFileWhole(path, JSON.stringify(value), this.#holder.temporaryPath('note'));
   }
 }

@@ -95,7 +95,7 @@ export async function findLeftovers(
   // What there is comes first, who lives second, links last: what another process makes meanwhile is never taken for dead.
   const temporary = options.quick ? [] : await names(layout.tmp);
   const snapshots = options.quick ? [] : await listSnapshots(layout);
-  const { alive, dead } = await judgeHolders(layout);
+  const { alive, dead } = judgeHolders(layout);
   alive.add(own);
   if (options.quick && dead.size === 0) return [];
   const found: Leftover[] = [];

@@ -1,5 +1,5 @@
-import { utimesSync } from 'node:fs';
-import { mkdir, readdir, rm, stat } from 'node:fs/promises';
+import { mkdirSync, utimesSync } from 'node:fs';
+import { readdir, rm, stat } from 'node:fs/promises';
 
 import { errnoOf, hexOf, type Digest } from '@strake/core';
 
@@ -41,8 +41,8 @@ export class FileRecords implements RecordStore {
   }
 
   async put(key: Digest, record: unknown): Promise<void> {
-    await mkdir(this.#folder(key), { recursive: true, mode: 0o700 });
-    await writeFileWhole(this.#path(key), JSON.stringify(record), await this.#holder.temporaryPath('record'));
+    mkdirSync(this.#folder(key), { recursive: true, mode: 0o700 });
+    await writeFileWhole(this.#path(key), JSON.stringify(record), this.#holder.temporaryPath('record'));
   }
 
   async remove(key: Digest): Promise<void> {

@@ -1,8 +1,9 @@
-import { readdir, rm } from 'node:fs/promises';
+import { statSync, utimesSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 
-import { isDigest, type Descriptor } from '@strake/core';
+import { canonicalJson, isDigest, type Descriptor } from '@strake/core';
 
-import { readJson, unlessMissing, writeFileWhole } from './files.js';
+import { namesNow, readJsonNow, writeFileWhole } from './files.js';
 import type { OwnHolder } from './holders.js';
 import { fileNameOf, type StoreLayout } from './layout.js';
 import type { ImageRecord, ReferenceStore } from './types.js';
@@ -14,6 +15,13 @@ function parseRecord(value: unknown): ImageRecord | undefined {
   return isDigest(target.digest) && typeof target.size === 'number'
     ? { name, target, updated, ...(pulled === true && { pulled }) }
     : undefined;
+}
+
+/** The record in a file. Where its image was set again, the file's time says when. */
+function readRecord(path: string): ImageRecord | undefined {
+  const record = parseRecord(readJsonNow(path));
+  const touched = statSync(path, { throwIfNoEntry: false })?.mtimeMs;
+  return record && touched ? { ...record, updated: Math.max(record.updated, Math.floor(touched)) } : record;
 }
 
 /** Names of images, a file each. */
@@ -33,25 +41,33 @@ export class FileReferences implements ReferenceStore {
     return `${this.#layout.refs}/${fileNameOf(name)}`;
   }
 
-  async get(name: string): Promise<ImageRecord | undefined> {
-    const record = parseRecord(await readJson(this.#path(name)));
+  get(name: string): Promise<ImageRecord | undefined> {
+    return new Promise((resolve) => resolve(this.#getNow(name)));
+  }
+
+  #getNow(name: string): ImageRecord | undefined {
+    const record = readRecord(this.#path(name));
     return record?.name === name ? record : undefined;
   }
 
   async list(): Promise<readonly ImageRecord[]> {
-    const files = (await unlessMissing(readdir(this.#layout.refs))) ?? [];
-    const records = await Promise.all(
-      files.map(async (file) => parseRecord(await readJson(`${this.#layout.refs}/${file}`))),
+    const files = namesNow(this.#layout.refs);
+    const records = files.map((file) => readRecord(`${this.#layout.refs}/${file}`));
+    return Promise.resolve(
+      records.filter((record) => record !== undefined).sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0)),
     );
-    return records
-      .filter((record) => record !== undefined)
-      .sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
   }
 
   async set(name: string, target: Descriptor, options: { readonly pulled?: boolean } = {}): Promise<void> {
     await this.#settled();
+    const before = this.#getNow(name);
+    if (before && canonicalJson(before.target) === canonicalJson(target) && before.pulled === options.pulled) {
+      // What a cached build does: to bring the same text to the disk again takes longer than all the rest of it.
+      utimesSync(this.#path(name), new Date(), new Date());
+      return;
+    }
     const record: ImageRecord = { name, target, updated: Date.now(), ...(options.pulled && { pulled: true }) };
-    const temporary = await this.#holder.temporaryPath('ref');
+    const temporary = this.#holder.temporaryPath('ref');
     await writeFileWhole(this.#path(name), JSON.stringify(record), temporary, { durable: true });
   }
 

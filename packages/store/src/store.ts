@@ -1,19 +1,17 @@
-import { lstat, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
+import { lstat, mkdir, rm, writeFile } from 'node:fs/promises';
 import { isAbsolute } from 'node:path';
 
 import { errnoOf, StrakeError, throwIfAborted, type ByteStream } from '@strake/core';
 
-import { readArchive } from './archive.js';
 import { FileBlobs } from './blobs.js';
 import { digestInPieces } from './digest-files.js';
 import { storeDenied, storeVersion } from './errors.js';
-import { randomName, unlessMissing, writeFileWhole } from './files.js';
-import { Collector, defaultLimits, type CollectOptions } from './gc/collect.js';
+import { randomName, readWhole, unlessMissing, writeFileWhole } from './files.js';
+import type { Collector, CollectOptions } from './gc/collect.js';
 import { UsageGate } from './gc/gate.js';
-import { takeInventory } from './gc/inventory.js';
-import { measureJournal } from './gc/journal.js';
 import type { Collected, CollectionLimits, Inventory } from './gc/types.js';
-import { OwnHolder } from './holders.js';
+import { leaseOf, OwnHolder } from './holders.js';
 import { FileJournal } from './journal.js';
 import { FileLayers } from './layer/layers.js';
 import { FORMAT_VERSION, fileNameOf, storeLayout, type StoreLayout } from './layout.js';
@@ -53,7 +51,6 @@ export class FileStore implements Store {
   readonly pool: WorkerPool;
   readonly #locks: Locks;
   readonly #gate: UsageGate;
-  readonly #collector: Collector;
 
   constructor(layout: StoreLayout, options: StoreOptions) {
     this.layout = layout;
@@ -67,7 +64,6 @@ export class FileStore implements Store {
     this.journal = new FileJournal(layout, this.own);
     this.#locks = new Locks(layout);
     this.#gate = new UsageGate(layout, this.own, this.#locks);
-    this.#collector = new Collector(this, this.#gate);
   }
 
   get holder(): string {
@@ -77,8 +73,8 @@ export class FileStore implements Store {
   contextNotes(context: string): ContextNotes {
     const path = `${this.layout.contexts}/${fileNameOf(context)}`;
     return {
-      read: () => unlessMissing(readFile(path)),
-      write: async (chunks) => writeFileWhole(path, chunks, await this.own.temporaryPath('digests')),
+      read: () => readWhole(path),
+      write: (chunks) => writeFileWhole(path, chunks, this.own.temporaryPath('digests')),
     };
   }
 
@@ -91,7 +87,8 @@ export class FileStore implements Store {
     return digestInPieces(root, files, found, (job) => this.pool.run(job, { signal }), this.pool.size);
   }
 
-  archive(tar: ByteStream, signal?: AbortSignal): Promise<Archive> {
+  async archive(tar: ByteStream, signal?: AbortSignal): Promise<Archive> {
+    const { readArchive } = await import('./archive.js');
     return readArchive(this.blobs, tar, signal);
   }
 
@@ -104,47 +101,49 @@ export class FileStore implements Store {
   }
 
   async temporary(prefix: string): Promise<{ readonly path: string; remove(): Promise<void> }> {
-    const path = await this.own.temporaryPath(prefix.replace(/[^a-z0-9-]/gi, '-').slice(0, 20));
+    const path = this.own.temporaryPath(prefix.replace(/[^a-z0-9-]/gi, '-').slice(0, 20));
     await mkdir(path, { mode: 0o700 });
     return { path, remove: () => rm(path, { recursive: true, force: true }) };
   }
 
   async lease(what: readonly string[]): Promise<Lease> {
-    const release = await this.own.hold(what);
-    let held = true;
-    return {
-      release: async () => {
-        if (held) await release();
-        held = false;
-      },
-    };
+    return Promise.resolve(leaseOf(this.own.hold(what)));
   }
 
   use(what: string, signal?: AbortSignal): Promise<Lease> {
     return this.#gate.use(what, signal);
   }
 
-  inventory(): Promise<Inventory> {
+  async inventory(): Promise<Inventory> {
+    const { takeInventory } = await import('./gc/inventory.js');
     return takeInventory(this);
   }
 
-  measureNotes(): Promise<{ readonly count: number; readonly size: number }> {
+  async measureNotes(): Promise<{ readonly count: number; readonly size: number }> {
+    const { measureJournal } = await import('./gc/journal.js');
     return measureJournal(this.layout);
   }
 
-  collect(options: CollectOptions): Promise<Collected> {
-    return this.#collector.collect(options);
+  /** Loaded when it is needed: no cached build does. */
+  async #collector(): Promise<Collector> {
+    const { Collector } = await import('./gc/collect.js');
+    return new Collector(this, this.#gate);
   }
 
-  keepWithin(
+  async collect(options: CollectOptions): Promise<Collected> {
+    return (await this.#collector()).collect(options);
+  }
+
+  async keepWithin(
     limits: CollectionLimits,
     removeTree: (path: string) => Promise<void>,
     now: number,
   ): Promise<Collected | undefined> {
-    return this.#collector.keepWithin(limits, removeTree, now);
+    return (await this.#collector()).keepWithin(limits, removeTree, now);
   }
 
-  defaultLimits(): Promise<CollectionLimits> {
+  async defaultLimits(): Promise<CollectionLimits> {
+    const { defaultLimits } = await import('./gc/collect.js');
     return defaultLimits(this.root);
   }
 
@@ -174,14 +173,24 @@ export class FileStore implements Store {
       await this.layers.settled();
       this.records.flush();
     } finally {
-      await this.own.close();
+      this.own.close();
     }
+  }
+}
+
+/** What stands in the store's file of the format version; undefined where there is no store. */
+function formatNow(layout: StoreLayout): string | undefined {
+  try {
+    return readFileSync(layout.format, 'utf8');
+  } catch (error) {
+    if (['ENOENT', 'ENOTDIR'].includes(errnoOf(error) ?? '')) return undefined;
+    throw error;
   }
 }
 
 /** Makes the folders of a new store, or checks the version of an old one. */
 async function prepareFolders(layout: StoreLayout): Promise<void> {
-  const version = await unlessMissing(readFile(layout.format, 'utf8'), ['ENOENT', 'ENOTDIR']);
+  const version = formatNow(layout);
   if (version !== undefined) {
     if (version.trim() !== String(FORMAT_VERSION)) throw storeVersion(layout.root, version.trim());
     return;

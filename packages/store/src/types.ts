@@ -132,6 +132,8 @@ export interface TreeView {
 /** Layers by diff ID: their tars, indexes, compressed forms. */
 export interface LayerStore {
   info(diffId: Digest): Promise<LayerInfo | undefined>;
+  /** Bytes of its tar, undefined where the layer is not there: a fraction of the work of `info`. */
+  size(diffId: Digest): Promise<number | undefined>;
   /**
    * Writes a layer as an uncompressed tar (a blob whose digest is the diff ID) with its index, on a worker thread.
    * Entries come parents first; of entries with the same path the last one counts. FORMER: a layer that is likely to have many of

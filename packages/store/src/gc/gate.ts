@@ -1,7 +1,7 @@
-import { rm, stat, writeFile } from 'node:fs/promises';
+import { statSync } from 'node:fs';
+import { rm, writeFile } from 'node:fs/promises';
 
-import { unlessMissing } from '../files.js';
-import { judgeHolders, listHolders, type OwnHolder } from '../holders.js';
+import { judgeHolders, leaseOf, listHolders, type OwnHolder } from '../holders.js';
 import type { StoreLayout } from '../layout.js';
 import type { Locks } from '../locks.js';
 import type { Lease } from '../types.js';
@@ -33,16 +33,9 @@ export class UsageGate {
 
   /** Keeps all data where it is until the lease is released. */
   async use(what: string, signal?: AbortSignal): Promise<Lease> {
-    const release = await this.#own.hold([`${USE}${what}`]);
-    let held = true;
-    const lease = {
-      release: async (): Promise<void> => {
-        if (held) await release();
-        held = false;
-      },
-    };
+    const lease = leaseOf(this.#own.hold([`${USE}${what}`]));
     try {
-      if (await unlessMissing(stat(this.#mark))) {
+      if (statSync(this.#mark, { throwIfNoEntry: false })) {
         const lock = await this.#locks.acquire(LOCK, signal);
         await rm(this.#mark, { force: true });
         await lock.release();
@@ -68,15 +61,15 @@ export class UsageGate {
   async alone<T>(work: () => Promise<T>): Promise<T | undefined> {
     try {
       await writeFile(this.#mark, this.#own.id, { mode: 0o600 });
-      return (await this.#hasUsers()) ? undefined : await work();
+      return this.#hasUsers() ? undefined : await work();
     } finally {
       await rm(this.#mark, { force: true });
     }
   }
 
-  async #hasUsers(): Promise<boolean> {
-    const { dead } = await judgeHolders(this.#layout);
-    const holders = await listHolders(this.#layout);
+  #hasUsers(): boolean {
+    const { dead } = judgeHolders(this.#layout);
+    const holders = listHolders(this.#layout);
     // A lease that cannot be read is being written.
     return holders.some(
       ({ file, holder }) => !dead.has(file) && (!holder || holder.holds.some((one) => one.startsWith(USE))),

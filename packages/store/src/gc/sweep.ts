@@ -42,7 +42,7 @@ export async function takeOut(
   const { layout } = store;
   // What was forgotten stays forgotten also through a power cut: a name promises its image.
   await syncFolder(layout.refs);
-  const bin = await store.own.temporaryPath('trash');
+  const bin = store.own.temporaryPath('trash');
   await mkdir(bin, { mode: 0o700 });
   const trees: string[] = [];
   let count = 0;

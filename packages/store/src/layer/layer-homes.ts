@@ -36,6 +36,6 @@ export class LayerHomes {
     if (known[0] === repository) return;
     const names = [repository, ...known.filter((name) => name !== repository)].slice(0, LIMIT);
     await mkdir(layerPath(this.#layout, diffId), { recursive: true, mode: 0o700 });
-    await writeFileWhole(this.#path(diffId, digest), JSON.stringify(names), await this.#holder.temporaryPath('homes'));
+    await writeFileWhole(this.#path(diffId, digest), JSON.stringify(names), this.#holder.temporaryPath('homes'));
   }
 }

@@ -1,7 +1,6 @@
 import { open, mkdir, readFile, rename, rm, stat } from 'node:fs/promises';
 
 import { hexOf, isDigest, isStrakeError, type ByteStream, type Descriptor, type Digest } from '@strake/core';
-import { LRUCache } from 'lru-cache';
 
 import { layerNotFound, writeFailure } from '../errors.js';
 import { namesNow, readJsonNow, sizeNow, unlessMissing, writeFileWhole } from '../files.js';
@@ -10,8 +9,8 @@ import { layerPath, type StoreLayout } from '../layout.js';
 import type { BlobStore, LayerEntry, LayerInfo, LayerStore, TreeView } from '../types.js';
 import type { Job } from '../worker-protocol.js';
 import type { WorkerPool } from '../worker-pool.js';
-import { compressLayer, compressedType } from './compress.js';
 import { batchesOf, isSmall, type EntryBatch } from './entry-batch.js';
+import { IndexCache } from './index-cache.js';
 import { loadIndex, type LayerIndex } from './layer-index.js';
 import { LayerHomes } from './layer-homes.js';
 import { MergedView } from './tree-view.js';
@@ -59,10 +58,7 @@ export class FileLayers implements LayerStore {
   readonly #blobs: BlobStore;
   readonly #pool: WorkerPool;
   readonly #homes: LayerHomes;
-  readonly #indexes = new LRUCache<Digest, LayerIndex>({
-    maxSize: INDEX_MEMORY,
-    sizeCalculation: (index) => index.size,
-  });
+  readonly #indexes = new IndexCache(INDEX_MEMORY);
   readonly #imports = new Map<Digest, Promise<LayerInfo>>();
   readonly #compressing = new Map<string, Promise<Descriptor>>();
   readonly #syncing = new Set<Promise<void>>();
@@ -76,12 +72,21 @@ export class FileLayers implements LayerStore {
   }
 
   async info(diffId: Digest): Promise<LayerInfo | undefined> {
+    const size = this.#sizeNow(diffId);
+    return size === undefined ? undefined : { diffId, size, compressed: await this.#compressed(diffId) };
+  }
+
+  size(diffId: Digest): Promise<number | undefined> {
+    return new Promise((resolve) => resolve(this.#sizeNow(diffId)));
+  }
+
+  #sizeNow(diffId: Digest): number | undefined {
     const folder = layerPath(this.#layout, diffId);
     const facts = readJsonNow(`${folder}/info`) as InfoFile | undefined;
     // A power cut may have taken what was not yet on the disk.
-    if (!facts || sizeNow(this.#blobs.path(diffId)) !== facts.size) return undefined;
-    if (sizeNow(`${folder}/index`) !== facts.index) return undefined;
-    return { diffId, size: facts.size, compressed: await this.#compressed(diffId) };
+    const whole =
+      facts && sizeNow(this.#blobs.path(diffId)) === facts.size && sizeNow(`${folder}/index`) === facts.index;
+    return whole ? facts.size : undefined;
   }
 
   async #compressed(diffId: Digest): Promise<Descriptor[]> {
@@ -125,8 +130,8 @@ export class FileLayers implements LayerStore {
     batches: AsyncIterable<EntryBatch> | undefined,
     options: MakeOptions = {},
   ): Promise<LayerInfo> {
-    const tarPath = await this.#holder.temporaryPath('tar');
-    const indexPath = await this.#holder.temporaryPath('index');
+    const tarPath = this.#holder.temporaryPath('tar');
+    const indexPath = this.#holder.temporaryPath('index');
     try {
       const made = await this.#pool.run(job(tarPath, indexPath), batches ? { ...options, batches } : options);
       if (!made) throw new Error('the job made no layer');
@@ -146,7 +151,7 @@ export class FileLayers implements LayerStore {
     if (made.tarPath !== undefined) await rename(made.tarPath, this.#blobs.path(diffId));
     await rename(made.indexPath, `${folder}/index`);
     const info: InfoFile = { size, index };
-    await writeFileWhole(`${folder}/info`, JSON.stringify(info), await this.#holder.temporaryPath('info'));
+    await writeFileWhole(`${folder}/info`, JSON.stringify(info), this.#holder.temporaryPath('info'));
   }
 
   /** Brings a file to the disk while the build goes on; `settled` waits for it. */
@@ -203,8 +208,8 @@ export class FileLayers implements LayerStore {
     if (known) return known;
     if ((await this.#blobs.size(blob.digest)) !== blob.size) await this.#blobs.put(fetch(signal), blob, signal);
     const plain = blob.digest === diffId;
-    const tarPath = plain ? undefined : await this.#holder.temporaryPath('tar');
-    const indexPath = await this.#holder.temporaryPath('index');
+    const tarPath = plain ? undefined : this.#holder.temporaryPath('tar');
+    const indexPath = this.#holder.temporaryPath('index');
     try {
       const job = { diffId, mediaType: blob.mediaType, blobPath: this.#blobs.path(blob.digest), tarPath };
       const made = await this.#pool.run({ kind: 'import', job, indexPath }, { signal });
@@ -231,7 +236,7 @@ export class FileLayers implements LayerStore {
           error instanceof RangeError || (error instanceof Error && 'code' in error && error.code === 'ENOENT');
         throw missing ? layerNotFound(diffId) : error;
       }
-      this.#indexes.set(diffId, index);
+      this.#indexes.add(diffId, index);
     }
     return index;
   }
@@ -256,6 +261,7 @@ export class FileLayers implements LayerStore {
     signal?: AbortSignal,
     level?: number,
   ): Promise<Descriptor> {
+    const { compressLayer, compressedType } = await import('./compress.js');
     const wanted = compressedType(compression);
     if (level === undefined) {
       const known = (await this.#compressed(diffId)).find(({ mediaType }) => wanted.test(mediaType));
@@ -300,6 +306,6 @@ export class FileLayers implements LayerStore {
     const path = `${folder}/blob-${hexOf(digest).slice(0, 20)}`;
     const text = JSON.stringify({ mediaType, digest, size });
     if ((await unlessMissing(readFile(path, 'utf8'))) === text) return;
-    await writeFileWhole(path, text, await this.#holder.temporaryPath('form'));
+    await writeFileWhole(path, text, this.#holder.temporaryPath('form'));
   }
 }

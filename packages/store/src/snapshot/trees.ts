@@ -109,7 +109,7 @@ export class Trees {
 
   /** Notes a snapshot as this process's. False where it is someone else's. */
   async #note(id: string): Promise<boolean> {
-    const holder = await this.#store.own.ensure();
+    const holder = this.#store.own.ensure();
     try {
       await writeFile(`${this.pathOf(id)}.note`, JSON.stringify({ holder }), { mode: 0o600, flag: 'wx' });
       return true;
@@ -223,7 +223,7 @@ export class Trees {
 
   /** Makes LINK lead to a tree, whatever dead link is there. */
   async #point(link: string, id: string): Promise<void> {
-    const temporary = await this.#store.own.temporaryPath('link');
+    const temporary = this.#store.own.temporaryPath('link');
     await symlink(`../../snapshots/${id}`, temporary);
     await rename(temporary, link);
   }
