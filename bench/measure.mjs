@@ -1,5 +1,5 @@
 // Running commands: how long they take, and how much memory their processes need.
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import { performance } from 'node:perf_hooks';
 import { clearInterval, setInterval } from 'node:timers';
@@ -25,6 +25,18 @@ export function time(command, env) {
       else reject(new Error(`${command} ended with ${code}: ${said}`));
     });
   });
+}
+
+/** Seconds that a command takes, and of the processors, user and system, together with all that it waits for. */
+export function cost(command, env) {
+  const script = 'TIMEFORMAT="%R %U %S"; time "$@" >/dev/null';
+  const { status, stderr } = spawnSync('bash', ['-c', script, 'bash', ...command], {
+    env: { ...env, LC_ALL: 'C' },
+    encoding: 'utf8',
+  });
+  const [, wall, user, system] = /(?:^|\n)([\d.]+) ([\d.]+) ([\d.]+)\s*$/.exec(stderr) ?? [];
+  if (status !== 0 || wall === undefined) throw new Error(`${command.join(' ')} failed: ${stderr}`);
+  return { wall: Number(wall), cpu: Number(user) + Number(system) };
 }
 
 /** MiB that the processes of a command and of its children need at most: their proportional shares, added up. */
