@@ -14,12 +14,15 @@ if (folder === undefined) {
 }
 const json = (file) => JSON.parse(readFileSync(path.join(root, 'packages', file, 'package.json'), 'utf8'));
 const { name, version, description, license, type, engines, bin } = json('cli');
-const PROGRAMS = ['strake.cjs', 'index.js', 'parser.js', 'agent.js', 'worker.js', 'native-init-main.js'];
+const PROGRAMS = [
+  ...['strake.cjs', 'parts', 'index.js', 'parser.js'],
+  ...['agent.js', 'worker.js', 'native-init-main.js', 'step-network-main.js'],
+];
 
 rmSync(folder, { recursive: true, force: true });
 mkdirSync(path.join(folder, 'dist'), { recursive: true });
 cpSync(path.join(cli, 'bin'), path.join(folder, 'bin'), { recursive: true });
-for (const file of PROGRAMS) cpSync(path.join(cli, 'dist', file), path.join(folder, 'dist', file));
+for (const file of PROGRAMS) cpSync(path.join(cli, 'dist', file), path.join(folder, 'dist', file), { recursive: true });
 for (const file of ['README.md', 'LICENSE', 'THIRD-PARTY.md']) cpSync(path.join(root, file), path.join(folder, file));
 execFileSync(process.execPath, [path.join(root, 'scripts/roll-up-types.mjs'), path.join(folder, 'dist'), ...report]);
 const door = (file) => ({ types: `./dist/${file}.d.ts`, default: `./dist/${file}.js` });

@@ -51,7 +51,7 @@ describe(`a full disk${root ? '' : ' (skipped: only root can make one)'}`, funct
 
   for (const [what, line] of [
     ['a RUN that writes', 'RUN head -c 30000000 /dev/zero > /large'],
-    ['a RUN whose layer has no room', 'RUN head -c 9000000 /dev/zero > /large'],
+    ['a RUN whose layer has no room', 'RUN head -c 9000000 /dev/urandom > /large'],
     ['a COPY that has no room', 'COPY noise noise /copies/'],
   ] as const) {
     it(`under the store: ${what}`, async () => {

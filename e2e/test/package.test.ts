@@ -37,6 +37,7 @@ const FILES = [
     'native-init-main.js',
     'parser.d.ts',
     'parser.js',
+    'step-network-main.js',
     'strake.cjs',
     'worker.js',
   ].map((name) => `dist/${name}`),
@@ -161,7 +162,9 @@ await build({ dockerfile: 'FROM base', buildContexts: { base: 'oci-layout://${bu
   after(() => project.close());
 
   it('holds its doors and what they need, and nothing else', async () => {
-    assert.deepEqual(project.files, [...FILES].sort());
+    const parts = readdirSync(path.join(ROOT, 'packages/cli/dist/parts')).map((name) => `dist/parts/${name}`);
+    assert.ok(parts.length > 10 && parts.every((name) => name.endsWith('.cjs')));
+    assert.deepEqual(project.files, [...FILES, ...parts].sort());
     project.write('inside.js', "await import('strake/dist/agent.js');");
     assert.match((await project.run('inside.js')).stderr, /ERR_PACKAGE_PATH_NOT_EXPORTED/);
     assert.equal((await project.output('node_modules/strake/bin/strake.js', '--version')).includes('0.1.0'), true);

@@ -404,7 +404,7 @@ export const targets = {
     const { parseNote } = await from('store/dist/src/snapshot/notes.js');
     const { LayerIndex } = await from('store/dist/src/layer/layer-index.js');
     const store = {
-      layers: { info: () => Promise.resolve(undefined) },
+      layers: { size: () => Promise.resolve(undefined) },
       blobs: { size: () => Promise.resolve(undefined) },
     };
     const codec = chainCodec(store, () => Promise.reject(new Error('no registry is to be asked')));

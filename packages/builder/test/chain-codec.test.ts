@@ -9,7 +9,7 @@ const reference = { registry: 'docker.io', repository: 'library/x' };
 
 describe('records of the cache that something has damaged', () => {
   const store = {
-    layers: { info: () => Promise.resolve(undefined) },
+    layers: { size: () => Promise.resolve(undefined) },
     blobs: { size: () => Promise.resolve(undefined) },
   } as unknown as Store;
   const codec = chainCodec(store, () => Promise.reject(new Error('no registry is to be asked')));

@@ -1,3 +1,5 @@
+import { LRUCache } from 'lru-cache';
+
 import { credentialPaths, helperFor, readCredentialFile, storedCredentials } from './credential-file.js';
 import { helperCredentials } from './credential-helper.js';
 import { keyHost } from './registry-name.js';
@@ -23,7 +25,10 @@ export interface DockerCredentialsOptions {
  * Its `get` throws StrakeError `CREDENTIALS_INVALID` and `CREDENTIAL_HELPER_FAILED`.
  */
 export function createDockerCredentials(options: DockerCredentialsOptions): CredentialStore {
-  const answers = new Map<string, { readonly until: number; readonly answer: Promise<Credentials | undefined> }>();
+  const answers = new LRUCache<string, { readonly answer: Promise<Credentials | undefined> }>({
+    max: 100,
+    ttl: MEMORY,
+  });
   const warned = new Set<string>();
   const onMissing = (program: string): void => {
     if (warned.has(program)) return;
@@ -33,10 +38,10 @@ export function createDockerCredentials(options: DockerCredentialsOptions): Cred
   const ask = async (helper: string, registry: string): Promise<Credentials | undefined> => {
     const key = `${helper} ${registry}`;
     const known = answers.get(key);
-    if (known && known.until > Date.now()) return known.answer;
+    if (known) return known.answer;
     const { env, helperTimeout: timeout } = options;
     const answer = helperCredentials(helper, registry, { env, timeout, onMissing });
-    answers.set(key, { until: Date.now() + MEMORY, answer });
+    answers.set(key, { answer });
     answer.catch(() => answers.delete(key));
     return answer;
   };

@@ -28,10 +28,9 @@ async function rememberHomes({ image }: PlatformResult, { store, signal }: Outpu
   for (const { diffId, origin } of image.layers) {
     if (!origin) continue;
     const { descriptor, reference } = origin;
-    if (reference)
-      await store.layers.addHome(diffId, descriptor.digest, `${reference.registry}/${reference.repository}`);
-    else if ((await store.blobs.size(descriptor.digest)) === undefined) {
+    const { digest } = descriptor;
+    if (reference) await store.layers.addHome(diffId, digest, `${reference.registry}/${reference.repository}`);
+    else if ((await store.blobs.size(digest)) === undefined && (await store.layers.homes(diffId, digest)).length === 0)
       await store.blobs.put(origin.fetch(signal), descriptor, signal);
-    }
   }
 }
