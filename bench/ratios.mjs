@@ -131,12 +131,14 @@ const CHECKS = {
       fs.writeFileSync(`${bundle}/config.json`, JSON.stringify(config));
       const steps = Array.from({ length: 10 }, (_, i) => `RUN echo > /file-${i}`);
       const context = folder('chain', { Dockerfile: ['FROM busybox', ...steps].join('\n') });
-      const loop = `for i in 1 2 3 4 5 6 7 8 9 10; do ${program} ${how} run --bundle ${bundle} strake-ratios-$$-$i || exit; done`;
+      // As Strake covers cgroups: crun refuses machines with both versions of them.
+      const cover = 'mount -t tmpfs none /sys/fs/cgroup';
+      const loop = `${cover}; for i in 1 2 3 4 5 6 7 8 9 10; do ${program} ${how} run --bundle ${bundle} strake-ratios-$$-$i || exit; done`;
       const ours = [...cli, 'build', '-q', '--isolation', 'oci', ...from, context];
       return compare(
         3,
         (run) => seconds([...ours, '--root', path.join(scratch, `chain-${run}`)]),
-        () => seconds(['bash', '-c', loop]),
+        () => seconds(['unshare', '--mount', 'bash', '-c', loop]),
       );
     },
   },

@@ -25,6 +25,8 @@ const { values: flags } = parseArgs({
     out: { type: 'string' },
   },
 });
+// Node reads this file at every start, 40 ms for the certificates of a whole system: a setting of some machines, not of Strake.
+delete process.env.NODE_EXTRA_CA_CERTS;
 const runs = Number(flags.runs);
 const dir = path.resolve(flags.dir);
 fs.mkdirSync(dir, { recursive: true });
