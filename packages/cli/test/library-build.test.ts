@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
-import { createEngine, isStrakeError, StrakeError, type BuildEvent } from '../src/index.js';
+import { createEngine, isStrakeError, StrakeError, type Build, type BuildEvent } from '../src/index.js';
 import { eventsOf, eventually, printed, processesWith, Shop } from './library-support.js';
 
 describe('library: build()', function () {
@@ -150,9 +150,14 @@ describe('library: build()', function () {
     const lines = ['FROM busybox', 'RUN echo begun; sleep 0.3; echo done'];
     const controller = new AbortController();
     const first = shop.build(lines, { signal: controller.signal });
-    const second = shop.build(lines);
-    for await (const event of first.events) if (event.type === 'step-output') controller.abort();
+    let second: Build | undefined;
+    for await (const event of first.events) {
+      if (event.type !== 'step-output' || second) continue;
+      second = shop.build(lines);
+      controller.abort();
+    }
     await assert.rejects(first.result, { code: 'CANCELLED' });
+    assert.ok(second);
     assert.match(printed(await eventsOf(second)), /begun\ndone/);
   });
 });
