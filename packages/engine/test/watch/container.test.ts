@@ -8,8 +8,8 @@ import { WatchTest } from './support.js';
 
 /** Says what it is when it starts and when it is stopped, and at each line of its fifo what its tree looks like. */
 const PROGRAM = `
-echo "started $(cat /app/src/a)"
 trap 'echo stopped; exit 0' TERM
+echo "started $(cat /app/src/a)"
 while :; do sleep 1 & wait $!; done
 `;
 
