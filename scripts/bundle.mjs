@@ -46,7 +46,7 @@ const common = {
 
 await removeCodeCaches();
 await rm(path.join(outdir, 'parts'), { recursive: true, force: true });
-await mkdir(path.join(outdir, 'parts'));
+await mkdir(path.join(outdir, 'parts'), { recursive: true });
 for (const [name, text] of Object.entries(await bundleInParts('packages/cli/src/strake.ts', common))) {
   await writeFile(path.join(outdir, name), text);
 }
