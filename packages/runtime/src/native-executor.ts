@@ -74,7 +74,7 @@ export function createNativeExecutor(options: NativeExecutorOptions): Executor {
           grace: options.grace ?? GRACE,
           terminate: (pid, signal) => {
             const [first] = childrenOf(pid);
-            if (first !== undefined) signalContainer(first, signal);
+            if (first !== undefined) signalContainer(first, signal, spec.stop !== undefined);
             else endRuntime(pid);
           },
         });

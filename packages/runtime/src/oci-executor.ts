@@ -103,7 +103,7 @@ async function start(
     grace: options.grace ?? GRACE,
     terminate: (pid, signal) => {
       const first = init();
-      if (first !== undefined) signalContainer(first, signal);
+      if (first !== undefined) signalContainer(first, signal, spec.stop !== undefined);
       else if (signal !== 'SIGKILL') for (const child of childrenOf(pid)) signalContainer(child, signal);
       else endRuntime(pid);
     },

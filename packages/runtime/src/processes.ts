@@ -54,8 +54,10 @@ function catches(pid: number, signal: NodeJS.Signals): boolean {
 /**
  * Sends SIGNAL to all processes of the container whose first process is INIT, parents first: a shell is to know that it shall end
  * before the command that it waits for does. For SIGKILL the first alone is enough: the kernel ends a process namespace with it.
+ * POLITELY: as `docker stop`, the first alone where it catches the signal, as it ends the others in its own way.
  */
-export function signalContainer(init: number, signal: NodeJS.Signals): void {
+export function signalContainer(init: number, signal: NodeJS.Signals, politely = false): void {
+  if (politely && signal !== 'SIGKILL' && catches(init, signal)) return signalProcess(init, signal);
   const all = [init];
   if (signal !== 'SIGKILL') {
     for (let i = 0; i < all.length; i++) all.push(...childrenOf(all[i] ?? 0));

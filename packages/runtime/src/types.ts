@@ -74,7 +74,10 @@ export interface ContainerSpec {
   readonly stdin: 'none' | 'inherit';
   /** A terminal for `strake run -t`; needs stdin `inherit`. */
   readonly tty?: boolean | undefined;
-  /** How it is ended when its run is aborted; default: SIGTERM, and the executor's grace. */
+  /**
+   * How it is ended when its run is aborted, as `docker stop` does it: a first process that catches the signal gets it alone.
+   * Default: SIGTERM to all processes, and the executor's grace.
+   */
   readonly stop?: { readonly signal: NodeJS.Signals; readonly grace: number } | undefined;
 }
 

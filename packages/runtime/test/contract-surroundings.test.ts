@@ -105,6 +105,22 @@ contract((tools) => {
       assert.equal(reply.error?.code, 'CANCELLED');
       assert.equal(reply.upper['/cleaned']?.text, 'cleaned\n');
     });
+    it('is left to a first process that listens, where it is stopped as docker does', async () => {
+      // A child that gets the signal says so; it goes on until it is told to end in another way.
+      const child = 'trap "echo child >> /told" TERM; trap "exit 0" HUP; echo ready; while :; do sleep 0.05; done';
+      const script = `trap 'echo first >> /told; kill -HUP $!; wait $!; exit 0' TERM; (${child}) & while :; do wait $!; done`;
+      const stop = { signal: 'SIGTERM', grace: 60_000 } as const;
+      const reply = await run({ spec: { args: ['/bin/sh', '-c', script], stop }, abortAt: 'ready' });
+      assert.equal(reply.error?.code, 'CANCELLED');
+      assert.equal(reply.upper['/told']?.text, 'first\n');
+    });
+    it('comes to all where the first process does not listen', async () => {
+      const script = '(trap "echo told > /told; exit 0" TERM; echo ready; while :; do sleep 0.05; done) & wait';
+      const stop = { signal: 'SIGTERM', grace: 60_000 } as const;
+      const reply = await run({ spec: { args: ['/bin/sh', '-c', script], stop }, abortAt: 'ready' });
+      assert.equal(reply.error?.code, 'CANCELLED');
+      assert.equal(reply.upper['/told']?.text, 'told\n');
+    });
     it('comes before the beginning where it was asked for before', async () => {
       const reply = await run({ spec: { args: ['/bin/touch', '/f'] }, aborted: true });
       assert.deepEqual([reply.error?.code, reply.upper], ['CANCELLED', {}]);

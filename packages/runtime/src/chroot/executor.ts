@@ -89,7 +89,7 @@ export function createChrootExecutor(options: ChrootExecutorOptions): Executor {
           name: 'the chroot executor',
           grace: options.grace ?? GRACE,
           terminate: (pid, signal) => {
-            if (signal !== 'SIGKILL') signalContainer(pid, signal);
+            if (signal !== 'SIGKILL') signalContainer(pid, signal, spec.stop !== undefined);
             else killTree(pid);
           },
         });
