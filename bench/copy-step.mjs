@@ -1,12 +1,17 @@
 // What a step costs without mounts: on a root file system of 100,000 files a step changes 10, in a chroot with copied snapshots.
-// Prints seconds of each of ten such steps, from the events of the build, and of the whole. Needs root.
+// Two builds on one store: one that makes the tree and runs one step on it, and one with ten steps more. Prints seconds of each of
+// the ten, from the events of the build, and what they cost on average: wall time, and processor time of all processes, user and
+// system, less that of a build that has nothing to do. Needs root.
 // usage: node bench/copy-step.mjs [FILES] [ARGUMENT OF STRAKE BUILD...]
-import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
+import { cost } from './measure.mjs';
+
+const STEPS = 10;
 const [files = '100000', ...given] = process.argv.slice(2);
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
 const folder = mkdtempSync(path.join(tmpdir(), 'strake-bench-'));
@@ -20,28 +25,30 @@ try {
     writeFileSync(path.join(at, String(n)), `${n}\n`);
   }
   const step = (n) => `RUN for f in 0 1 2 3 4 5 6 7 8 9; do echo ${n} > /tree/$f/$f; done`;
-  const lines = ['FROM busybox', 'COPY tree /tree', 'RUN true', ...Array.from({ length: 10 }, (_, n) => step(n))];
-  writeFileSync(path.join(context, 'Dockerfile'), `${lines.join('\n')}\n`);
-  const argv = ['build', '--progress', 'plain', '--isolation', 'chroot', '--root', path.join(folder, 'store')];
-  const { status, stdout, stderr } = spawnSync(
-    process.execPath,
-    [
-      path.join(root, 'packages/cli/bin/strake.js'),
-      ...argv,
-      '--build-context',
-      `busybox=oci-layout://${busybox}`,
-      ...given,
-      context,
-    ],
-    { encoding: 'utf8' },
-  );
-  const log = stdout + stderr;
-  if (status !== 0) throw new Error(log);
-  const numbers = new Map([...log.matchAll(/^#(\d+) \[(\d+)\/\d+\] RUN/gm)].map(([, id, n]) => [id, Number(n)]));
-  for (const [, id, took] of log.matchAll(/^#(\d+) DONE ([\d.]+)s/gm)) {
+  const first = ['FROM busybox', 'COPY tree /tree', 'RUN true'];
+  const log = path.join(folder, 'log');
+  const build = (steps) => {
+    writeFileSync(path.join(context, 'Dockerfile'), `${[...first, ...steps].join('\n')}\n`);
+    return cost(
+      [
+        ...['sh', '-c', 'log=$1; shift; exec "$@" 2>"$log"', 'sh', log],
+        ...[process.execPath, path.join(root, 'packages/cli/bin/strake.js')],
+        ...['build', '--progress', 'plain', '--isolation', 'chroot', '--root', path.join(folder, 'store')],
+        ...['--build-context', `busybox=oci-layout://${busybox}`, ...given, context],
+      ],
+      process.env,
+    );
+  };
+  build([]);
+  const idle = build([]);
+  const { wall, cpu } = build(Array.from({ length: STEPS }, (_, n) => step(n)));
+  const text = readFileSync(log, 'utf8');
+  const numbers = new Map([...text.matchAll(/^#(\d+) \[(\d+)\/\d+\] RUN/gm)].map(([, id, n]) => [id, Number(n)]));
+  for (const [, id, took] of text.matchAll(/^#(\d+) DONE ([\d.]+)s/gm)) {
     if ((numbers.get(id) ?? 0) > 3) console.log(`step ${numbers.get(id)}: ${took} s`);
   }
-  console.log(log.trim().split('\n').at(-1));
+  const each = (total, less) => ((total - less) / STEPS).toFixed(2);
+  console.log(`a step: ${each(wall, idle.wall)} s, of processors ${each(cpu, idle.cpu)} s`);
 } finally {
   rmSync(folder, { recursive: true, force: true });
 }

@@ -1,10 +1,133 @@
 import assert from 'node:assert/strict';
-import { linkSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  linkSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
+
+import { bytesOfText, textOfBytes } from '@strake/core';
 
 import { createSnapshotter } from '../src/index.js';
 import { file, folder, link, withStore } from './support.js';
 
+/** What a tree is like: a line for each path, with its content. */
+function linesOf(root: string, folder = ''): string[] {
+  return readdirSync(bytesOfText(`${root}/${folder}`), { encoding: 'buffer' }).flatMap((bytes) => {
+    const path = folder === '' ? textOfBytes(bytes) : `${folder}/${textOfBytes(bytes)}`;
+    const at = bytesOfText(`${root}/${path}`);
+    const stats = lstatSync(at);
+    if (stats.isSymbolicLink()) return [`${path} -> ${readlinkSync(at)}`];
+    const mode = (stats.mode & 0o7777).toString(8);
+    if (stats.isDirectory()) return [`${path} ${mode}`, ...linesOf(root, path)];
+    return [`${path} ${mode} ${readFileSync(at, 'utf8')}`];
+  });
+}
+
+/** Does one random thing to a tree. RANDOM: less than its argument. */
+function changeSomething(root: string, random: (limit: number) => number): void {
+  const NAMES = ['a', 'b', 'c', 'd', 'e f', '\u00e9', textOfBytes(Buffer.from([0x66, 0xff]))];
+  const somewhere = (): Buffer => {
+    let path = root;
+    for (let depth = random(4); depth > 0; depth--) path += `/${NAMES[random(NAMES.length)]}`;
+    return bytesOfText(`${path}/${NAMES[random(NAMES.length)]}`);
+  };
+  const [path, other] = [somewhere(), somewhere()];
+  try {
+    const kept = lstatSync(path, { throwIfNoEntry: false });
+    switch (random(9)) {
+      case 0:
+      case 1:
+        mkdirSync(path, { recursive: true });
+        return;
+      case 2:
+        rmSync(path, { recursive: true, force: true });
+        return;
+      case 3:
+        renameSync(path, other);
+        return;
+      case 4:
+        linkSync(path, other);
+        return;
+      case 5:
+        symlinkSync('a', path);
+        return;
+      case 6:
+        chmodSync(path, 0o700 + random(0o77));
+        return;
+      default:
+        writeFileSync(path, String(random(10)));
+        if (kept?.isFile()) utimesSync(path, kept.atime, kept.mtime);
+    }
+  } catch {
+    // It was not there, or no folder, or a link in a circle.
+  }
+}
+
 describe('copy snapshots', () => {
+  it('make layers that lead to what the steps have left, whatever they did', () =>
+    withStore(async (store) => {
+      let state = 1;
+      const random = (limit: number): number => {
+        state = (Math.imul(state, 1103515245) + 12345) >>> 0;
+        return (state >>> 8) % limit;
+      };
+      const snapshotter = createSnapshotter({ store, kind: 'copy', userNamespace: false });
+      const chain = [(await store.layers.write([folder('a'), folder('b'), file('b/a', '1'), file('c', '2')])).diffId];
+      for (let step = 0; step < 12; step++) {
+        const snapshot = await snapshotter.prepare(chain);
+        const root = snapshot.mount.kind === 'bind' ? snapshot.mount.source : '';
+        for (let changes = 1 + random(30); changes > 0; changes--) changeSomething(root, random);
+        const wanted = linesOf(root);
+        await snapshotter.freeze(snapshot.id);
+        chain.push((await snapshotter.commit(snapshot.id)).diffId);
+        await snapshotter.discard(snapshot.id);
+        // Unpacked anew, from the layers.
+        const fresh = await snapshotter.mountReadOnly(chain);
+        assert.deepEqual(linesOf(fresh.kind === 'bind' ? fresh.source : '').sort(), wanted.sort(), `step ${step}`);
+      }
+    }));
+
+  it('go on where a folder that nothing has happened to holds what has changed', () =>
+    withStore(async (store) => {
+      const { diffId } = await store.layers.write([
+        folder('d'),
+        folder('d/e'),
+        file('d/e/deep', '1'),
+        file('d/f', '1'),
+        folder('d/z'),
+        file('d/z/f', '1'),
+      ]);
+      const snapshotter = createSnapshotter({ store, kind: 'copy', userNamespace: false });
+      const chain = [diffId];
+      const paths: string[][] = [];
+      for (const path of ['d/e/deep', 'd/z/f', 'd/f', 'd/e/deep']) {
+        const { id, mount } = await snapshotter.prepare(chain);
+        const root = mount.kind === 'bind' ? mount.source : '';
+        writeFileSync(`${root}/${path}`, `${chain.length + 1}`);
+        await snapshotter.freeze(id);
+        const layer = await snapshotter.commit(id);
+        chain.push(layer.diffId);
+        const view = await store.layers.view([layer.diffId]);
+        paths.push([...view.walk('')].map((entry) => entry.path).filter((one) => one !== ''));
+      }
+      assert.deepEqual(paths, [
+        ['d', 'd/e', 'd/e/deep'],
+        ['d', 'd/z', 'd/z/f'],
+        ['d', 'd/f'],
+        ['d', 'd/e', 'd/e/deep'],
+      ]);
+    }));
+
   it('see a change that keeps size and time, and nothing where nothing changed', () =>
     withStore(async (store) => {
       const { diffId } = await store.layers.write([

@@ -9,10 +9,16 @@ const AT_SYMLINK_NOFOLLOW = 0x100;
 const STATX_BASIC_STATS = 0x7ff;
 const O_NOATIME = 0o1000000;
 
+/** In words of `struct statx`: both halves of the inode's number, the lower one of ctime's seconds, its nanoseconds. */
+const CHANGE = [8, 9, 24, 26];
+/** How many words {@link FileFacts.writeChange} writes. */
+export const CHANGE_WORDS = 4;
+
 /** The facts of a file, as statx(2) tells them, with the names and units of Node's Stats. Filled anew by each call that takes it. */
 export class FileFacts {
   /** `struct statx`. */
   readonly bytes: Buffer = Buffer.alloc(256);
+  readonly #words: Uint32Array = new Uint32Array(this.bytes.buffer, this.bytes.byteOffset, 64);
 
   get nlink(): number {
     return this.bytes.readUInt32LE(16);
@@ -42,6 +48,13 @@ export class FileFacts {
     const seconds = this.bytes.readInt32LE(116) * 2 ** 32 + this.bytes.readUInt32LE(112);
     return seconds * 1000 + this.bytes.readUInt32LE(120) / 1e6;
   }
+  /** The time of the last change of content or facts, which no program can set. */
+  get ctimeMs(): number {
+    return (this.#words[24] ?? 0) * 1000 + (this.#words[26] ?? 0) / 1e6;
+  }
+  get isDirectory(): boolean {
+    return (this.mode & 0o170000) === 0o040000;
+  }
   /** A device file's own number. */
   get rdev(): number {
     return Number(makeDevice(this.bytes.readUInt32LE(128), this.bytes.readUInt32LE(132)));
@@ -49,6 +62,16 @@ export class FileFacts {
   /** The number of the device that it lies on. */
   get dev(): number {
     return Number(makeDevice(this.bytes.readUInt32LE(136), this.bytes.readUInt32LE(140)));
+  }
+
+  /** Writes what tells whether something has happened to the file, inode and time of the last change: {@link CHANGE_WORDS} words. */
+  writeChange(words: Uint32Array, at: number): void {
+    for (const [i, from] of CHANGE.entries()) words[at + i] = this.#words[from] ?? 0;
+  }
+  /** Whether that is what was written. */
+  isChange(words: Uint32Array, at: number): boolean {
+    const own = this.#words;
+    return own[8] === words[at] && own[9] === words[at + 1] && own[24] === words[at + 2] && own[26] === words[at + 3];
   }
 
   #number(at: number): number {
@@ -61,11 +84,12 @@ const OPENAT = 'int openat(int folder, const char *path, int flags, uint32_t mod
 
 /**
  * The facts of NAME in the folder that FOLDER is a descriptor of, links not followed; of that folder for ''. Twice as fast as
- * `fs.lstatSync`: no path is walked, and no object made. @throws SystemCallError
+ * `fs.lstatSync`: no path is walked, and no object made. Names as bytes are ended by NUL. @throws SystemCallError
  */
-export function statAt(folder: number, name: string, facts: FileFacts): void {
+export function statAt(folder: number, name: string | Buffer, facts: FileFacts): void {
   const flags = name === '' ? AT_EMPTY_PATH : AT_SYMLINK_NOFOLLOW;
-  callLibc('statx', name, STATX, folder, nativePath(name), flags, STATX_BASIC_STATS, facts.bytes);
+  const [shown, given] = typeof name === 'string' ? [name, nativePath(name)] : [undefined, name];
+  callLibc('statx', shown, STATX, folder, given, flags, STATX_BASIC_STATS, facts.bytes);
 }
 
 /**

@@ -75,7 +75,7 @@ export class ChangeWriter {
   readonly #root: string;
   readonly #writer: LayerWriter;
   /** Folders on the way to here that have not been written. */
-  readonly #parents: EntryFacts[] = [];
+  readonly #parents: (EntryFacts | (() => EntryFacts))[] = [];
   readonly #links = new Map<string, string>();
 
   constructor(root: string, writer: LayerWriter) {
@@ -129,8 +129,8 @@ export class ChangeWriter {
     };
   }
 
-  /** Goes through the children of a folder that is not written itself, but before anything in it. */
-  below(folder: EntryFacts, visit: () => void): void {
+  /** Goes through the children of a folder that is not written itself, but before anything in it; looked up only then. */
+  below(folder: EntryFacts | (() => EntryFacts), visit: () => void): void {
     const depth = this.#parents.push(folder);
     visit();
     if (this.#parents.length >= depth) this.#parents.length = depth - 1;
@@ -187,7 +187,7 @@ export class ChangeWriter {
   }
 
   #flushParents(): void {
-    for (const parent of this.#parents) this.#writer.add(parent);
+    for (const parent of this.#parents) this.#writer.add(typeof parent === 'function' ? parent() : parent);
     this.#parents.length = 0;
   }
 
