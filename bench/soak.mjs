@@ -1,6 +1,6 @@
-// Saves files at random for so many minutes while `strake watch` runs, with failures and cancels, and then compares: the image must
-// equal a fresh build, and nothing may have leaked. usage: node bench/soak.mjs [--minutes 60] [--base IMAGE] [--dir DIR] [--run]
-import { execFileSync, spawn } from 'node:child_process';
+// Saves files at random for so many minutes while `strake watch` runs, with failures, cancels and collections, and then compares:
+// the image must equal a fresh build, and nothing may have leaked: disk is measured after everything unused was collected. usage: node bench/soak.mjs [--minutes 60] [--base IMAGE] [--dir DIR] [--run]
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
 import path from 'node:path';
@@ -19,6 +19,8 @@ const { values: flags } = parseArgs({
     cli: { type: 'string', default: fileURLToPath(new URL('../packages/cli/bin/strake.js', import.meta.url)) },
   },
 });
+/** Milliseconds between two collections. */
+const SAMPLE = 5 * 60_000;
 const context = path.join(flags.dir, 'context');
 fs.rmSync(context, { recursive: true, force: true });
 const at = (name) => path.join(context, name);
@@ -47,20 +49,27 @@ readline.createInterface({ input: child.stdout }).on('line', (line) => {
   if (event.type === 'watching') told++;
 });
 
+/** A file of /proc; empty where the process has ended meanwhile. */
+function facts(pid, name) {
+  try {
+    return fs.readFileSync(`/proc/${pid}/${name}`, 'utf8');
+  } catch (error) {
+    if (error.code === 'ENOENT' || error.code === 'ESRCH') return '';
+    throw error;
+  }
+}
+
 /** What the watch and its children hold. */
 function held() {
   const tree = [child.pid];
-  for (const pid of tree) {
-    const children = fs.readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8');
-    tree.push(...children.split(' ').filter(Boolean).map(Number));
-  }
-  const pss = (pid) => Number(/^Pss:\s+(\d+)/m.exec(fs.readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'))?.[1] ?? 0);
+  for (const pid of tree) tree.push(...facts(pid, `task/${pid}/children`).split(' ').filter(Boolean).map(Number));
+  const pss = (pid) => Number(/^Pss:\s+(\d+)/m.exec(facts(pid, 'smaps_rollup'))?.[1] ?? 0);
   return {
     processes: tree.length,
     descriptors: fs.readdirSync(`/proc/${child.pid}/fd`).length,
     mounts: fs.readFileSync('/proc/self/mountinfo', 'utf8').split('\n').length,
     memory: Math.round(tree.reduce((sum, pid) => sum + pss(pid), 0) / 1024),
-    disk: Math.round(Number(execFileSync('du', ['-sk', env.STRAKE_ROOT], { encoding: 'utf8' }).split('\t')[0]) / 1024),
+    disk: Math.round(Number(spawnSync('du', ['-sk', env.STRAKE_ROOT], { encoding: 'utf8' }).stdout.split('\t')[0]) / 1024),
   };
 }
 
@@ -93,12 +102,21 @@ function edit(n) {
   }
 }
 
+const prune = () => strake('prune', '--all', '--force');
 while (told === 0) await setTimeout(100);
 await setTimeout(5000);
+prune();
 const before = held();
-const end = performance.now() + Number(flags.minutes) * 60_000;
+const begun = performance.now();
+const end = begun + Number(flags.minutes) * 60_000;
+const samples = [];
 let saves = 0;
 while (performance.now() < end) {
+  if (performance.now() > begun + (samples.length + 1) * SAMPLE) {
+    const { memory, disk } = held();
+    samples.push(`${memory}/${disk}`);
+    prune();
+  }
   edit(++saves);
   await setTimeout(random(4) === 0 ? 50 : 1000);
   if (random(3) === 0) write('Dockerfile', dockerfile);
@@ -107,6 +125,8 @@ write('Dockerfile', dockerfile);
 write('src/last', 'last\n');
 await setTimeout(2000);
 while (performance.now() - quiet < 10_000) await setTimeout(500);
+const grown = held().disk;
+prune();
 const after = held();
 child.kill('SIGINT');
 const asked = performance.now();
@@ -125,5 +145,5 @@ strake('build', '-q', '-f', path.join(flags.dir, 'Again'), '-o', watched, flags.
 strake('build', '-q', '--no-cache', '-o', fresh, context);
 execFileSync('diff', ['-r', '--no-dereference', watched, fresh], { stdio: 'inherit' });
 process.stdout.write(
-  `${JSON.stringify({ minutes: Number(flags.minutes), saves, ...counts })}\nbefore ${JSON.stringify(before)}\nafter  ${JSON.stringify(after)}\nended ${Math.round(ended)} ms after SIGINT; the image equals a fresh build\n`,
+  `${JSON.stringify({ minutes: Number(flags.minutes), saves, ...counts })}\nMiB of memory/disk before each collection: ${samples.join(' ')} ${grown}\nbefore ${JSON.stringify(before)}\nafter  ${JSON.stringify(after)}\nended ${Math.round(ended)} ms after SIGINT; the image equals a fresh build\n`,
 );

@@ -1,4 +1,5 @@
 import { hasEscapedBytes, type Digest } from '@strake/core';
+import type { Lease, Store } from '@strake/store';
 
 import type { Agent } from './agent-client.js';
 import type { ExpectedEntry, TreeChange } from './container-changes.js';
@@ -10,7 +11,8 @@ import { preparedRun } from './run-image.js';
 import type { RunningContainer, RunImageOptions, SyncOutcome } from './types.js';
 
 /**
- * Starts an image in an ephemeral container; resolves when its first process is being started.
+ * Starts an image in an ephemeral container; resolves when its first process is being started. To be called with a lease of `use`,
+ * needed until then: its layers are kept by a lease of their own while it runs, whatever becomes of the image's name.
  * @throws StrakeError as `run`
  */
 export async function startContainer(
@@ -18,6 +20,7 @@ export async function startContainer(
   options: RunImageOptions & { readonly grace?: number | undefined },
 ): Promise<RunningContainer> {
   const { agent, run, image } = await preparedRun(resources, options);
+  const mounted = await (await resources.store()).lease(image.chain);
   const stopping = new AbortController();
   const killing = new AbortController();
   const { started, exited } = agent.start(run, {
@@ -25,7 +28,8 @@ export async function startContainer(
     kill: killing.signal,
     onOutput: options.onOutput,
   });
-  exited.catch(() => undefined);
+  const release = (): Promise<void> => mounted.release();
+  exited.then(release, release).catch(() => undefined);
   const id = await Promise.race([started, exited.then(() => undefined)]);
   let ended = false;
   exited.then(
@@ -45,6 +49,8 @@ class Container implements RunningContainer {
   readonly #hasEnded: () => boolean;
   /** What its tree is made of: layers, and what it was started with. */
   #chain: readonly Digest[];
+  /** Keeps what the next synchronisation compares with. */
+  #compared: Lease | undefined;
   /** How many layers were never synchronised. */
   #base: number;
   readonly #runtime: unknown;
@@ -69,6 +75,8 @@ class Container implements RunningContainer {
     this.#chain = image.chain;
     this.#base = image.chain.length;
     this.#runtime = image.runtime;
+    const release = (): Promise<void> | undefined => this.#compared?.release();
+    exited.then(release, release).catch(() => undefined);
   }
 
   get running(): boolean {
@@ -88,6 +96,15 @@ class Container implements RunningContainer {
 
   async sync(name: string, also?: ReadonlySet<string>): Promise<SyncOutcome> {
     const store = await this.#resources.store();
+    const use = await store.use('sync');
+    try {
+      return await this.#syncWith(store, name, also);
+    } finally {
+      await use.release();
+    }
+  }
+
+  async #syncWith(store: Store, name: string, also: ReadonlySet<string> | undefined): Promise<SyncOutcome> {
     const { target, name: found } = await findImage(store, name);
     const image = await loadStored(this.#resources, target, found);
     if (!sameRuntime(this.#runtime, image.config.config))
@@ -100,7 +117,11 @@ class Container implements RunningContainer {
     const changes = await imageChanges(store, this.#chain, chain, also);
     if (!changes) return { refused: 'the change cannot be told from the layers' };
     const outcome = await this.change(changes);
-    if (!('refused' in outcome)) this.#chain = chain;
+    if ('refused' in outcome) return outcome;
+    this.#chain = chain;
+    const compared = await store.lease(this.running ? chain : []);
+    await this.#compared?.release();
+    this.#compared = compared;
     return outcome;
   }
 

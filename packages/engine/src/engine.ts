@@ -1,6 +1,6 @@
 import { runBuild } from './build-call.js';
 import { createResources } from './resources.js';
-import type { Engine, EngineOptions } from './types.js';
+import type { Engine, EngineOptions, RunningContainer } from './types.js';
 
 // Builds only are there from the start: a cached one takes hardly longer than the rest of this package takes to load.
 const images = async () => import('./images.js');
@@ -42,18 +42,9 @@ export function createEngine(options: EngineOptions = {}, env: NodeJS.ProcessEnv
     tag: (source, target) => using('tag', async () => (await images()).tagImage(resources, source, target)),
     remove: async (name) => (await images()).removeImage(resources, name),
     start: async (run) => {
-      // Its layers are mounted until it ends, whatever becomes of the image's name.
-      const use = await (await resources.store()).use('run', run.signal);
-      try {
-        const { startContainer } = await import('./container.js');
-        const container = await startContainer(resources, run);
-        const release = (): Promise<void> => use.release();
-        container.exited.then(release, release).catch(() => undefined);
-        return container;
-      } catch (error) {
-        await use.release();
-        throw error;
-      }
+      const start = async (): Promise<RunningContainer> =>
+        (await import('./container.js')).startContainer(resources, run);
+      return using('run', start, run.signal);
     },
     run: (run) => using('run', async () => (await import('./run-image.js')).runImage(resources, run), run.signal),
     prune: async (prune) => (await import('./prune.js')).pruneStore(resources, prune),

@@ -3,6 +3,7 @@ import {
   readdirSync,
   readFileSync,
   readlinkSync,
+  renameSync,
   rmSync,
   statSync,
   unlinkSync,
@@ -10,7 +11,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 
-import { errnoOf, isDigest } from '@strake/core';
+import { errnoOf, isDigest, type Digest } from '@strake/core';
 
 import { namesNow, randomName, readJsonNow } from './files.js';
 import type { StoreLayout } from './layout.js';
@@ -112,6 +113,17 @@ export function judgeHolders(layout: StoreLayout): { alive: Set<string>; dead: S
   return { alive, dead };
 }
 
+/** The digests that processes which live have leases of,. */
+export function leasedDigests(layout: StoreLayout): Set<Digest> {
+  const { dead } = judgeHolders(layout);
+  const digests = new Set<Digest>();
+  for (const { file, holder } of listHolders(layout)) {
+    if (dead.has(file)) continue;
+    for (const one of holder?.holds ?? []) if (isDigest(one)) digests.add(one);
+  }
+  return digests;
+}
+
 /** A lease that RELEASE ends, however often it is released. */
 export function leaseOf(release: () => void): Lease {
   let held = true;
@@ -159,13 +171,21 @@ export class OwnHolder {
     };
     const text = JSON.stringify({ ...this.#facts, holds: [...this.#holds.keys()] } satisfies Holder);
     try {
-      writeFileSync(this.#path, text, { mode: 0o600 });
+      if (first) writeFileSync(this.#path, text, { mode: 0o600 });
+      else this.#replace(text);
     } catch (error) {
       if (errnoOf(error) !== 'ENOENT') throw error;
       mkdirSync(this.#layout.leases, { recursive: true, mode: 0o700 });
       writeFileSync(this.#path, text, { mode: 0o600 });
     }
     if (first) this.#beat();
+  }
+
+  /** As a whole: what was held before is held while this is written. */
+  #replace(text: string): void {
+    const temporary = `${this.#layout.tmp}/${this.id}.lease`;
+    writeFileSync(temporary, text, { mode: 0o600 });
+    renameSync(temporary, this.#path);
   }
 
   #beat(): void {

@@ -335,7 +335,10 @@ export interface Store {
   cacheMount(id: string): Promise<string>;
   /** A folder for temporary files on the store's file system, removed with the lease or, after a crash, by the next command. */
   temporary(prefix: string): Promise<{ readonly path: string; readonly remove: () => Promise<void> }>;
-  /** Keeps garbage collection away from what is in use: a digest, a snapshot id, a record key. */
+  /**
+   * Keeps collections away from layers and blobs, with their compressed forms and unpacked trees, by digest. What nothing else
+   * refers to must be under a lease of `use` when this is called.
+   */
   lease(what: readonly string[]): Promise<Lease>;
   /**
    * Keeps all layers and blobs where they are, also those that nothing refers to yet, until the lease is released: for whoever

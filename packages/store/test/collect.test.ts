@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readlinkSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -19,6 +19,7 @@ describe('choice of what is collected', () => {
   const [a, b, c] = [digest('layer a'), digest('layer b'), digest('layer c')];
   const inventory: Inventory = {
     images: [],
+    leased: new Set(),
     items: [
       item('one', 1, [a]),
       item('two', 2, [a, b]),
@@ -122,6 +123,27 @@ describe('collection', () => {
     assert.equal(collected?.deferred, false);
     assert.equal(await other.layers.info(made), undefined);
     assert.equal(await mine.keepWithin(limits, (path) => mine.removeTree(path), Date.now()), undefined);
+  });
+
+  it('leaves what a lease names, with its unpacked trees, while collections go on', async () => {
+    const [mine, other] = [await open(), await open()];
+    const [leased, lost] = [await layer(other, 'running'), await layer(other, 'lost')];
+    const tree = (diffId: Digest): string => join(root, 'layers', diffId.slice('sha256:'.length), 'tree-of-a-test');
+    for (const diffId of [leased, lost]) symlinkSync('../../snapshots/nothing', tree(diffId));
+    const first = await other.lease([leased]);
+    const second = await other.lease([leased]);
+    for (const release of [first, second]) {
+      assert.equal(
+        (await mine.collect({ selections: [{}], allTrees: true, removeTree: () => Promise.resolve() })).deferred,
+        false,
+      );
+      assert.ok(await other.layers.info(leased));
+      assert.equal(readlinkSync(tree(leased)), '../../snapshots/nothing');
+      assert.equal(await other.layers.info(lost), undefined);
+      await release.release();
+    }
+    await collect(mine);
+    assert.equal(await other.layers.info(leased), undefined);
   });
 
   it('lets one that comes during a collection wait until it has ended', async () => {

@@ -153,6 +153,21 @@ describe('watch: the container', function () {
     assert.match((await test.built()).actions[0] ?? '', /verified/);
   });
 
+  it('what is no longer used can be collected while the container runs', async () => {
+    await run({ sync: true, verify: true });
+    await saying('started one');
+    for (const text of ['two', 'three', 'four']) {
+      test.write({ 'src/a': text });
+      await test.built();
+      assert.equal((await test.engine.prune({ all: true })).deferred, false);
+      assert.equal((await test.engine.diskUsage()).garbage.count, 0);
+    }
+    // The layers that it was started on are there, though no image has them any more.
+    test.write({ 'src/run': `${PROGRAM}# changed` });
+    assert.match((await test.built()).actions[0] ?? '', /verified/, warned());
+    assert.deepEqual(said, ['started one']);
+  });
+
   it('a link that the container made leads nowhere', async () => {
     const outside = `${test.folder}/outside`;
     fs.mkdirSync(outside);

@@ -86,7 +86,7 @@ export class Collector {
       await writeFile(this.#pending, '', { mode: 0o600 });
       const swept = await this.#gate.alone(async () => {
         const now = await takeInventory(this.#store, { measure: false });
-        const trash = await takeOut(this.#store, now.garbage, [...items.values()], options.allTrees ?? false);
+        const trash = await takeOut(this.#store, now, [...items.values()], options.allTrees ?? false);
         await rm(this.#pending, { force: true });
         return trash;
       });

@@ -3,6 +3,7 @@ import { lstat, readFile } from 'node:fs/promises';
 import { isDigest, type Digest } from '@strake/core';
 
 import { unlessMissing } from '../files.js';
+import { leasedDigests } from '../holders.js';
 import type { FileStore } from '../store.js';
 import { diskUsage, listBlobs, listLayers, namesIn } from './disk.js';
 import { digestsIn, imageContent } from './documents.js';
@@ -28,8 +29,9 @@ export async function takeInventory(
   const named = new Set(images.flatMap(({ holds }) => holds));
   const steps = await recordItems(store, sizes, formsOf, named);
   const items = [...steps, ...(await mountItems(store, measure)), ...(await contextItems(store))];
-  const held = new Set([...named, ...items.flatMap(({ holds }) => holds)]);
-  return { images, items, sizes, garbage: [...sizes.keys()].filter((digest) => !held.has(digest)), trees };
+  const leased = new Set(withForms(leasedDigests(store.layout), formsOf));
+  const held = new Set([...named, ...leased, ...items.flatMap(({ holds }) => holds)]);
+  return { images, items, sizes, leased, garbage: [...sizes.keys()].filter((digest) => !held.has(digest)), trees };
 }
 
 /** Sizes of layers and blobs. A compressed form counts by itself; whoever holds the layer holds its forms. */

@@ -1,13 +1,11 @@
 import { mkdir, readlink, rename, rm, unlink } from 'node:fs/promises';
 
-import type { Digest } from '@strake/core';
-
 import { randomName, syncFolder, unlessMissing } from '../files.js';
 import { blobPath, layerPath } from '../layout.js';
 import type { FileStore } from '../store.js';
 import { namesIn } from './disk.js';
 import { REMOVED_MOUNT } from './removed-mount.js';
-import type { CacheItem } from './types.js';
+import type { CacheItem, Inventory } from './types.js';
 
 /** What was taken out of the store and is yet to be deleted. */
 export interface Trash {
@@ -35,7 +33,7 @@ async function unlinkTrees(store: FileStore, folder: string): Promise<string[]> 
  */
 export async function takeOut(
   store: FileStore,
-  garbage: readonly Digest[],
+  { garbage, leased }: Pick<Inventory, 'garbage' | 'leased'>,
   folders: readonly CacheItem[],
   allTrees: boolean,
 ): Promise<Trash> {
@@ -56,8 +54,10 @@ export async function takeOut(
     await drop(blobPath(layout, digest));
   }
   if (allTrees) {
-    for (const name of await namesIn(layout.layers))
+    for (const name of await namesIn(layout.layers)) {
+      if (leased.has(`sha256:${name}`)) continue;
       trees.push(...(await unlinkTrees(store, `${layout.layers}/${name}`)));
+    }
   }
   for (const { id, type } of folders) {
     const path = `${layout.root}/${id}`;

@@ -50,7 +50,9 @@ export interface Inventory {
   readonly items: readonly CacheItem[];
   /** Bytes of a layer or blob, with compressed forms, index and unpacked trees, by digest. */
   readonly sizes: ReadonlyMap<Digest, number>;
-  /** What neither an image nor the cache holds: the next collection removes it. */
+  /** What running containers stand on: it stays, also unpacked. */
+  readonly leased: ReadonlySet<Digest>;
+  /** What neither an image nor the cache nor a lease holds: the next collection removes it. */
   readonly garbage: readonly Digest[];
   /** Unpacked trees; they are part of the layers' sizes. */
   readonly trees: { readonly count: number; readonly size: number };
