@@ -69,7 +69,9 @@ function held() {
     descriptors: fs.readdirSync(`/proc/${child.pid}/fd`).length,
     mounts: fs.readFileSync('/proc/self/mountinfo', 'utf8').split('\n').length,
     memory: Math.round(tree.reduce((sum, pid) => sum + pss(pid), 0) / 1024),
-    disk: Math.round(Number(spawnSync('du', ['-sk', env.STRAKE_ROOT], { encoding: 'utf8' }).stdout.split('\t')[0]) / 1024),
+    disk: Math.round(
+      Number(spawnSync('du', ['-sk', env.STRAKE_ROOT], { encoding: 'utf8' }).stdout.split('\t')[0]) / 1024,
+    ),
   };
 }
 
