@@ -80,6 +80,24 @@ describe('strake build --explain', function () {
     assert.match(unknown.stderr, /no build of "nothing" is remembered/);
   });
 
+  it('tells of a build that fails; the next one is compared with what succeeded', async () => {
+    await build(lines('echo two', '2'));
+    const failing = [...lines('exit 3', '2'), 'RUN never'];
+    const { status, stderr } = await workshop.build(failing, ['--explain', '-q']);
+    assert.equal(status, 1);
+    assert.match(stderr, /cached {2}\[2\/4\] COPY/);
+    assert.match(stderr, /FAILED {2}\[3\/4\] RUN exit 3 {2}← the instruction changed: /);
+    assert.doesNotMatch(stderr, /\[4\/4\]/);
+    assert.ok(stderr.indexOf('FAILED') < stderr.indexOf('error: '), stderr);
+
+    const { steps } = JSON.parse((await workshop.strake(['explain', '--json'])).stdout) as BuildExplanation;
+    assert.deepEqual(
+      steps.map(({ failed, cached }) => (failed ? 'failed' : cached ? 'cached' : 'ran')),
+      ['cached', 'cached', 'failed'],
+    );
+    assert.match(await build(lines('true', '2')), /RUN true {2}← the instruction changed: -echo two \+true/);
+  });
+
   describe('of what it reads', () => {
     /** The reasons of the step whose name holds TEXT, after a build of LINES. */
     const reasons = async (

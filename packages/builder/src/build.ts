@@ -23,6 +23,8 @@ export interface BuildRequest extends Omit<LowerOptions, 'platform' | 'dockerfil
   /** Patterns of the main context's ignore file, for lint. */
   readonly ignorePatterns: readonly string[];
   readonly signal: AbortSignal;
+  /** Told of the steps that ended and the one that failed, before a build that fails rejects. Not of a cancelled one. */
+  readonly onFailure?: ((notes: readonly StepNote[]) => Promise<void>) | undefined;
 }
 
 /** A step as it ended. */
@@ -34,6 +36,7 @@ export interface StepOutcome {
   readonly duration: number;
   readonly key: Digest | undefined;
   readonly reason: MissReason | undefined;
+  readonly failed?: true;
 }
 
 export interface BuildOutcome {
@@ -76,8 +79,10 @@ export async function buildDockerfile(request: BuildRequest, services: BuilderSe
       finished: (vertex, error) => {
         if (!declared.has(vertex)) return;
         const duration = now() - (started.get(vertex) ?? now());
-        if (error === undefined)
-          outcomes.set(vertex, { ...told(vertex), cached: false, duration, key: undefined, reason: undefined });
+        const ended = { ...told(vertex), cached: false, duration, key: undefined, reason: undefined };
+        if (error === undefined) outcomes.set(vertex, ended);
+        // What is stopped because another step failed has not failed itself.
+        else if (!signal.aborted) outcomes.set(vertex, { ...ended, failed: true });
         emit({
           type: 'step-finished',
           id: vertex.id,
@@ -87,8 +92,15 @@ export async function buildDockerfile(request: BuildRequest, services: BuilderSe
       },
     },
   });
+  const lowered: LoweredPlatform[] = [];
+  const notes = (): Promise<StepNote[]> =>
+    noteSteps(
+      lowered.flatMap((one) => one.lowered.steps),
+      solver,
+      (vertex) => outcomes.get(vertex),
+    );
   try {
-    const lowered = await lowerPlatforms(request, services);
+    lowered.push(...(await lowerPlatforms(request, services)));
     for (const { lowered: graph } of lowered) {
       for (const { vertex } of graph.steps) declared.add(vertex);
       declareSteps(graph, services);
@@ -97,16 +109,13 @@ export async function buildDockerfile(request: BuildRequest, services: BuilderSe
       lowered.map(({ lowered: graph, options }) => finish(graph, options, solver, signal)),
     );
     await solver.settled();
-    const notes = await noteSteps(
-      lowered.flatMap((one) => one.lowered.steps),
-      solver,
-      (vertex) => outcomes.get(vertex),
-    );
-    return { results, steps: [...outcomes.values()], notes };
+    return { results, steps: [...outcomes.values()], notes: await notes() };
   } catch (error) {
     controller.abort(error);
     await solver.settled().catch(() => undefined);
     request.signal.throwIfAborted();
+    // What the build failed of is worth more than what can be said of its steps.
+    await request.onFailure?.(await notes()).catch(() => undefined);
     throw error;
   }
 }

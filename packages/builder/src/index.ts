@@ -2,7 +2,7 @@ export { buildDockerfile } from './build.js';
 export type { BuildOutcome, BuildRequest, StepOutcome } from './build.js';
 export { planDockerfile } from './plan.js';
 export type { PlannedStep } from './plan.js';
-export { explainBuild, readBuild } from './explain/explain.js';
+export { explainBuild, explainFailure, readBuild } from './explain/explain.js';
 export type { BuildNames } from './explain/explain.js';
 export type { BuildNote, ExplainedStep, FactChange, InstructionChange, StepNote, StepReason } from './explain/types.js';
 export { builderError } from './errors.js';

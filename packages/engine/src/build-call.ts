@@ -11,13 +11,14 @@ import {
   type BuildRequest,
   type LowerOptions,
   type OutputResult,
+  type StepNote,
 } from '@strake/builder';
 import { cpus } from 'node:os';
 
 import { buildDeadline } from './build-deadline.js';
 import { keptBy } from './build-memory.js';
 import { Cleanups } from './cleanups.js';
-import { noteBuild, reportStep } from './explain.js';
+import { noteBuild, noteFailure, reportStep } from './explain.js';
 import { openBuild, type OpenedBuild } from './open-build.js';
 import type { Resources } from './resources.js';
 import type { BuildOptions, BuildResult, EngineOptions, OutputSpec, StepReport } from './types.js';
@@ -46,7 +47,9 @@ export async function runBuild(
     const outputs = outputsOf(options);
     const names = namesOf(options, outputs);
     const request = await requestOf(opened, options, engine);
-    const outcome = await buildDockerfile(request, services);
+    const onFailure = (notes: readonly StepNote[]): Promise<void> =>
+      noteFailure(services.store.journal, options, notes);
+    const outcome = await buildDockerfile({ ...request, onFailure }, services);
     const exported = await exportAll(outputs, names, outcome, options, services, resources, request.epoch, signal);
     worked = outcome.steps.some((step) => !step.cached);
     const image = exported.find(({ descriptor }) => descriptor)?.descriptor;

@@ -1,5 +1,12 @@
 import { canonicalJson, canonicalName, parseReference, StrakeError } from '@strake/core';
-import { explainBuild, readBuild, type BuildNames, type BuildNote, type StepNote } from '@strake/builder';
+import {
+  explainBuild,
+  explainFailure,
+  readBuild,
+  type BuildNames,
+  type BuildNote,
+  type StepNote,
+} from '@strake/builder';
 import type { Journal } from '@strake/store';
 
 import type { Resources } from './resources.js';
@@ -17,6 +24,12 @@ export function noteBuild(
   return explainBuild(journal, buildNames(options, images), steps, Date.now());
 }
 
+/** The same for a build that failed: only `strake explain last` tells of it. */
+export async function noteFailure(journal: Journal, options: BuildOptions, steps: readonly StepNote[]): Promise<void> {
+  const note = await explainFailure(journal, buildNames(options, []), steps, Date.now());
+  options.onFailure?.(note.steps.map(reportStep));
+}
+
 /** Under which names a build is noted. */
 export function buildNames(options: BuildOptions, images: readonly string[]): BuildNames {
   const { context, file, target, platforms } = options;
@@ -30,8 +43,9 @@ export function buildNames(options: BuildOptions, images: readonly string[]): Bu
 }
 
 /** What a build is told of its steps. */
-export function reportStep({ id, name, cached, duration, key, reasons }: BuildNote['steps'][number]): StepReport {
-  return { id, name, cached, duration, key, reasons };
+export function reportStep(step: BuildNote['steps'][number]): StepReport {
+  const { id, name, cached, duration, key, reasons, failed } = step;
+  return { id, name, cached, duration, key, reasons, ...(failed && { failed }) };
 }
 
 /** What a build is known by. Files in memory have no name of their own: builds of them are told apart by their tags. */

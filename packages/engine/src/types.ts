@@ -83,6 +83,8 @@ export interface BuildOptions {
   readonly memory?: BuildMemory | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onEvent?: ProgressSink | undefined;
+  /** Told of the steps of a build that fails: those that ended, and the one that failed. */
+  readonly onFailure?: ((steps: readonly StepReport[]) => void) | undefined;
 }
 
 export type { StepReason } from '@strake/builder';
@@ -94,6 +96,8 @@ export interface StepReport {
   readonly cached: boolean;
   /** Milliseconds. */
   readonly duration: number;
+  /** Only where the build failed at it. */
+  readonly failed?: true;
   readonly key?: Digest | undefined;
   /** Why it ran; empty where it was cached. */
   readonly reasons: readonly StepReason[];

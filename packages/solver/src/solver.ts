@@ -37,6 +37,8 @@ export class Solver<R> {
   readonly #background = new Set<Promise<unknown>>();
   readonly #marked = new Set<Vertex<R>>();
   readonly #renewed = new Map<Vertex<R>, boolean>();
+  /** What ran, or began to: of a vertex that failed nothing else is known. */
+  readonly #attempts = new Map<Vertex<R>, Pick<Solved<R>, 'key' | 'parts' | 'reason'>>();
   readonly #now: () => number;
 
   constructor(options: SolverOptions<R>) {
@@ -62,12 +64,20 @@ export class Solver<R> {
     return solved ? (await solved).created : (await this.#identify(vertex))?.record?.created;
   }
 
-  /** What is known of VERTEX after the build: how it was solved, or, where a later step's record made that unnecessary, its key. */
+  /**
+   * What is known of VERTEX after the build: how it was solved, or, where a later step's record made that unnecessary, its key.
+   * Of a vertex that failed what it was made of; undefined where it failed before that was known.
+   */
   async outcome(
     vertex: Vertex<R>,
   ): Promise<Pick<Solved<R>, 'key' | 'parts' | 'cached' | 'reason' | 'duration'> | undefined> {
     const solved = this.#solved.get(vertex);
-    if (solved) return solved;
+    if (solved) {
+      return solved.catch(() => {
+        const attempt = this.#attempts.get(vertex);
+        return attempt && { ...attempt, cached: false, duration: 0 };
+      });
+    }
     const identified = await this.#identify(vertex);
     return identified && { key: identified.key, parts: identified.parts, cached: true, reason: undefined, duration: 0 };
   }
@@ -138,6 +148,7 @@ export class Solver<R> {
     let reason: MissReason = vertex.caching === 'renew' ? 'renewed' : 'no-record';
     if (vertex.caching === 'none') {
       const started = this.#now();
+      this.#attempts.set(vertex, { key, parts, reason: 'not-cacheable' });
       hooks?.started?.(vertex);
       const result = await vertex.run(
         inputs.map((input) => input.result),
@@ -169,6 +180,7 @@ export class Solver<R> {
       }
       return await this.#limiter.run(async () => {
         const started = this.#now();
+        this.#attempts.set(vertex, { key, parts, reason });
         hooks?.started?.(vertex);
         const result = await vertex.run(
           inputs.map((input) => input.result),

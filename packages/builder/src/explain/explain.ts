@@ -69,6 +69,21 @@ export async function explainBuild(
   return note;
 }
 
+/**
+ * Says of each step of a build that failed why it ran. It is noted as the last build only: the next one is compared with what
+ * succeeded, as that has all the steps.
+ */
+export async function explainFailure(
+  journal: Journal,
+  names: BuildNames,
+  steps: readonly StepNote[],
+  time: number,
+): Promise<BuildNote> {
+  const note: BuildNote = { version: 2, time, steps: await explainSteps(journal, names, steps) };
+  await journal.write(names.last, note);
+  return note;
+}
+
 /** Says of each step why it ran, or would run, compared with the build before it. Notes nothing. */
 export async function explainSteps(
   journal: Journal,

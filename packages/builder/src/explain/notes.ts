@@ -10,6 +10,7 @@ export interface ToldStep {
   readonly cached: boolean;
   /** Milliseconds. */
   readonly duration: number;
+  readonly failed?: true | undefined;
 }
 
 /** What is to be remembered of the steps of a build: names, keys and what these were made of. Secrets are left out. */
@@ -33,6 +34,7 @@ export async function noteSteps(
       key: outcome.key,
       cached: ended.cached,
       duration: ended.duration,
+      ...(ended.failed && { failed: true }),
       reason: outcome.reason,
       ...(instruction && {
         instruction: {

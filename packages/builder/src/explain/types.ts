@@ -36,6 +36,8 @@ export interface StepNote {
   readonly cached: boolean;
   /** Milliseconds; 0 where cached. */
   readonly duration: number;
+  /** Only of the last step of a build that failed. */
+  readonly failed?: true;
   readonly reason: MissReason | undefined;
   /** Absent for FROM. */
   readonly instruction?: InstructionNote | undefined;

@@ -1,5 +1,5 @@
 import { isStrakeError, StrakeError, type ProgressEvent } from '@strake/core';
-import type { BuildOptions, BuildResult, Engine } from '@strake/engine';
+import type { BuildOptions, BuildResult, Engine, StepReport } from '@strake/engine';
 import { engineOptions } from '../args/engine-flags.js';
 import { ignoredFlags, type Arguments } from '../args/parse.js';
 import { BUILD_FLAGS } from '../build/flags.js';
@@ -47,11 +47,11 @@ async function recordingOf(args: Arguments, options: BuildOptions, io: Io): Prom
 }
 
 /** `--explain`, for people on standard error or with `--json` for programs on standard output. */
-async function explain(result: BuildResult, args: Arguments, io: Io): Promise<void> {
+async function explain(steps: readonly StepReport[], args: Arguments, io: Io): Promise<void> {
   if (!args.boolean('explain')) return;
   const { explanation } = await import('../print/explanation.js');
-  if (args.boolean('json')) io.stdout.write(`${JSON.stringify({ steps: result.steps }, undefined, 2)}\n`);
-  else io.stderr.write(explanation(result.steps));
+  if (args.boolean('json')) io.stdout.write(`${JSON.stringify({ steps }, undefined, 2)}\n`);
+  else io.stderr.write(explanation(steps));
 }
 
 function checkJson(args: Arguments): void {
@@ -103,7 +103,9 @@ async function run(args: Arguments, io: Io): Promise<number> {
   const stdin = usesStdin ? io.stdin() : undefined;
   if (stdin?.isTTY)
     throw usage('"-" reads standard input, which is the terminal', 'Redirect it from a file or a pipe.');
-  const options: BuildOptions = { ...given, stdin, signal: io.signal };
+  let failed: readonly StepReport[] = [];
+  const onFailure = (steps: readonly StepReport[]): void => void (failed = steps);
+  const options: BuildOptions = { ...given, stdin, signal: io.signal, onFailure };
   const engine = await io.createEngine(store);
   try {
     if (wanted) return await call(engine, wanted, options, io);
@@ -111,9 +113,12 @@ async function run(args: Arguments, io: Io): Promise<number> {
     prepareResultFile(args.string('metadata-file'), false, io.cwd);
     const recorded = await recordingOf(args, options, io);
     const result = await buildShown(engine, options, kind, recorded, io);
-    await explain(result, args, io);
+    await explain(result.steps, args, io);
     report(result, args, io);
     return 0;
+  } catch (error) {
+    if (failed.length > 0) await explain(failed, args, io);
+    throw error;
   } finally {
     await engine.close();
   }

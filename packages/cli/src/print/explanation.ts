@@ -15,11 +15,11 @@ function shown(reasons: readonly StepReason[]): string[] {
   return hidden > 0 ? [...texts, `and ${hidden} more`] : texts;
 }
 
-/** A line a step: whether it came from the cache, else how long it ran and why. */
+/** A line a step: whether it came from the cache or failed, else how long it ran; and why it ran. */
 export function explanation(steps: readonly StepReport[]): string {
   return steps
-    .map(({ name, cached, duration, reasons }) => {
-      const state = cached ? 'cached' : seconds(duration, 2);
+    .map(({ name, cached, failed, duration, reasons }) => {
+      const state = cached ? 'cached' : failed ? 'FAILED' : seconds(duration, 2);
       const texts = shown(reasons).map((text) => harmless(text.replaceAll('\n', ' ')));
       const why = texts.length === 0 ? '' : `  ← ${texts.join('; ')}`;
       return `${state.padStart(8)}  ${oneLine(name)}${why}\n`;
