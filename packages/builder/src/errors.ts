@@ -2,6 +2,7 @@ import { StrakeError, type SourceLocation } from '@strake/core';
 
 /** Codes of the errors that this package makes. */
 export type BuilderErrorCode =
+  | 'ARCHIVE_INVALID'
   | 'ARGUMENT_INVALID'
   | 'BASE_INVALID'
   | 'CHECKSUM_MISMATCH'

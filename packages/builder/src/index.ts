@@ -14,6 +14,8 @@ export type { OutputSpec } from './outputs/export.js';
 export { assembleImages } from './outputs/image-set.js';
 export type { OutputContext, OutputResult, PlatformResult } from './outputs/output.js';
 export type { BuilderServices, ParentChain, Sandbox, StepMount, StepSpec } from './services.js';
+export { openImageArchive } from './source/image-archive.js';
+export type { ArchivedImage } from './source/image-archive.js';
 export { loadImage } from './source/image-source.js';
 export type { ImageContent, LoadedImage } from './source/image-source.js';
 export { openLayout } from './source/oci-layout.js';

@@ -25,6 +25,14 @@ export const COMMANDS: ReadonlyMap<string, CommandEntry> = new Map<string, Comma
     'pull',
     { summary: 'Pull an image from its registry', load: async () => (await import('./commands/transfer.js')).pull },
   ],
+  ['save', { summary: 'Write an image to an archive', load: async () => (await import('./commands/archive.js')).save }],
+  [
+    'load',
+    {
+      summary: 'Bring the images of an archive into the store',
+      load: async () => (await import('./commands/archive.js')).load,
+    },
+  ],
   [
     'images',
     { summary: 'List the images in the store', load: async () => (await import('./commands/images.js')).images },
@@ -41,6 +49,13 @@ export const COMMANDS: ReadonlyMap<string, CommandEntry> = new Map<string, Comma
   ['rm', { summary: 'Remove names of images', load: async () => (await import('./commands/names.js')).rm }],
   ['prune', { summary: 'Remove build cache', load: async () => (await import('./commands/prune.js')).prune }],
   ['df', { summary: 'Say what takes the space of the store', load: async () => (await import('./commands/df.js')).df }],
+  [
+    'check',
+    {
+      summary: "Check a Dockerfile by BuildKit's rules",
+      load: async () => (await import('./commands/check.js')).check,
+    },
+  ],
   [
     'explain',
     { summary: 'Say why the steps of a build ran', load: async () => (await import('./commands/explain.js')).explain },

@@ -2,7 +2,13 @@ import { StrakeError } from '@strake/core';
 
 /** Codes of the failures that the command line itself finds. */
 export type CliErrorCode =
-  'USAGE' | 'CREDENTIALS_MISSING' | 'FILE_UNWRITABLE' | 'STDIN_USED_TWICE' | 'OUTPUT_TO_TERMINAL' | 'BUILD_MISSING';
+  | 'USAGE'
+  | 'CREDENTIALS_MISSING'
+  | 'FILE_UNREADABLE'
+  | 'FILE_UNWRITABLE'
+  | 'STDIN_USED_TWICE'
+  | 'OUTPUT_TO_TERMINAL'
+  | 'BUILD_MISSING';
 
 function make(code: CliErrorCode, message: string, hint?: string, cause?: unknown): StrakeError {
   return new StrakeError({ code, message, hint, cause });
@@ -24,14 +30,23 @@ export function credentialsMissing(what: string): StrakeError {
 
 /** A file that was asked for (`--iidfile`, `--metadata-file`) cannot be written. */
 export function fileUnwritable(file: string, cause: unknown): StrakeError {
-  const why =
-    cause instanceof Error ? cause.message.replace(/^E[A-Z]+: /, '').replace(/, \w+ '.*$/s, '') : String(cause);
   return make(
     'FILE_UNWRITABLE',
-    `cannot write ${file}: ${why}`,
+    `cannot write ${file}: ${reasonOf(cause)}`,
     'Check that its folder exists and may be written.',
     cause,
   );
+}
+
+/** A file that was named cannot be read. */
+export function fileUnreadable(file: string, cause: unknown): StrakeError {
+  return make('FILE_UNREADABLE', `cannot read ${file}: ${reasonOf(cause)}`, 'Check its name and its mode.', cause);
+}
+
+/** What a system call's failure says, without its code and its arguments. */
+function reasonOf(cause: unknown): string {
+  if (!(cause instanceof Error)) return String(cause);
+  return cause.message.replace(/^E[A-Z]+: /, '').replace(/, \w+ '.*$/s, '');
 }
 
 /** Both the context and the Dockerfile are `-`. */

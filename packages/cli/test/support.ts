@@ -55,6 +55,8 @@ export function engineWith(methods: Partial<Engine>): Engine {
     plan: unexpected,
     pull: unexpected,
     push: unexpected,
+    save: unexpected,
+    load: unexpected,
     images: unexpected,
     inspect: unexpected,
     tag: unexpected,

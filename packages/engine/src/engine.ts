@@ -34,9 +34,13 @@ export function createEngine(options: EngineOptions = {}, env: NodeJS.ProcessEnv
     push: (name, transfer) =>
       using(
         'push',
-        async () => (await import('./push-image.js')).pushStored(resources, name, transfer),
+        async () => (await import('./export-stored.js')).pushStored(resources, name, transfer),
         transfer?.signal,
       ),
+    save: (name, save) =>
+      using('save', async () => (await import('./export-stored.js')).saveStored(resources, name, save), save.signal),
+    load: (archive, load) =>
+      using('load', async () => (await import('./load-images.js')).loadImages(resources, archive, load), load?.signal),
     images: async () => (await images()).listImages(resources),
     inspect: async (name) => (await images()).inspectImage(resources, name),
     tag: (source, target) => using('tag', async () => (await images()).tagImage(resources, source, target)),

@@ -3,7 +3,6 @@ import {
   familiarName,
   hostPlatform,
   isIndexType,
-  Limiter,
   parsePlatform,
   parseReference,
   verified,
@@ -15,10 +14,10 @@ import {
 import { loadImage, type ImageContent, type LoadedImage } from '@strake/builder';
 
 import { findImage, imageNotFound } from './image-names.js';
+import { keepImage } from './keep-image.js';
 import type { Resources } from './resources.js';
 import type { ImageDetails, ImageSummary, TransferImageOptions } from './types.js';
 
-const PARALLEL = 4;
 const DOCUMENT_LIMIT = 8 << 20;
 
 /**
@@ -110,59 +109,49 @@ export async function pullImage(
   const id = `pull ${text}`;
   onEvent?.({ type: 'step', id, name: `pull ${familiarName(reference)}`, inputs: [] });
   onEvent?.({ type: 'step-started', id, time: Date.now() });
-  const { descriptor, bytes } = await client.manifest(reference, { signal });
-  await store.blobs.put(bytes, { digest: descriptor.digest }, signal);
-  const content: ImageContent = {
-    name: familiarName(reference),
-    reference,
-    async *blob(wanted, s) {
-      if ((await store.blobs.size(wanted.digest)) === undefined) {
+  try {
+    const { descriptor, bytes } = await client.manifest(reference, { signal });
+    await store.blobs.put(bytes, { digest: descriptor.digest }, signal);
+    const content: ImageContent = {
+      name: familiarName(reference),
+      reference,
+      async *blob(wanted, s) {
         if (/manifest|index/.test(wanted.mediaType)) {
           const child = { registry: reference.registry, repository: reference.repository, digest: wanted.digest };
-          const fetched = await client.manifest(child, { signal: s, expected: wanted });
-          await store.blobs.put(fetched.bytes, wanted, s);
-        } else {
-          await store.blobs.put(verified(client.blob(reference, wanted, { signal: s }), wanted, 'blob'), wanted, s);
-        }
-      }
-      yield* store.blobs.open(wanted.digest);
-    },
-  };
-  const platform = options.platform === undefined ? hostPlatform() : parsePlatform(options.platform);
-  const image = await loadImage(content, descriptor, platform, signal);
-  const limiter = new Limiter(PARALLEL);
-  const outcomes = await Promise.allSettled(
-    image.layers.map(({ diffId, origin }) =>
-      limiter.run(async () => {
-        const layer = origin.descriptor;
-        if ((await store.blobs.size(layer.digest)) === undefined) {
-          const onProgress = (current: number): void =>
-            onEvent?.({
-              type: 'progress',
-              id,
-              time: Date.now(),
-              action: 'pull',
-              subject: layer.digest,
-              current,
-              total: layer.size,
-              done: current >= layer.size,
-            });
-          await store.blobs.put(client.blob(reference, layer, { signal, onProgress }), layer, signal);
-        }
-        await store.layers.import(diffId, layer, (s) => origin.fetch(s), signal);
-        await store.layers.addHome(diffId, layer.digest, `${reference.registry}/${reference.repository}`);
-      }, signal),
-    ),
-  );
-  const failed = outcomes.find((outcome) => outcome.status === 'rejected');
-  if (failed) {
+          yield (await client.manifest(child, { signal: s, expected: wanted })).bytes;
+        } else yield* client.blob(reference, wanted, { signal: s, onProgress: progressOf(id, wanted, onEvent) });
+      },
+    };
+    const platform = options.platform === undefined ? hostPlatform() : parsePlatform(options.platform);
+    const home = `${reference.registry}/${reference.repository}`;
+    await keepImage(store, content, descriptor, platform, { home, signal });
+    const name = canonicalName(reference);
+    await store.references.set(name, descriptor, { pulled: true });
+    onEvent?.({ type: 'step-finished', id, time: Date.now() });
+    return await summarize(resources, name, descriptor);
+  } catch (error) {
     onEvent?.({ type: 'step-finished', id, time: Date.now(), error: 'failed' });
-    throw failed.reason as Error;
+    throw error;
   }
-  const name = canonicalName(reference);
-  await store.references.set(name, descriptor, { pulled: true });
-  onEvent?.({ type: 'step-finished', id, time: Date.now() });
-  return summarize(resources, name, descriptor);
+}
+
+/** Tells how much of a blob has come. */
+function progressOf(
+  id: string,
+  { digest, size }: Descriptor,
+  onEvent: TransferImageOptions['onEvent'],
+): (current: number) => void {
+  return (current) =>
+    onEvent?.({
+      type: 'progress',
+      id,
+      time: Date.now(),
+      action: 'pull',
+      subject: digest,
+      current,
+      total: size,
+      done: current >= size,
+    });
 }
 
 export async function tagImage({ store }: Resources, source: string, target: string): Promise<void> {

@@ -191,6 +191,19 @@ export interface TransferImageOptions {
   readonly onEvent?: ProgressSink | undefined;
 }
 
+export interface SaveImageOptions extends TransferImageOptions {
+  /** A file, or `-` for standard output. */
+  readonly dest: string;
+  /** `docker` (the default) is read by `docker load`, too; `oci` is a plain OCI image layout. */
+  readonly format?: 'docker' | 'oci' | undefined;
+}
+
+export interface LoadImagesOptions {
+  /** A name instead of what the archive says, for the only image of an archive. */
+  readonly name?: string | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
 /** Something of the build cache. Sizes in bytes, times in milliseconds since 1970. */
 export interface CacheEntry {
   readonly id: string;
@@ -293,6 +306,10 @@ export interface Engine {
     options?: TransferImageOptions & { readonly platform?: string | undefined },
   ): Promise<ImageSummary>;
   push(name: string, options?: TransferImageOptions): Promise<Descriptor>;
+  /** Writes an image to an archive; resolves to the manifest in it. */
+  save(name: string, options: SaveImageOptions): Promise<Descriptor>;
+  /** Brings the images of an archive into the store: of `docker save`, `strake save`, skopeo, or outputs of type oci or docker. */
+  load(archive: AsyncIterable<Uint8Array>, options?: LoadImagesOptions): Promise<readonly ImageSummary[]>;
   images(): Promise<readonly ImageSummary[]>;
   /** By name, or by a prefix of the manifest's or config's digest. */
   inspect(name: string): Promise<ImageDetails>;

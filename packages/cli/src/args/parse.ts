@@ -33,6 +33,11 @@ export class Arguments {
     return new Arguments(this.#values, positionals);
   }
 
+  /** The same with one more value of a flag. */
+  with(name: string, value: string): Arguments {
+    return new Arguments(new Map([...this.#values, [name, [...this.list(name), value]]]), this.positionals);
+  }
+
   has(name: string): boolean {
     return this.#values.has(name);
   }

@@ -1,4 +1,4 @@
-import { exportResult, type PlatformResult } from '@strake/builder';
+import { exportResult, type OutputSpec, type PlatformResult } from '@strake/builder';
 import {
   canonicalName,
   familiarName,
@@ -12,24 +12,48 @@ import {
 import { findImage } from './image-names.js';
 import { loadStored } from './images.js';
 import type { Resources } from './resources.js';
-import type { TransferImageOptions } from './types.js';
+import type { SaveImageOptions, TransferImageOptions } from './types.js';
 
 /** Pushes an image of the local store under its name. Layers built here are compressed on the way, once. */
 export async function pushStored(
   resources: Resources,
   name: string,
-  { signal, onEvent }: TransferImageOptions = {},
+  options: TransferImageOptions = {},
+): Promise<Descriptor> {
+  return exportStored(resources, name, { verb: 'push', type: 'registry', attributes: {} }, options);
+}
+
+/**
+ * Writes an image of the local store to an archive, which `strake load`, `docker load` and others read. Layers built here stay
+ * uncompressed.
+ * @param dest a file, or `-` for standard output
+ */
+export async function saveStored(
+  resources: Resources,
+  name: string,
+  { dest, format, ...options }: SaveImageOptions,
+): Promise<Descriptor> {
+  const attributes = { dest, compression: 'uncompressed' };
+  return exportStored(resources, name, { verb: 'save', type: format ?? 'docker', attributes }, options);
+}
+
+async function exportStored(
+  resources: Resources,
+  name: string,
+  { verb, ...output }: OutputSpec & { readonly verb: string },
+  { signal, onEvent }: TransferImageOptions,
 ): Promise<Descriptor> {
   const store = await resources.store();
-  const reference = parseReference(name);
   const found = await findImage(store, name);
+  // Named by its digest, an image is saved under the first of its names.
+  const reference = parseReference(output.type === 'registry' ? name : found.name);
   const results = await storedResults(resources, found.target, found.name);
   const emit = onEvent ?? ((): void => undefined);
-  const id = `push ${name}`;
-  emit({ type: 'step', id, name: `push ${familiarName(reference)}`, inputs: [] });
+  const id = `${verb} ${name}`;
+  emit({ type: 'step', id, name: `${verb} ${familiarName(reference)}`, inputs: [] });
   emit({ type: 'step-started', id, time: Date.now() });
   try {
-    const { descriptor } = await exportResult({ type: 'registry', attributes: {} }, results, {
+    const { descriptor } = await exportResult(output, results, {
       store,
       registry: () => resources.registry(),
       signal: signal ?? new AbortController().signal,
