@@ -130,7 +130,8 @@ export async function pullImage(
     onEvent?.({ type: 'step-finished', id, time: Date.now() });
     return await summarize(resources, name, descriptor);
   } catch (error) {
-    onEvent?.({ type: 'step-finished', id, time: Date.now(), error: 'failed' });
+    const message = error instanceof Error ? error.message : 'failed';
+    onEvent?.({ type: 'step-finished', id, time: Date.now(), error: message });
     throw error;
   }
 }
