@@ -8,7 +8,7 @@ import { IndexBuilder } from './layer/index-builder.js';
 import { importLayer } from './layer/layer-importer.js';
 import { LayerWriter } from './layer/layer-writer.js';
 import type { RawEntries } from './layer/raw-entries.js';
-import type { DigestedFiles, Job, MadeLayer } from './worker-protocol.js';
+import type { Job, JobResult, MadeLayer } from './worker-protocol.js';
 
 /** A job that comes with its entries. */
 type WriteJob = Extract<Job, { kind: 'write' }>;
@@ -66,10 +66,7 @@ export class WriteInProgress {
 }
 
 /** Does a job in this thread; nothing else goes on here meanwhile. What loads the system calls is loaded where it is needed. */
-export async function runJob(
-  job: Exclude<Job, WriteJob>,
-  aborted: () => boolean,
-): Promise<MadeLayer | DigestedFiles | undefined> {
+export async function runJob(job: Exclude<Job, WriteJob>, aborted: () => boolean): Promise<JobResult> {
   switch (job.kind) {
     case 'import': {
       const { entries, size } = await importLayer(job.job, aborted);
@@ -78,6 +75,10 @@ export async function runJob(
     }
     case 'digest':
       return { digests: digestFilesNow(job.root, job.paths.split('\0'), aborted) };
+    case 'compress': {
+      const { compressPart } = await import('./layer/compress-part.js');
+      return compressPart(job.job);
+    }
     case 'commit':
     case 'commit-copy': {
       const { commitTree } = await import('./snapshot/commit.js');

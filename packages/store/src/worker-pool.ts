@@ -4,7 +4,7 @@ import { Worker } from 'node:worker_threads';
 import { cancelled, Limiter, onAbort, StrakeError, throwIfAborted } from '@strake/core';
 
 import type { EntryBatch } from './layer/entry-batch.js';
-import type { DigestedFiles, Job, MadeLayer, PlainError, Request, Response, ResultOf } from './worker-protocol.js';
+import type { Job, JobResult, PlainError, Request, Response, ResultOf } from './worker-protocol.js';
 
 /** Megabytes of a worker's heap for short-lived objects: nearly all of its are, and it need not hold many of them. */
 const YOUNG = 8;
@@ -72,7 +72,7 @@ export class WorkerPool {
     job: Job,
     batches: AsyncIterable<EntryBatch> | undefined,
     signal: AbortSignal | undefined,
-  ): Promise<MadeLayer | DigestedFiles | undefined> {
+  ): Promise<JobResult> {
     const { runJob, WriteInProgress } = await import('./jobs.js');
     const aborted = (): boolean => signal?.aborted ?? false;
     try {
@@ -105,7 +105,7 @@ export class WorkerPool {
     worker: Worker,
     job: Job,
     { batches, signal }: { readonly batches?: AsyncIterable<EntryBatch>; readonly signal?: AbortSignal | undefined },
-  ): Promise<MadeLayer | DigestedFiles | undefined> {
+  ): Promise<JobResult> {
     const cancel = new Int32Array(new SharedArrayBuffer(4));
     const send = (request: Request): void => worker.postMessage(request);
     let taken = 0;
@@ -116,7 +116,7 @@ export class WorkerPool {
       worker.on(event, listener as (value: unknown) => void);
       listeners.push(() => worker.off(event, listener as (value: unknown) => void));
     };
-    const ended = new Promise<MadeLayer | DigestedFiles | undefined>((resolve, reject) => {
+    const ended = new Promise<JobResult>((resolve, reject) => {
       on('message', (response: Response) => {
         if (response.type === 'taken') taken++;
         else {

@@ -18,6 +18,23 @@ export interface DigestedFiles {
   readonly digests: Uint8Array;
 }
 
+/** A part of a tar to be compressed: the bytes from START to END, apart from what lies before them. */
+export interface CompressJob {
+  readonly path: string;
+  readonly start: number;
+  readonly end: number;
+  readonly last: boolean;
+  readonly compression: 'gzip' | 'zstd';
+  readonly level: number;
+}
+
+/** What a job that compresses gives. */
+export interface CompressedPart {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** Of the uncompressed bytes; 0 where the format has checksums of its own. */
+  readonly crc32: number;
+}
+
 /** The work of a worker thread. Paths are absolute; those to be written do not exist yet. */
 export type Job =
   | {
@@ -43,11 +60,19 @@ export type Job =
       readonly blobs: string;
     }
   | { readonly kind: 'digest'; readonly root: string; readonly paths: string }
+  | { readonly kind: 'compress'; readonly job: CompressJob }
   | { readonly kind: 'unpack'; readonly job: UnpackJob }
   | { readonly kind: 'remove'; readonly path: string };
 
 /** What a job gives; the others give nothing. */
-export type ResultOf<J extends Job> = J extends { readonly kind: 'digest' } ? DigestedFiles : MadeLayer;
+export type ResultOf<J extends Job> = J extends { readonly kind: 'digest' }
+  ? DigestedFiles
+  : J extends { readonly kind: 'compress' }
+    ? CompressedPart
+    : MadeLayer;
+
+/** What any job gives. */
+export type JobResult = MadeLayer | DigestedFiles | CompressedPart | undefined;
 
 /** To the worker. `cancel` is a shared number that is not 0 once the job is cancelled. */
 export type Request =
@@ -58,7 +83,7 @@ export type Request =
 /** From the worker. `taken` asks for the next batch. */
 export type Response =
   | { readonly type: 'taken' }
-  | { readonly type: 'done'; readonly result: MadeLayer | DigestedFiles | undefined }
+  | { readonly type: 'done'; readonly result: JobResult }
   | { readonly type: 'failed'; readonly error: PlainError };
 
 /** An error as it crosses to the other thread. */

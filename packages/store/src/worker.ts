@@ -8,7 +8,12 @@ import type { PlainError, Request, Response } from './worker-protocol.js';
 /** The entry of the store's worker threads: one job at a time, synchronous inside. */
 
 const port = parentPort;
-const send = (response: Response): void => port?.postMessage(response);
+const send = (response: Response): void => {
+  // Compressed bytes are given away, not copied.
+  const given =
+    response.type === 'done' && response.result && 'bytes' in response.result ? response.result.bytes : undefined;
+  port?.postMessage(response, given ? [given.buffer] : []);
+};
 
 function plain(error: unknown): PlainError {
   if (error instanceof StrakeError) {

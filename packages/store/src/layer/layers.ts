@@ -1,6 +1,6 @@
 import { open, mkdir, readFile, rename, rm, stat } from 'node:fs/promises';
 
-import { hexOf, isDigest, isStrakeError, type ByteStream, type Descriptor, type Digest } from '@strake/core';
+import { hexOf, isDigest, isStrakeError, MediaType, type ByteStream, type Descriptor, type Digest } from '@strake/core';
 
 import { layerNotFound, writeFailure } from '../errors.js';
 import { namesNow, readJsonNow, sizeNow, unlessMissing, writeFileWhole } from '../files.js';
@@ -126,7 +126,7 @@ export class FileLayers implements LayerStore {
 
   /** Runs a job that makes a layer, and puts tar and index in their places. */
   async make(
-    job: (tarPath: string, indexPath: string) => Exclude<Job, { kind: 'digest' }>,
+    job: (tarPath: string, indexPath: string) => Exclude<Job, { kind: 'digest' | 'compress' }>,
     batches: AsyncIterable<EntryBatch> | undefined,
     options: MakeOptions = {},
   ): Promise<LayerInfo> {
@@ -261,7 +261,7 @@ export class FileLayers implements LayerStore {
     signal?: AbortSignal,
     level?: number,
   ): Promise<Descriptor> {
-    const { compressLayer, compressedType } = await import('./compress.js');
+    const { compressed, compressedType } = await import('./compress.js');
     const wanted = compressedType(compression);
     if (level === undefined) {
       const known = (await this.#compressed(diffId)).find(({ mediaType }) => wanted.test(mediaType));
@@ -279,7 +279,10 @@ export class FileLayers implements LayerStore {
     }
     if ((await this.#blobs.size(diffId)) === undefined) throw layerNotFound(diffId);
     const task = (async () => {
-      const form = await compressLayer(this.#blobs, this.#blobs.path(diffId), compression, level, signal);
+      const bytes = compressed(this.#blobs.path(diffId), { compression, level }, this.#pool, signal);
+      const { digest, size } = await this.#blobs.put(bytes, {}, signal);
+      const mediaType = compression === 'gzip' ? MediaType.ociLayerGzip : MediaType.ociLayerZstd;
+      const form = { mediaType, digest, size };
       if (level === undefined) await this.addCompressed(diffId, form);
       return form;
     })();
