@@ -77,3 +77,70 @@ export function buildah() {
     cold: () => undefined,
   };
 }
+
+/**
+ * No builder: the RUN steps of a Dockerfile one after the other by the OCI runtime that Strake takes too, on one overlay, nothing
+ * kept of them. What steps take by themselves, which no builder can be faster than. Only for root, and Dockerfiles of RUN alone.
+ */
+export function plain({ cli, dir, base }) {
+  const runtime = ociRuntime();
+  if (runtime === undefined || process.getuid() !== 0) return undefined;
+  const folder = fs.mkdtempSync(path.join(dir, 'plain-'));
+  const at = (...names) => quoted(path.join(folder, ...names));
+  fs.writeFileSync(`${folder}/Dockerfile`, `FROM ${base}\n`);
+  const store = { ...process.env, STRAKE_ROOT: path.join(dir, 'plain-store') };
+  const export_ = `build -q -o type=local,dest=${at('base')} -f ${at('Dockerfile')} ${at()}`;
+  must(`${quoted(process.execPath)} ${quoted(cli)} ${export_}`, store);
+  const stepsOf = (root) => {
+    const [first, ...steps] = fs.readFileSync(`${root}/Dockerfile`, 'utf8').trim().split('\n');
+    return first.startsWith('FROM ') && steps.every((step) => step.startsWith('RUN '))
+      ? steps.map((step) => step.slice('RUN '.length))
+      : undefined;
+  };
+  let runs = 0;
+  return {
+    name: 'plain',
+    version: runtime[0],
+    env: process.env,
+    can: (root) => stepsOf(root) !== undefined,
+    cold: () => undefined,
+    build: (root) => {
+      const run = `${++runs}`;
+      const bundles = stepsOf(root).map((step, i) => {
+        const bundle = path.join(folder, run, `step-${i}`);
+        writeBundle(bundle, path.join(folder, run, 'root'), step, runtime[0]);
+        return `${runtime.join(' ')} run --bundle ${quoted(bundle)} plain-$$-${i}`;
+      });
+      for (const name of ['root', 'upper', 'work']) fs.mkdirSync(path.join(folder, run, name));
+      const overlay = `lowerdir=${folder}/base,upperdir=${folder}/${run}/upper,workdir=${folder}/${run}/work`;
+      const script = [
+        'set -e; mount -t tmpfs none /sys/fs/cgroup', // as Strake covers cgroups: crun refuses machines with both versions
+        `mount -t overlay -o ${overlay} none ${at(run, 'root')}`,
+        ...bundles,
+      ].join('; ');
+      return `unshare --mount sh -c ${quoted(script)}`;
+    },
+  };
+}
+
+/** The OCI runtime that Strake takes, too, and how it does. */
+export function ociRuntime() {
+  const known = [
+    ['crun', '--cgroup-manager=disabled'],
+    ['runc', '--rootless=true'],
+  ];
+  return known.find(([name]) => spawnSync(name, ['--version'], { stdio: 'ignore' }).status === 0);
+}
+
+/** An OCI bundle whose process is COMMAND in a shell, without limits and with the machine's network. */
+export function writeBundle(bundle, root, command, program) {
+  fs.mkdirSync(bundle, { recursive: true });
+  must(`cd ${quoted(bundle)} && rm -f config.json && ${program} spec`);
+  const config = JSON.parse(fs.readFileSync(`${bundle}/config.json`, 'utf8'));
+  config.root = { path: root, readonly: false };
+  config.process.args = ['sh', '-c', command];
+  config.process.terminal = false;
+  delete config.linux.resources;
+  config.linux.namespaces = config.linux.namespaces.filter(({ type }) => type !== 'network');
+  fs.writeFileSync(`${bundle}/config.json`, JSON.stringify(config));
+}

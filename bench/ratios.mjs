@@ -1,13 +1,14 @@
 // A small form of the benchmarks that holds on any machine and under any load: processor time of Strake against that of the plain
 // way to do the same, taking turns, medians; and counts. Fails only where something became much slower. See README.md.
 // usage: node bench/ratios.mjs [--cli FILE] [--only start,modules,copy,chain] [--runs N]
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
+import { ociRuntime as runtime, writeBundle } from './builders.mjs';
 import { cost, median } from './measure.mjs';
 
 const here = path.dirname(fileURLToPath(import.meta.url));
@@ -120,15 +121,8 @@ const CHECKS = {
       const { from, root } = busybox();
       const bundle = path.dirname(root);
       const [program, how] = runtime();
-      execFileSync(program, ['spec'], { cwd: bundle });
-      const config = JSON.parse(fs.readFileSync(`${bundle}/config.json`, 'utf8'));
-      config.process.args = ['sh', '-c', 'echo > /tmp/file'];
-      config.process.terminal = false;
-      config.root.readonly = false;
-      delete config.linux.resources;
-      config.linux.namespaces = config.linux.namespaces.filter(({ type }) => type !== 'network');
+      writeBundle(bundle, 'rootfs', 'echo > /tmp/file', program);
       fs.mkdirSync(`${root}/tmp`, { recursive: true });
-      fs.writeFileSync(`${bundle}/config.json`, JSON.stringify(config));
       const steps = Array.from({ length: 10 }, (_, i) => `RUN echo > /file-${i}`);
       const context = folder('chain', { Dockerfile: ['FROM busybox', ...steps].join('\n') });
       // As Strake covers cgroups: crun refuses machines with both versions of them.
@@ -143,15 +137,6 @@ const CHECKS = {
     },
   },
 };
-
-/** The OCI runtime that Strake takes, too, and how it does. */
-function runtime() {
-  const known = [
-    ['crun', '--cgroup-manager=disabled'],
-    ['runc', '--rootless=true'],
-  ];
-  return known.find(([name]) => spawnSync(name, ['--version'], { stdio: 'ignore' }).status === 0);
-}
 
 let passed = 0;
 let failed = 0;

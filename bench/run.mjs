@@ -5,7 +5,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
-import { buildah, docker, strake } from './builders.mjs';
+import { buildah, docker, plain, strake } from './builders.mjs';
 import { median, peakMemory, time } from './measure.mjs';
 import { startRegistry } from './registry.mjs';
 import { WORKLOADS, writeWorkload } from './workloads.mjs';
@@ -30,13 +30,13 @@ delete process.env.NODE_EXTRA_CA_CERTS;
 const runs = Number(flags.runs);
 const dir = path.resolve(flags.dir);
 fs.mkdirSync(dir, { recursive: true });
-const kinds = { strake, docker, buildah };
+const kinds = { strake, plain, docker, buildah };
 const builders = flags.builders
   .split(',')
   .map((name) => kinds[name]({ cli: path.resolve(flags.cli), dir, base: flags.base }))
   .filter((builder) => builder !== undefined);
 const names = builders.map((builder) => builder.name);
-const peer = names.includes('docker') ? 'docker' : names.find((name) => name !== 'strake');
+const peer = names.includes('docker') ? 'docker' : names.find((name) => !['strake', 'plain'].includes(name));
 
 /** At most so many times what Docker takes: what this project demands of itself. */
 const LIMITS = {
@@ -91,17 +91,24 @@ const memory = [];
 for (const name of wanted) {
   const root = writeWorkload(dir, name, flags.base);
   const { touch: touched, push, extra } = WORKLOADS[name];
+  const able = builders.filter((builder) => builder.can?.(root) ?? true);
   if (!extra) {
-    await row(`${name} cold`, async (builder) => {
+    const cold = async (builder) => {
       builder.cold();
       return time((builder.coldBuild ?? builder.build)(root, `bench-${name}`), builder.env);
-    });
-    await row(`${name} warm`, (builder) => time(builder.build(root, `bench-${name}`), builder.env));
+    };
+    await row(`${name} cold`, cold, able);
+    const caching = builders.filter((builder) => builder.name !== 'plain');
+    await row(`${name} warm`, (builder) => time(builder.build(root, `bench-${name}`), builder.env), caching);
     if (touched) {
-      await row(`${name} touched`, (builder) => {
-        touch(root, name);
-        return time(builder.build(root, `bench-${name}`), builder.env);
-      });
+      await row(
+        `${name} touched`,
+        (builder) => {
+          touch(root, name);
+          return time(builder.build(root, `bench-${name}`), builder.env);
+        },
+        caching,
+      );
     }
     if (push && flags.push) {
       const pushing = builders.filter((builder) => builder.push);

@@ -1,6 +1,6 @@
-// Bundles the command and the library into packages/cli/dist: strake.cjs, index.js, parser.js (which needs no Node), and the entry points of the processes that it starts (worker.js inside
-// a user namespace, agent.js). From the TypeScript sources, so that no tsc has to run before. strake.cjs is one CommonJS file,
-// whose parts that only some commands need are evaluated when these ask for them: see packages/cli/bin/strake.js for why.
+// Bundles the command and the library into packages/cli/dist: strake.cjs, index.js, parser.js (which needs no Node), and the programs of
+// the processes that it starts (agent.cjs, worker.js ...). From the TypeScript sources, so that no tsc has to run before. strake.cjs and
+// agent.cjs are CommonJS, whose parts that only some calls need are evaluated when these ask for them: see packages/cli/bin/strake.js.
 // usage: node scripts/bundle.mjs
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -10,7 +10,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
-import { bundleInParts } from './chunks.mjs';
+import { bundleInParts, PROGRAMS } from './chunks.mjs';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
 const outdir = path.join(root, 'packages/cli/dist');
@@ -47,13 +47,14 @@ const common = {
 await removeCodeCaches();
 await rm(path.join(outdir, 'parts'), { recursive: true, force: true });
 await mkdir(path.join(outdir, 'parts'), { recursive: true });
-for (const [name, text] of Object.entries(await bundleInParts('packages/cli/src/strake.ts', common))) {
-  await writeFile(path.join(outdir, name), text);
+for (const program of Object.keys(PROGRAMS)) {
+  for (const [name, text] of Object.entries(await bundleInParts(program, common))) {
+    await writeFile(path.join(outdir, name), text);
+  }
 }
 
 const processes = {
   worker: 'packages/store/src/worker.ts',
-  agent: 'packages/engine/src/agent.ts',
   'native-init-main': 'packages/runtime/src/native-init-main.ts',
   'step-network-main': 'packages/runtime/src/step-network-main.ts',
 };

@@ -1,20 +1,46 @@
-// The command as CommonJS: strake.cjs holds what a build that is answered from the cache runs, and each other part is a file of its
-// own that is read when something first imports it.
+// Programs as CommonJS: the command, whose strake.cjs holds what a build that is answered from the cache runs, strake-steps.cjs what one
+// that runs steps needs besides, and the agent. Each other part is a file of its own that is read when something first imports it.
 //
 // esbuild splits only into ES modules, a file each. Loading those costs 6 ms more of the few that a cached build takes, and V8's code
 // cache has one file: so parts become functions of one.
 import path from 'node:path';
 import { build, transform } from 'esbuild';
 
-/** Dynamic imports that a cached build follows: with all that they import statically they are strake.cjs. */
-const WARM = [
-  'packages/cli/src/strake.ts',
-  'packages/cli/src/commands/build.ts',
-  'packages/cli/src/progress/plain.ts',
-  'packages/cli/src/progress/quiet.ts',
-  'packages/cli/src/progress/tty.ts',
-  'packages/engine/src/index.ts',
-];
+/**
+ * Programs: `first` names the entry and the dynamic imports that it follows at once. With all that they import statically they are one
+ * file. `steps` is a second one, for what only a build that runs steps imports.
+ */
+export const PROGRAMS = {
+  strake: {
+    first: [
+      'packages/cli/src/strake.ts',
+      'packages/cli/src/commands/build.ts',
+      'packages/cli/src/progress/plain.ts',
+      'packages/cli/src/progress/quiet.ts',
+      'packages/cli/src/progress/tty.ts',
+      'packages/engine/src/index.ts',
+    ],
+    steps: [
+      'packages/engine/src/agent-start.ts',
+      'packages/engine/src/prune.ts',
+      'packages/builder/src/explain/compare.ts',
+      'packages/builder/src/explain/match.ts',
+      'packages/store/src/jobs.ts',
+      'packages/sys/src/index.ts',
+    ],
+  },
+  agent: {
+    first: [
+      'packages/engine/src/agent.ts',
+      'packages/sys/src/index.ts',
+      'packages/store/src/jobs.ts',
+      'packages/store/src/snapshot/commit.ts',
+      'packages/store/src/snapshot/commit-copy.ts',
+      'packages/store/src/snapshot/remove-tree.ts',
+      'packages/store/src/snapshot/unpack.ts',
+    ],
+  },
+};
 
 /**
  * Modules of Node that are loaded at once: Node has them in its start-up snapshot, or a cached build needs them. All others wait
@@ -28,8 +54,11 @@ const BUILTIN = /\b(import_\w+=)(?:require\("(node:[\w/]+)"\)|__toESM\(require\(
 /** What is around a part. */
 const PARAMETERS = 'exports,require,module,strakeLazy,strakeModule';
 
-/** Finds parts in this file, then in the folder `parts`. A module of Node that waits is loaded when something of it is looked up. */
-const LOADER = `'use strict';
+/**
+ * Finds parts in this file, then in the one for STEPS, where there is one, then in the folder `parts`. A module of Node that waits is
+ * loaded when something of it is looked up.
+ */
+const loader = (steps) => `'use strict';
 const strakeModule = {
   get url() {
     return require('node:url').pathToFileURL(__filename).href;
@@ -43,23 +72,29 @@ function strakeLazy(name) {
   };
   return new Proxy({}, { get });
 }
+const strakeSteps = new Set(${JSON.stringify(steps?.names ?? [])});
+let strakeStepParts;
+function strakePart(name) {
+  if (strakeSteps.has(name)) return (strakeStepParts ??= require('${steps?.file}'))[name];
+  return strakeParts[name] ?? require('./parts/' + name.slice(2));
+}
 function strakeRequire(name) {
   if (!name.startsWith('./')) return require(name);
   let module = strakeLoaded.get(name);
   if (module === undefined) {
     strakeLoaded.set(name, (module = { exports: {} }));
-    const part = strakeParts[name] ?? require('./parts/' + name.slice(2));
-    part(module.exports, strakeRequire, module, strakeLazy, strakeModule);
+    strakePart(name)(module.exports, strakeRequire, module, strakeLazy, strakeModule);
   }
   return module.exports;
 }
 `;
 
-/** The files of the command and their texts, by path below its folder. OPTIONS as for esbuild, ENTRY a file below its absWorkingDir. */
-export async function bundleInParts(entry, options) {
+/** The files of the program NAME and their texts, by path below their folder. OPTIONS as for esbuild, with an absWorkingDir. */
+export async function bundleInParts(name, options) {
+  const program = `${name}.cjs`;
   const { outputFiles, metafile } = await build({
     ...options,
-    entryPoints: { strake: entry },
+    entryPoints: { [name]: PROGRAMS[name].first[0] },
     format: 'esm',
     splitting: true,
     outExtension: { '.js': '.cjs' },
@@ -67,22 +102,33 @@ export async function bundleInParts(entry, options) {
     metafile: true,
     define: { ...options.define, 'import.meta.url': 'strakeModule.url' },
   });
-  const warm = closure(metafile.outputs);
+  const first = closure(metafile.outputs, PROGRAMS[name].first);
+  const later = closure(metafile.outputs, PROGRAMS[name].steps ?? []);
   const files = {};
-  const inside = [];
+  const [inside, steps] = [[], []];
+  const names = [];
   for (const { path: file, text } of outputFiles) {
-    const name = path.basename(file);
+    const part = path.basename(file);
     const { entryPoint } = metafile.outputs[path.relative(options.absWorkingDir, file)];
-    const part = await asFunction(text, options, entryPoint?.startsWith('node_modules/'));
-    if (warm.has(name)) inside.push(`${JSON.stringify(`./${name}`)}:${part}`);
-    else files[`parts/${name}`] = `'use strict';module.exports=${part};\n`;
+    const code = await asFunction(text, options, entryPoint?.startsWith('node_modules/'));
+    const member = `${JSON.stringify(`./${part}`)}:${code}`;
+    if (first.has(part)) {
+      inside.push(member);
+    } else if (later.has(part)) {
+      steps.push(member);
+      names.push(`./${part}`);
+    } else {
+      files[`parts/${part}`] = `'use strict';module.exports=${code};\n`;
+    }
   }
-  files['strake.cjs'] = `${LOADER}const strakeParts={\n${inside.join(',\n')}\n};\nstrakeRequire('./strake.cjs');\n`;
+  const extra = steps.length > 0 ? { file: `./${name}-steps.cjs`, names } : undefined;
+  if (extra) files[`${name}-steps.cjs`] = `'use strict';module.exports={\n${steps.join(',\n')}\n};\n`;
+  files[program] = `${loader(extra)}const strakeParts={\n${inside.join(',\n')}\n};\nstrakeRequire('./${program}');\n`;
   return files;
 }
 
-/** The names of all parts that the entries of WARM import statically. */
-function closure(outputs) {
+/** The names of all parts that ENTRIES, sources, import statically. */
+function closure(outputs, entries) {
   const found = new Set();
   const add = (file) => {
     const name = path.basename(file);
@@ -91,7 +137,7 @@ function closure(outputs) {
     for (const { path: imported, kind, external } of outputs[file].imports)
       if (kind === 'import-statement' && !external) add(imported);
   };
-  for (const entry of WARM) {
+  for (const entry of entries) {
     const file = Object.keys(outputs).find((name) => outputs[name].entryPoint === entry);
     if (file === undefined) throw new Error(`${entry} is no part of the bundle any more`);
     add(file);

@@ -15,8 +15,8 @@ if (folder === undefined) {
 const json = (file) => JSON.parse(readFileSync(path.join(root, 'packages', file, 'package.json'), 'utf8'));
 const { name, version, description, license, type, engines, bin } = json('cli');
 const PROGRAMS = [
-  ...['strake.cjs', 'parts', 'index.js', 'parser.js'],
-  ...['agent.js', 'worker.js', 'native-init-main.js', 'step-network-main.js'],
+  ...['strake.cjs', 'strake-steps.cjs', 'agent.cjs', 'parts', 'index.js', 'parser.js'],
+  ...['worker.js', 'native-init-main.js', 'step-network-main.js'],
 ];
 
 rmSync(folder, { recursive: true, force: true });

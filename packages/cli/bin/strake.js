@@ -5,10 +5,9 @@ const fs = require('node:fs');
 const path = require('node:path');
 
 const dist = path.join(__dirname, '../dist');
-const bundle = path.join(dist, 'strake.cjs');
 
 /** Node 20 has no compile cache of its own: V8's code cache, kept beside the bundle, spares 13 ms of compiling it. */
-function loadWithCodeCache() {
+function loadWithCodeCache(bundle) {
   const vm = require('node:vm');
   const cacheFile = `${bundle}.${process.version}-${process.arch}.cache`;
   const code = fs.readFileSync(bundle, 'latin1'); // esbuild writes ASCII
@@ -25,7 +24,7 @@ function loadWithCodeCache() {
   });
   if (cachedData === undefined || script.cachedDataRejected) {
     process.once('exit', () => {
-      const temporary = `${cacheFile}.${process.pid}`;
+      const temporary = `${cacheFile}.${process.pid}.${process.hrtime.bigint()}`; // agents are all process 1
       try {
         fs.writeFileSync(temporary, script.createCachedData());
         fs.renameSync(temporary, cacheFile);
@@ -35,19 +34,34 @@ function loadWithCodeCache() {
     });
   }
   const main = { exports: {} };
-  const load = (name) => require(name.startsWith('./') ? path.join(dist, name) : name);
+  const load = (name) => {
+    if (!name.startsWith('./')) return require(name);
+    const file = path.join(dist, name);
+    return name.startsWith('./parts/') ? require(file) : loadWithCodeCache(file);
+  };
   script.runInThisContext()(main.exports, load, main, bundle, dist);
+  return main.exports;
 }
 
-const [major, minor] = process.versions.node.split('.').map(Number);
-if (major < 20 || (major === 20 && minor < 19)) {
-  process.stderr.write(`strake needs Node 20.19 or newer; this is ${process.version}\n`);
-  process.exitCode = 1;
-} else if (!fs.existsSync(bundle)) {
-  import('../dist/src/strake.js'); // not bundled: a checkout in which only tsc has run
-} else if (major > 20) {
-  require('node:module').enableCompileCache?.();
-  require(bundle);
-} else {
-  loadWithCodeCache();
+/** Runs a bundle of ../dist. */
+exports.load = (name) => {
+  const bundle = path.join(dist, name);
+  if (process.versions.node.startsWith('20.')) {
+    loadWithCodeCache(bundle);
+  } else {
+    require('node:module').enableCompileCache?.();
+    require(bundle);
+  }
+};
+
+if (require.main === module) {
+  const [major, minor] = process.versions.node.split('.').map(Number);
+  if (major < 20 || (major === 20 && minor < 19)) {
+    process.stderr.write(`strake needs Node 20.19 or newer; this is ${process.version}\n`);
+    process.exitCode = 1;
+  } else if (!fs.existsSync(path.join(dist, 'strake.cjs'))) {
+    import('../dist/src/strake.js'); // not bundled: a checkout in which only tsc has run
+  } else {
+    exports.load('strake.cjs');
+  }
 }

@@ -8,10 +8,14 @@ const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 /** How long to wait where a pipe is full and does not block: milliseconds. */
 const FULL_PIPE = 2;
 
+/** The device number of /dev/null on Linux. */
+const NULL_DEVICE = 0x103;
+
 function isTerminal(fd: number): boolean {
   try {
+    const facts = fstatSync(fd);
     // node:tty takes 2 ms to load
-    return fstatSync(fd).isCharacterDevice() && process.getBuiltinModule('node:tty').isatty(fd);
+    return facts.isCharacterDevice() && facts.rdev !== NULL_DEVICE && process.getBuiltinModule('node:tty').isatty(fd);
   } catch {
     return false;
   }

@@ -1,6 +1,7 @@
 import type { RegistryClient } from '@strake/registry';
 import { openStore, type Store } from '@strake/store';
 import { homedir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
 import type { Agent } from './agent-client.js';
@@ -82,12 +83,15 @@ export function createResources(options: EngineOptions, env: NodeJS.ProcessEnv):
 
 /** The bundled CLI keeps all programs beside its main file; built packages have them where their source says. */
 function findPrograms(): Programs {
-  const beside = (name: string): string => fileURLToPath(new URL(`./${name}`, import.meta.url));
+  const folder = dirname(fileURLToPath(import.meta.url));
+  if (!isBundle()) {
+    return { agent: join(folder, 'agent.js'), worker: undefined, nativeInit: undefined, stepNetwork: undefined };
+  }
   return {
-    agent: beside('agent.js'),
-    worker: isBundle() ? beside('worker.js') : undefined,
-    nativeInit: isBundle() ? beside('native-init-main.js') : undefined,
-    stepNetwork: isBundle() ? beside('step-network-main.js') : undefined,
+    agent: join(folder, '../bin/agent.js'), // which loads agent.cjs
+    worker: join(folder, 'worker.js'),
+    nativeInit: join(folder, 'native-init-main.js'),
+    stepNetwork: join(folder, 'step-network-main.js'),
   };
 }
 

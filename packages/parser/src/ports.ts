@@ -69,11 +69,11 @@ function splitParts(word: string): readonly [string, string, string] {
 export function parsePort(word: string): PortSpec {
   const [address, host, container] = splitParts(word);
   const [port, written = ''] = cut(container, '/');
-  const whole = `invalid port: ${goQuote(clip(word, 80))}`;
-  if (port === '') throw bad(`${whole}: no port specified`);
+  const whole = (): string => `invalid port: ${goQuote(clip(word, 80))}`;
+  if (port === '') throw bad(`${whole()}: no port specified`);
   const protocol = written === '' ? 'tcp' : written;
   if (!['tcp', 'udp', 'sctp'].includes(protocol.toLowerCase())) {
-    throw bad(`${whole}: invalid proto: ${clip(protocol, 40)}`);
+    throw bad(`${whole()}: invalid proto: ${clip(protocol, 40)}`);
   }
   const bare = address.startsWith('[') && address.endsWith(']') ? address.slice(1, -1) : address;
   if (bare !== '' && !isAddress(bare)) throw bad(`invalid IP address: ${clip(address, 80)}`);

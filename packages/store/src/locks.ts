@@ -1,10 +1,8 @@
-import { close, fstat, open, rmSync, stat } from 'node:fs';
-import { promisify } from 'node:util';
+import { closeSync, fstatSync, openSync, rmSync, statSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 
 import { abortable, cancelled, throwIfAborted } from '@strake/core';
 
-import { unlessMissing } from './files.js';
 import { fileNameOf, type StoreLayout } from './layout.js';
 import type { Lease } from './types.js';
 
@@ -12,11 +10,6 @@ import type { Lease } from './types.js';
 const EXCLUSIVE_NOW = 2 | 4;
 /** Milliseconds between two tries; the last one is repeated. */
 const WAITS = [2, 5, 10, 20, 50];
-
-const openFile = promisify(open);
-const closeFile = promisify(close);
-const factsOf = promisify(fstat);
-const factsAt = promisify(stat);
 
 /** Locks by name: flock(2) between processes (the kernel gives them back when a process dies), a queue within this one. */
 export class Locks {
@@ -82,19 +75,18 @@ export class Locks {
 
 function leaseOf(fd: number, path: string, leave: () => void): Lease {
   let held = true;
-  return {
-    release: async () => {
-      if (!held) return;
-      held = false;
-      try {
-        // Removed while it is held: whoever waits for it sees that and opens the next one.
-        rmSync(path, { force: true });
-      } finally {
-        await closeFile(fd);
-        leave();
-      }
-    },
+  const giveBack = (): void => {
+    if (!held) return;
+    held = false;
+    try {
+      // Removed while it is held: whoever waits for it sees that and opens the next one.
+      rmSync(path, { force: true });
+    } finally {
+      closeSync(fd);
+      leave();
+    }
   };
+  return { release: () => Promise.resolve().then(giveBack) };
 }
 
 async function pause(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
@@ -105,24 +97,24 @@ async function pause(milliseconds: number, signal: AbortSignal | undefined): Pro
   }
 }
 
-/** The locked file's descriptor; undefined where another holds it. */
+/** The locked file's descriptor; undefined where another holds it. At once: handed to libuv's threads it took longer than the lock. */
 async function lockNow(path: string): Promise<number | undefined> {
   // Loads the foreign function library: nothing that is cached takes a lock.
   const { lockFile, SystemCallError } = await import('@strake/sys');
   for (;;) {
-    const fd = await openFile(path, 'a', 0o600);
+    const fd = openSync(path, 'a', 0o600);
     let keep = false;
     try {
       lockFile(fd, EXCLUSIVE_NOW);
-      const held = await factsOf(fd);
-      const named = await unlessMissing(factsAt(path));
+      const held = fstatSync(fd);
+      const named = statSync(path, { throwIfNoEntry: false });
       keep = named?.ino === held.ino && named.dev === held.dev;
       if (keep) return fd;
     } catch (error) {
       if (error instanceof SystemCallError && error.code === 'EAGAIN') return undefined;
       throw error;
     } finally {
-      if (!keep) await closeFile(fd);
+      if (!keep) closeSync(fd);
     }
   }
 }
