@@ -149,6 +149,7 @@ describe('build options', () => {
       snapshotter: 'copy',
       insecureRegistries: ['h:5'],
       maxParallelism: 3,
+      once: true,
     });
   });
 

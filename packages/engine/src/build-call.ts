@@ -50,6 +50,7 @@ export async function runBuild(
     const onFailure = (notes: readonly StepNote[]): Promise<void> =>
       noteFailure(services.store.journal, options, notes);
     const outcome = await buildDockerfile({ ...request, onFailure }, services);
+    if (engine.once) resources.dismissAgent();
     const exported = await exportAll(outputs, names, outcome, options, services, resources, request.epoch, signal);
     worked = outcome.steps.some((step) => !step.cached);
     const image = exported.find(({ descriptor }) => descriptor)?.descriptor;

@@ -16,6 +16,8 @@ export interface Resources {
   readonly agent: () => Promise<Agent>;
   /** An agent of its own with this process's stdin, for `strake run -i`. */
   readonly interactiveAgent: () => Promise<Agent>;
+  /** Begins to end the agent, where there is one. The next call of `agent` starts another, `close` waits for both. */
+  readonly dismissAgent: () => void;
   close(): Promise<void>;
 }
 
@@ -71,6 +73,13 @@ export function createResources(options: EngineOptions, env: NodeJS.ProcessEnv):
       )),
     agent: () => (shared ??= start(false)),
     interactiveAgent: () => start(true),
+    dismissAgent: () => {
+      shared?.then(
+        (agent) => agent.close(),
+        () => undefined, // whoever asked for it is told why there is none
+      );
+      shared = undefined;
+    },
     close: async () => {
       for (const agent of await Promise.allSettled(agents)) {
         if (agent.status === 'fulfilled') await agent.value.close();

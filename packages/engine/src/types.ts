@@ -338,4 +338,6 @@ export interface EngineOptions {
   readonly insecureRegistries?: readonly string[] | undefined;
   /** Steps that run at once; default: 16, or four for each core. */
   readonly maxParallelism?: number | undefined;
+  /** One build is all that this engine is for: its agent ends behind the last step, while the result is still being written. */
+  readonly once?: boolean | undefined;
 }

@@ -11,8 +11,13 @@ export async function storeImage(
   const { manifests, root } = await assembleImages(results, options, context);
   const { blobs, references } = context.store;
   for (const { bytes, descriptor, result } of manifests) {
-    await blobs.put(result.image.configBytes, result.image.configDescriptor, context.signal);
-    await blobs.put(bytes, { digest: descriptor.digest }, context.signal);
+    // Together, as each waits for the disk; and both have ended before this fails.
+    const put = [
+      blobs.put(result.image.configBytes, result.image.configDescriptor, context.signal),
+      blobs.put(bytes, { digest: descriptor.digest }, context.signal),
+    ];
+    await Promise.allSettled(put);
+    await Promise.all(put);
     await rememberHomes(result, context);
   }
   if (manifests.length !== 1) await blobs.put(root.bytes, { digest: root.descriptor.digest }, context.signal);

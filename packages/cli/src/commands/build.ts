@@ -106,7 +106,7 @@ async function run(args: Arguments, io: Io): Promise<number> {
   let failed: readonly StepReport[] = [];
   const onFailure = (steps: readonly StepReport[]): void => void (failed = steps);
   const options: BuildOptions = { ...given, stdin, signal: io.signal, onFailure };
-  const engine = await io.createEngine(store);
+  const engine = await io.createEngine({ ...store, once: true });
   try {
     if (wanted) return await call(engine, wanted, options, io);
     prepareResultFile(args.string('iidfile'), true, io.cwd);
