@@ -71,7 +71,7 @@ function busybox() {
 const CHECKS = {
   start: {
     what: 'a cached build of 30 steps against `node -e 0`',
-    limit: 4.5,
+    limit: 4,
     run() {
       const command = cachedBuild();
       return compare(
