@@ -3,6 +3,7 @@ import {
   createStepLimiter,
   openCgroups,
   openStepNetwork,
+  probePlace,
   probeRuntimes,
   requireOwner,
   resolveUser,
@@ -36,13 +37,14 @@ class AgentServer {
   readonly #backend: Promise<Backend>;
   readonly #probing: ReturnType<typeof probeOptions>;
   readonly #namespaces: boolean;
+  readonly #cgroups: number | undefined = openCgroups();
   readonly #limiter: StepLimiter;
   readonly #networkCommand: readonly [string, string] | undefined;
 
   constructor(setup: AgentSetup) {
     const { storeRoot: root, parent, worker } = setup;
     this.#networkCommand = setup.stepNetwork === undefined ? undefined : [process.execPath, setup.stepNetwork];
-    this.#limiter = createStepLimiter({ folder: openCgroups(), name: parent });
+    this.#limiter = createStepLimiter({ folder: this.#cgroups, name: parent });
     this.#namespaces = setup.namespaces;
     this.#store = openStore({ root, parent, ...(worker === undefined ? {} : { workerUrl: pathToFileURL(worker) }) });
     this.#probing = probeOptions(setup, process.env);
@@ -122,7 +124,8 @@ class AgentServer {
 
   async #probe(): Promise<AgentMethods['probe']['result']> {
     const probed = await probeRuntimes(this.#probing);
-    const capabilities = probed.map(({ capability }) => capability);
+    const place = { scratch: this.#probing.scratch, cgroups: this.#cgroups, namespaces: this.#namespaces };
+    const capabilities = [...probed.map(({ capability }) => capability), ...probePlace(place)];
     try {
       const { reason, runtime, snapshotterChoice } = await this.#backend;
       return { capabilities, runtime, reason, snapshotter: snapshotterChoice };

@@ -6,6 +6,8 @@ export interface SnapshotterChoice {
   readonly kind: 'overlay' | 'copy';
   /** In one line. */
   readonly reason: string;
+  /** What would allow overlays, where there could be some. */
+  readonly hint?: string | undefined;
 }
 
 /**
@@ -25,7 +27,10 @@ export async function chooseSnapshotter(
       ? 'nothing can be mounted with the chroot isolation'
       : await overlayFailure(scratch, cacheFile);
   if (failure === undefined) return { kind: 'overlay', reason: 'an overlay was mounted' };
-  if (asked === 'auto') return { kind: 'copy', reason: `no overlay: ${failure}` };
+  if (asked === 'auto') {
+    const hint = 'Keep the store on ext4, xfs or btrfs: --root FOLDER, or STRAKE_ROOT; in a container, on a volume.';
+    return { kind: 'copy', reason: `no overlay: ${failure}`, ...(executor === 'chroot' ? {} : { hint }) };
+  }
   throw new StrakeError({
     code: 'SNAPSHOTTER_UNAVAILABLE',
     message: `overlay snapshots are not possible here: ${failure}`,

@@ -2,6 +2,7 @@ import { isStrakeError } from '@strake/core';
 import fs from 'node:fs';
 
 import type { Agent } from './agent-client.js';
+import type { SnapshotterChoice } from './choose-snapshotter.js';
 import { chrootChecks, namespacesCheck } from './namespace-check.js';
 import type { Resources } from './resources.js';
 import type { DoctorCheck, DoctorReport } from './types.js';
@@ -18,7 +19,6 @@ export async function diagnose(resources: Resources, fix: boolean): Promise<Doct
       detail: facts.ids === 'all' ? 'root' : `uid ${process.getuid?.()}: steps run in a user namespace`,
     },
     { name: 'store', ok: true, detail: resources.root },
-    overlayCheck(),
   ];
   let agent: Agent | undefined;
   let probed: Awaited<ReturnType<Agent['probe']>> = {
@@ -37,6 +37,7 @@ export async function diagnose(resources: Resources, fix: boolean): Promise<Doct
     if (!isStrakeError(error)) throw error;
     checks.push(namespacesCheck(error));
   }
+  checks.push(overlayCheck(probed.snapshotter));
   for (const { name, available, detail, hint } of probed.capabilities) {
     checks.push({ name, ok: available, detail, hint: available ? undefined : hint });
   }
@@ -59,14 +60,19 @@ export async function diagnose(resources: Resources, fix: boolean): Promise<Doct
   };
 }
 
-function overlayCheck(): DoctorCheck {
-  const listed = fs.readFileSync('/proc/filesystems', 'utf8').includes('overlay');
-  return {
-    name: 'overlay',
-    ok: listed,
-    detail: listed ? 'the kernel has overlay mounts' : 'the kernel does not list overlay among its file systems',
-    hint: listed ? undefined : 'modprobe overlay, as root.',
-  };
+/** Whether overlays can be mounted: where none was tried, whether the kernel has them. LISTING: /proc/filesystems. */
+export function overlayCheck(
+  choice: SnapshotterChoice | undefined,
+  listing: string = fs.readFileSync('/proc/filesystems', 'utf8'),
+): DoctorCheck {
+  const name = 'overlay';
+  if (choice?.kind === 'overlay') return { name, ok: true, detail: choice.reason };
+  if (!/^nodev\s+overlay$/m.test(listing)) {
+    const detail = 'the kernel does not list overlay among its file systems: steps have whole copies';
+    return { name, ok: false, detail, hint: 'As root: modprobe overlay.' };
+  }
+  if (choice?.hint !== undefined) return { name, ok: false, detail: choice.reason, hint: choice.hint };
+  return { name, ok: true, detail: 'the kernel has overlay mounts' };
 }
 
 /** Whether steps have more than one id. ACTUAL: what the agent got, which may be less than the files grant. */

@@ -17,6 +17,8 @@ export { runNativeInit } from './native-init.js';
 export { createOciExecutor } from './oci-executor.js';
 export type { OciExecutorOptions } from './oci-executor.js';
 export { overlayFailure } from './probe-overlay.js';
+export { probePlace } from './probe-place.js';
+export type { PlaceOptions } from './probe-place.js';
 export { probeRuntimes } from './probe.js';
 export type { ProbedRuntime, ProbeOptions, RuntimeName } from './probe.js';
 export { inUserNamespace, requireOwner } from './user-namespace.js';

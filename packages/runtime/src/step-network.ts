@@ -102,7 +102,8 @@ async function greeting(first: ChildProcess): Promise<{ port: number; listener: 
   });
 }
 
-interface Uplink {
+/** What connects a namespace with the world. */
+export interface Uplink {
   readonly program: string;
   readonly nameservers: readonly string[];
   args(pid: number): string[];
@@ -110,7 +111,7 @@ interface Uplink {
 }
 
 /** The program that connects a namespace with the world without privileges. @throws StrakeError `NETWORK_UNAVAILABLE` */
-function findUplink(): Uplink {
+export function findUplink(): Uplink {
   const find = (name: string): string | undefined =>
     PATH.split(':')
       .map((folder) => `${folder}/${name}`)
