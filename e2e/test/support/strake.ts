@@ -30,12 +30,17 @@ const STACK_TRACE = /^\s+at .*(?:\(|:\d+:\d+)|node:internal|UnhandledPromise|tri
 
 /** A scratch folder with a store of its own, in which the command is run as a user would run it. */
 export class Workshop {
-  readonly folder: string = mkdtempSync(path.join(tmpdir(), 'strake-e2e-'));
-  readonly store: string = path.join(this.folder, 'store');
-  readonly context: string = path.join(this.folder, 'context');
-  readonly busybox: string = path.join(this.folder, 'busybox');
+  readonly folder: string;
+  readonly store: string;
+  readonly context: string;
+  readonly busybox: string;
 
-  constructor() {
+  /** PARENT: where the scratch folder is made. */
+  constructor(parent: string = tmpdir()) {
+    this.folder = mkdtempSync(path.join(parent, 'strake-e2e-'));
+    [this.store, this.context, this.busybox] = ['store', 'context', 'busybox'].map((name) =>
+      path.join(this.folder, name),
+    ) as [string, string, string];
     mkdirSync(this.context);
     execFileSync(process.execPath, [path.join(ROOT, 'scripts/busybox-layout.mjs'), this.busybox]);
   }
