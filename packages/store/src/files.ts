@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync, type StatsFs } from 'node:fs';
 import { open, readFile, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
@@ -118,4 +118,9 @@ export function sizeNow(path: string): number | undefined {
 /** A JSON file; undefined where it is missing or is no JSON (a file cut short by a power cut counts as none). */
 export function readJson(path: string): Promise<unknown> {
   return new Promise((resolve) => resolve(readJsonNow(path)));
+}
+
+/** Bytes that are free on a file system; those that count no blocks, as ramfs does, have no limit that they tell of. */
+export function freeBytes({ blocks, bavail, bsize }: Pick<StatsFs, 'blocks' | 'bavail' | 'bsize'>): number {
+  return blocks === 0 ? Infinity : bavail * bsize;
 }

@@ -1,11 +1,22 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, readdirSync, readlinkSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readlinkSync,
+  rmSync,
+  statfsSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { canonicalJson, digestOf, type Digest } from '@strake/core';
 
 import { openStore, type CacheItem, type Inventory, type Store } from '../src/index.js';
+import { freeBytes } from '../src/files.js';
+import { defaultLimits } from '../src/gc/collect.js';
 import { selectItems } from '../src/gc/select.js';
 
 const digest = (name: string): Digest => digestOf(name);
@@ -14,6 +25,15 @@ function item(name: string, used: number, holds: readonly Digest[], more: Partia
   const id = digest(name);
   return { id, type: 'regular', description: name, created: 0, used, size: 0, holds, shared: false, ...more };
 }
+
+describe('file systems that count no blocks, as ramfs', () => {
+  it('have no end: nothing is refused or collected for the size of the disk', async () => {
+    assert.equal(statfsSync('/proc').blocks, 0);
+    assert.equal(freeBytes(statfsSync('/proc')), Infinity);
+    assert.deepEqual(await defaultLimits('/proc'), { reserved: 10e9, maxUsed: 100e9, minFree: 0 });
+    assert.equal(freeBytes({ blocks: 10, bavail: 3, bsize: 4096 }), 12288);
+  });
+});
 
 describe('choice of what is collected', () => {
   const [a, b, c] = [digest('layer a'), digest('layer b'), digest('layer c')];

@@ -2,7 +2,7 @@ import { rm, stat, statfs, utimes, writeFile } from 'node:fs/promises';
 
 import { throwIfAborted } from '@strake/core';
 
-import { unlessMissing } from '../files.js';
+import { freeBytes, unlessMissing } from '../files.js';
 import type { FileStore } from '../store.js';
 import { listBlobs } from './disk.js';
 import type { UsageGate } from './gate.js';
@@ -39,11 +39,11 @@ export interface CollectOptions {
 /** The default limits, for the size of the file system that the store is on. */
 export async function defaultLimits(root: string): Promise<CollectionLimits> {
   const { blocks, bsize } = await statfs(root);
-  const size = blocks * bsize;
+  const size = blocks === 0 ? Infinity : blocks * bsize;
   return {
     reserved: Math.min((size * RESERVED.percent) / 100, RESERVED.bytes),
     maxUsed: Math.min((size * MAX_USED.percent) / 100, MAX_USED.bytes),
-    minFree: (size * FREE_PERCENT) / 100,
+    minFree: blocks === 0 ? 0 : (size * FREE_PERCENT) / 100,
   };
 }
 
@@ -125,8 +125,7 @@ export class Collector {
     const most = 2 * sum((await listBlobs(this.#store.layout)).values());
     if (most > Math.min(limits.reserved, CHEAP.keep)) {
       const size = cacheSize(await takeInventory(this.#store));
-      const { bavail, bsize } = await statfs(root);
-      const missing = Math.max(0, limits.minFree - bavail * bsize);
+      const missing = Math.max(0, limits.minFree - freeBytes(await statfs(root)));
       const keep = Math.max(limits.reserved, Math.min(limits.maxUsed, size - missing));
       if (size > CHEAP.keep) {
         selections.push({

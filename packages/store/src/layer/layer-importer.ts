@@ -4,6 +4,7 @@ import { dirname } from 'node:path';
 import { errnoOf, isStrakeError, type Digest } from '@strake/core';
 
 import { diskFull, digestMismatch, layerInvalid, shown } from '../errors.js';
+import { freeBytes } from '../files.js';
 import { decompress } from '../tar/decompress.js';
 import { TarParser, type TarEntry } from '../tar/parser.js';
 import { TarSink } from '../tar/sink.js';
@@ -114,8 +115,7 @@ export async function importLayer(
     await decompress(file, job.mediaType, (chunk) => {
       if (aborted()) throw new Error('aborted');
       if (sink && size >= check) {
-        const { bavail, bsize } = statfsSync(dirname(job.blobPath));
-        if (bavail * bsize < RESERVE) throw diskFull(job.blobPath);
+        if (freeBytes(statfsSync(dirname(job.blobPath))) < RESERVE) throw diskFull(job.blobPath);
         check = size + CHECK_EVERY;
       }
       size += chunk.length;
