@@ -100,6 +100,7 @@ export async function buildDockerfile(request: BuildRequest, services: BuilderSe
       (vertex) => outcomes.get(vertex),
     );
   try {
+    services.kept?.readers.begin();
     lowered.push(...(await lowerPlatforms(request, services)));
     for (const { lowered: graph } of lowered) {
       for (const { vertex } of graph.steps) declared.add(vertex);
@@ -109,6 +110,7 @@ export async function buildDockerfile(request: BuildRequest, services: BuilderSe
       lowered.map(({ lowered: graph, options }) => finish(graph, options, solver, signal)),
     );
     await solver.settled();
+    await settleReaders(services, lowered, results);
     return { results, steps: [...outcomes.values()], notes: await notes() };
   } catch (error) {
     controller.abort(error);
@@ -142,6 +144,19 @@ export async function lowerPlatforms(request: BuildRequest, services: BuilderSer
   }
   warnUnused(request, lowered, services);
   return lowered;
+}
+
+/** Which files go where is known of one platform only. */
+async function settleReaders(
+  { kept }: BuilderServices,
+  lowered: readonly LoweredPlatform[],
+  results: readonly PlatformResult[],
+): Promise<void> {
+  if (!kept) return;
+  const [only, ...others] = results;
+  const chain: Digest[] = [];
+  for (const layer of only?.chain.layers ?? []) chain.push(await layer.diffId());
+  kept.readers.settle(others.length === 0 ? lowered[0]?.lowered.state.vertex : undefined, chain);
 }
 
 function told({ id, name }: Vertex<ChainResult>): { id: string; name: string } {

@@ -22,6 +22,7 @@ export { openLayout } from './source/oci-layout.js';
 export { contextFinder, createSourceResolver } from './source/resolver.js';
 export { sourceDateEpoch } from './source/source-date-epoch.js';
 export type { SourceDate, SourceDateOptions } from './source/source-date-epoch.js';
+export { BRINGS_FILES, type AheadChange } from './copy/ahead.js';
 export { KeptTrees, type ReadFiles } from './source/kept-trees.js';
 export type { ResolverOptions } from './source/resolver.js';
 export type { SourceResolver } from './lower/context.js';

@@ -2,6 +2,7 @@ import { hasEscapedBytes, type Digest } from '@strake/core';
 import type { Lease, Store } from '@strake/store';
 
 import type { Agent } from './agent-client.js';
+import { keptBy, type BuildMemory } from './build-memory.js';
 import type { ExpectedEntry, TreeChange } from './container-changes.js';
 import { commonLength, imageChanges, sameRuntime } from './image-changes.js';
 import { findImage } from './image-names.js';
@@ -54,6 +55,8 @@ class Container implements RunningContainer {
   /** How many layers were never synchronised. */
   #base: number;
   readonly #runtime: unknown;
+  /** Paths that were brought before an image said what they are: only that is right. */
+  readonly #ahead = new Set<string>();
 
   constructor(
     resources: Resources,
@@ -94,17 +97,17 @@ class Container implements RunningContainer {
     await this.exited.catch(() => undefined);
   }
 
-  async sync(name: string, also?: ReadonlySet<string>): Promise<SyncOutcome> {
+  async sync(name: string): Promise<SyncOutcome> {
     const store = await this.#resources.store();
     const use = await store.use('sync');
     try {
-      return await this.#syncWith(store, name, also);
+      return await this.#syncWith(store, name);
     } finally {
       await use.release();
     }
   }
 
-  async #syncWith(store: Store, name: string, also: ReadonlySet<string> | undefined): Promise<SyncOutcome> {
+  async #syncWith(store: Store, name: string): Promise<SyncOutcome> {
     const { target, name: found } = await findImage(store, name);
     const image = await loadStored(this.#resources, target, found);
     if (!sameRuntime(this.#runtime, image.config.config))
@@ -114,11 +117,12 @@ class Container implements RunningContainer {
       await store.layers.import(diffId, origin.descriptor, (s) => origin.fetch(s));
     }
     this.#base = Math.min(this.#base, commonLength(this.#chain, chain));
-    const changes = await imageChanges(store, this.#chain, chain, also);
+    const changes = await imageChanges(store, this.#chain, chain, this.#ahead);
     if (!changes) return { refused: 'the change cannot be told from the layers' };
     const outcome = await this.change(changes);
     if ('refused' in outcome) return outcome;
     this.#chain = chain;
+    this.#ahead.clear();
     const compared = await store.lease(this.running ? chain : []);
     await this.#compared?.release();
     this.#compared = compared;
@@ -139,6 +143,20 @@ class Container implements RunningContainer {
     }
     if (!this.running || this.#id === undefined) return [];
     return this.#agent.compare(this.#id, expected);
+  }
+
+  get isAhead(): boolean {
+    return this.#ahead.size > 0;
+  }
+
+  async bring(memory: BuildMemory, paths: readonly string[], signal?: AbortSignal): Promise<void> {
+    const changes = await keptBy(memory)?.ahead(paths, await this.#resources.store(), signal);
+    if (!changes || !this.running) return;
+    for (const one of changes) this.#ahead.add(one.kind === 'remove' ? one.path : one.facts.path);
+    // What is refused here is refused again by `sync`, which tells why.
+    await this.change(
+      changes.map((one) => (one.kind === 'remove' ? one : { ...one, content: { bytes: one.content } })),
+    );
   }
 
   async change(changes: readonly TreeChange[]): Promise<SyncOutcome> {

@@ -35,6 +35,13 @@ export async function imageChanges(
     if (!is) removed.push({ kind: 'remove', path });
     else if (!was || also.has(path) || !equal(was, is)) put.push(change(is, now, store));
   }
+  for (const path of also) {
+    if (seen.has(path) || put.some((one) => pathOf(one) === path) || removed.some((one) => pathOf(one) === path))
+      continue;
+    const is = now.lookup(path);
+    if (is) put.push(change(is, now, store));
+    else removed.push({ kind: 'remove', path });
+  }
   put.sort((a, b) => (pathOf(a) < pathOf(b) ? -1 : 1));
   return [...removed, ...put];
 }

@@ -177,11 +177,18 @@ export interface RunningContainer {
   kill(): Promise<void>;
   /**
    * Makes its files those of another image, where only files differ: what the container itself has written elsewhere stays. No
-   * link is followed in it. ALSO: paths that may differ from the image that it stands for.
+   * link is followed in it.
    */
-  sync(image: string, also?: ReadonlySet<string>): Promise<SyncOutcome>;
+  sync(image: string): Promise<SyncOutcome>;
   /** Paths of the image's layers that are not in it as the image has them: what it has changed itself, too. */
   differences(): Promise<readonly string[]>;
+  /**
+   * Puts the files at PATHS, absolute, into it as they will be in the next image, where that is plain before it is built: a COPY
+   * after which nothing runs takes them. Else nothing. MEMORY was told of them. The next `sync` makes good what was not so.
+   */
+  bring(memory: BuildMemory, paths: readonly string[], signal?: AbortSignal): Promise<void>;
+  /** Whether `bring` has changed something since the last `sync`. */
+  readonly isAhead: boolean;
   /** Changes files of it. */
   change(changes: readonly TreeChange[]): Promise<SyncOutcome>;
 }

@@ -125,6 +125,11 @@ export async function lowerCopy(instruction: CopyInstruction | AddInstruction, c
       ...instruction.heredocs.flatMap((heredoc) => (heredoc.expand ? [heredoc.content] : [])),
     ]),
   );
+  if (from.kind === 'tree') {
+    const facts = { destination: destinationPath(state.config.WorkingDir ?? '/', target), chown, mode };
+    // Others in the same layer, heredocs and downloads, are as they were.
+    services.kept?.readers.note({ tree: from.tree, patterns, copy: { vertex, select, facts } });
+  }
   state.vertex = link ? mergeVertex(context.nextId(), `LINK ${vertex.name}`, state.vertex, vertex) : vertex;
   state.history.push({ createdBy: `${instruction.kind} ${words.join(' ')} # buildkit`, emptyLayer: false, vertex });
 }

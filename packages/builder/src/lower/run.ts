@@ -25,7 +25,11 @@ export async function lowerRun(instruction: RunInstruction, context: StageContex
   if (file) mounts.push(scriptMount(file.name, file.content));
   for (const text of instruction.mounts) {
     const mount = parseMount(text, (word) => expander.expandWord(word, state.env).text);
-    mounts.push(await planMount(mount, mounts, instruction, context));
+    const plan = await planMount(mount, mounts, instruction, context);
+    mounts.push(plan);
+    if (services.kept && 'from' in plan && plan.from?.kind === 'context') {
+      services.kept.readers.note({ tree: await plan.from.tree(), patterns: [plan.source] });
+    }
   }
   checkEntitlements(instruction, context);
   const env = state.env.toList();

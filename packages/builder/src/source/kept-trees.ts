@@ -1,5 +1,8 @@
 import { join } from 'node:path';
 
+import type { Store } from '@strake/store';
+
+import { ContextReaders, type AheadChange } from '../copy/ahead.js';
 import type { LocalTree } from '../tree/local-tree.js';
 
 interface Kept {
@@ -21,6 +24,8 @@ export interface ReadFiles {
  * again. Who uses it must say so of every change; `findChanged` finds those that were missed.
  */
 export class KeptTrees {
+  /** Which steps read them. */
+  readonly readers: ContextReaders = new ContextReaders();
   #trees: Kept[] = [];
   /** Those of the last build that went well, while a build on new ones has not. */
   #former: Kept[] = [];
@@ -90,6 +95,27 @@ export class KeptTrees {
       tree.forget(all.map((path) => insideOf(root, path)).filter((path) => path !== undefined));
     }
     if (all.some((path) => this.#paths.has(path))) this.restart();
+  }
+
+  /**
+   * What the files at PATHS, absolute, will be in the next image, where that is plain before it is built; undefined where it is
+   * not. After `changed`.
+   */
+  async ahead(paths: readonly string[], store: Store, signal?: AbortSignal): Promise<AheadChange[] | undefined> {
+    const all: AheadChange[] = [];
+    for (const path of paths) {
+      let known = false;
+      for (const { root, tree } of this.#trees) {
+        const inside = insideOf(root, path);
+        if (inside === undefined || inside === '') continue;
+        const changes = await this.readers.changes(tree, inside, store, signal);
+        if (!changes) return undefined;
+        known = true;
+        all.push(...changes);
+      }
+      if (!known) return undefined;
+    }
+    return all;
   }
 
   /** Looks again at everything, or at what lies in FOLDERS: paths (absolute) that are not what they were. For `changed`. */

@@ -1,3 +1,7 @@
+import { BRINGS_FILES } from '@strake/builder';
+import { errnoOf, isStrakeError } from '@strake/core';
+
+import type { BuildMemory } from '../build-memory.js';
 import type { BuildResult, RunningContainer, StepReport } from '../types.js';
 import { pause } from './changes.js';
 import { HostCommand } from './host-command.js';
@@ -5,8 +9,8 @@ import type { WatchEvent, WatchOptions } from './types.js';
 
 /** Milliseconds that a container has to end by itself when the watch ends. */
 const LAST_GRACE = 500;
-/** Steps that only bring files: where only they ran, a container needs no more than these files. */
-const FILES_ONLY = /^(?:\[[^\]]*\] )?(?:COPY|ADD|WORKDIR) /;
+/** Of more files at once the image tells. */
+const MOST_AHEAD = 100;
 
 /** Uses results: keeps the container of the last good one running, and runs the line of `--exec`. */
 export class Runner {
@@ -20,6 +24,26 @@ export class Runner {
   constructor(options: WatchOptions, emit: (event: WatchEvent) => void) {
     this.#options = options;
     this.#emit = emit;
+  }
+
+  /** Whether the container has something that no image has said yet. */
+  get isAhead(): boolean {
+    return this.#container?.isAhead ?? false;
+  }
+
+  /**
+   * Puts the files at PATHS, absolute, into the running container before the image with them is built, where that is plain. What
+   * it will have been in the image is made good by `use`.
+   */
+  async runAhead(paths: readonly string[], memory: BuildMemory): Promise<void> {
+    const { run, signal } = this.#options;
+    if (!run?.sync || run.restart || !this.#container?.running || paths.length > MOST_AHEAD) return;
+    try {
+      await this.#container.bring(memory, paths, signal);
+    } catch (error) {
+      // A file that is gone again, a plan that meets a conflict: the build says so.
+      if (!isStrakeError(error) && errnoOf(error) === undefined) throw error;
+    }
   }
 
   /** What a new result asks for; IMAGE: its name. Returns what was done, for people. */
@@ -72,7 +96,7 @@ export class Runner {
    * content. Takes note of them.
    */
   #onlyFilesSince(steps: readonly StepReport[]): boolean {
-    const others = steps.filter(({ name }) => !FILES_ONLY.test(name));
+    const others = steps.filter(({ name }) => !BRINGS_FILES.test(name));
     const before = this.#keys;
     this.#keys = new Set(others.map(({ key }) => key));
     return others.every(({ key }) => key !== undefined && before.has(key));

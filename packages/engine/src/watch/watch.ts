@@ -149,6 +149,7 @@ class Watching {
     const { paths, overflow, since } = this.#changes.take();
     const all = overflow ? [...new Set([...paths, ...(await this.#memory.findChanged(this.#options.signal))])] : paths;
     this.#memory.changed(all);
+    await this.#runner.runAhead(all, this.#memory);
     return { paths: all, since };
   }
 
@@ -221,7 +222,7 @@ class Watching {
     const unchanged = this.#told && image === this.#lastImage && ran.length === 0;
     this.#lastImage = image;
     this.#told = true;
-    const actions = unchanged ? [] : await this.#runner.use(this.#runName, result);
+    const actions = unchanged && !this.#runner.isAhead ? [] : await this.#runner.use(this.#runName, result);
     if (this.#hasEnded()) return;
     const [first] = ran;
     this.#emit({ type: 'built', time, result, first, ran: ran.length, duration, unchanged, actions, paths });

@@ -117,6 +117,28 @@ describe('watch: the container', function () {
     assert.deepEqual(said, ['started one']);
   });
 
+  it('a saved file is in the container before its image is, also where that cannot be built; the next image is right', async () => {
+    const look = (file: string): string => `read -r n < ${file}; [ "$n" = "$o" ] || echo "$n"; o=$n; sleep 0.05`;
+    test.write({ 'src/run': `while :; do ${look('/app/src/a')}; done\n`, 'src/a': 'one\n' });
+    await run({ sync: true, verify: true });
+    await saying('one');
+    fs.renameSync(test.at('package.json'), test.at('package.bak'));
+    await test.next('failed');
+    await test.next('watching');
+    test.write({ 'src/a': 'two\n' });
+    await test.next('failed');
+    await saying('two');
+    await test.next('watching');
+    test.write({ 'src/a': 'one\n' });
+    await test.next('failed');
+    await test.next('watching');
+    // The image is what it was, and yet the container has to be told.
+    fs.renameSync(test.at('package.bak'), test.at('package.json'));
+    assert.deepEqual((await test.built()).actions, ['synced 1 path, verified'], warned());
+    while (said.length < 3) await new Promise<void>((resolve) => (heard = resolve));
+    assert.deepEqual(said, ['one', 'two', 'one']);
+  });
+
   it('a file that a RUN consumes: the build starts there, and a new container', async () => {
     await run({ sync: true });
     await saying('started one');
