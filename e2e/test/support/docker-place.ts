@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { copyFileSync, cpSync, existsSync, linkSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, cpSync, existsSync, linkSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 
@@ -8,8 +8,8 @@ import { ROOT } from './repository.js';
 
 /** Images with a C library that Node runs on; the first that the daemon has is taken, none is fetched. */
 const IMAGES = ['localhost:5000/library/debian:bookworm', 'debian:bookworm', 'debian:bookworm-slim'];
-/** What the installed package has, of packages/cli. */
-const PROGRAMS = ['strake.cjs', 'parts', 'agent.js', 'worker.js', 'native-init-main.js', 'step-network-main.js'];
+/** What tsc leaves beside the bundles that are installed. */
+const NOT_INSTALLED = ['src', 'test', '.tsbuildinfo'];
 
 /** A Docker daemon with an image to start containers of, and a folder that both it and this process see. */
 export interface DockerPlace {
@@ -62,11 +62,10 @@ export function installInPlace({ folder }: DockerPlace): readonly string[] {
     copyFileSync(process.execPath, node); // another file system
   }
   const cli = path.join(ROOT, 'packages/cli');
-  mkdirSync(path.join(folder, 'strake/dist'), { recursive: true });
   cpSync(path.join(cli, 'bin'), path.join(folder, 'strake/bin'), { recursive: true });
-  for (const file of PROGRAMS) {
-    cpSync(path.join(cli, 'dist', file), path.join(folder, 'strake/dist', file), { recursive: true });
-  }
+  const dist = path.join(cli, 'dist');
+  const filter = (file: string): boolean => !NOT_INSTALLED.includes(path.relative(dist, file));
+  cpSync(dist, path.join(folder, 'strake/dist'), { recursive: true, filter });
   for (const name of ['koffi', '@koromix']) {
     const from = path.join(ROOT, 'node_modules', name);
     const to = path.join(folder, 'strake/node_modules', name);
