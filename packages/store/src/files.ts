@@ -14,6 +14,16 @@ export function randomName(length: number): string {
   return name;
 }
 
+/** Brings the content of a file to the disk. */
+export async function syncData(path: string): Promise<void> {
+  const handle = await open(path, 'r');
+  try {
+    await handle.datasync();
+  } finally {
+    await handle.close();
+  }
+}
+
 /** Makes a rename in FOLDER last through a power cut. */
 export async function syncFolder(folder: string): Promise<void> {
   const handle = await open(folder, 'r');

@@ -1,9 +1,9 @@
 import { statSync, utimesSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 
-import { canonicalJson, isDigest, type Descriptor } from '@strake/core';
+import { canonicalJson, isDigest, type Descriptor, type Digest } from '@strake/core';
 
-import { namesNow, readJsonNow, writeFileWhole } from './files.js';
+import { namesNow, readJsonNow, syncFolder, writeFileWhole } from './files.js';
 import type { OwnHolder } from './holders.js';
 import { fileNameOf, type StoreLayout } from './layout.js';
 import type { ImageRecord, ReferenceStore } from './types.js';
@@ -28,13 +28,13 @@ function readRecord(path: string): ImageRecord | undefined {
 export class FileReferences implements ReferenceStore {
   readonly #layout: StoreLayout;
   readonly #holder: OwnHolder;
-  readonly #settled: () => Promise<void>;
+  readonly #secure: (image: Digest) => Promise<void>;
 
-  /** SETTLED resolves when all layers written by this process are on the disk: a name promises its image. */
-  constructor(layout: StoreLayout, holder: OwnHolder, settled: () => Promise<void>) {
+  /** SECURE brings an image to the disk: a name promises it. */
+  constructor(layout: StoreLayout, holder: OwnHolder, secure: (image: Digest) => Promise<void>) {
     this.#layout = layout;
     this.#holder = holder;
-    this.#settled = settled;
+    this.#secure = secure;
   }
 
   #path(name: string): string {
@@ -59,13 +59,13 @@ export class FileReferences implements ReferenceStore {
   }
 
   async set(name: string, target: Descriptor, options: { readonly pulled?: boolean } = {}): Promise<void> {
-    await this.#settled();
     const before = this.#getNow(name);
     if (before && canonicalJson(before.target) === canonicalJson(target) && before.pulled === options.pulled) {
       // What a cached build does: to bring the same text to the disk again takes longer than all the rest of it.
       utimesSync(this.#path(name), new Date(), new Date());
       return;
     }
+    await this.#secure(target.digest);
     const record: ImageRecord = { name, target, updated: Date.now(), ...(options.pulled && { pulled: true }) };
     const temporary = this.#holder.temporaryPath('ref');
     await writeFileWhole(this.#path(name), JSON.stringify(record), temporary, { durable: true });
@@ -74,6 +74,7 @@ export class FileReferences implements ReferenceStore {
   async remove(name: string): Promise<boolean> {
     if (!(await this.get(name))) return false;
     await rm(this.#path(name), { force: true });
+    await syncFolder(this.#layout.refs);
     return true;
   }
 }

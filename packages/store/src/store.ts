@@ -1,13 +1,13 @@
 import { readFileSync } from 'node:fs';
 import { lstat, mkdir, rm, writeFile } from 'node:fs/promises';
-import { isAbsolute } from 'node:path';
+import { dirname, isAbsolute } from 'node:path';
 
-import { errnoOf, StrakeError, throwIfAborted, type ByteStream } from '@strake/core';
+import { errnoOf, StrakeError, throwIfAborted, type ByteStream, type Digest } from '@strake/core';
 
 import { FileBlobs } from './blobs.js';
 import { digestInPieces } from './digest-files.js';
 import { storeDenied, storeVersion } from './errors.js';
-import { randomName, readWhole, unlessMissing, writeFileWhole } from './files.js';
+import { randomName, readWhole, syncFolder, unlessMissing, writeFileWhole } from './files.js';
 import type { Collector, CollectOptions } from './gc/collect.js';
 import { UsageGate } from './gc/gate.js';
 import type { Collected, CollectionLimits, Inventory } from './gc/types.js';
@@ -17,6 +17,7 @@ import { FileLayers } from './layer/layers.js';
 import { FORMAT_VERSION, fileNameOf, storeLayout, type StoreLayout } from './layout.js';
 import { findLeftovers, removeLeftovers } from './leftovers.js';
 import { Locks } from './locks.js';
+import { noteBoot, recoverFromPowerCut } from './power-cut.js';
 import { FileRecords } from './records.js';
 import { FileReferences } from './references.js';
 import type { Archive, ContextNotes, Lease, Leftover, SizedPath, Store } from './types.js';
@@ -59,7 +60,7 @@ export class FileStore implements Store {
     this.pool = new WorkerPool(options.workerUrl ?? new URL('./worker.js', import.meta.url), options.workers);
     this.blobs = new FileBlobs(layout, this.own);
     this.layers = new FileLayers(layout, this.own, this.blobs, this.pool);
-    this.references = new FileReferences(layout, this.own, () => this.layers.settled());
+    this.references = new FileReferences(layout, this.own, (image) => this.#secure(image));
     this.records = new FileRecords(layout, this.own);
     this.journal = new FileJournal(layout, this.own);
     this.#locks = new Locks(layout);
@@ -68,6 +69,16 @@ export class FileStore implements Store {
 
   get holder(): string {
     return this.own.id;
+  }
+
+  /** Brings an image to the disk. */
+  async #secure(image: Digest): Promise<void> {
+    await this.layers.settled();
+    const { imageContent } = await import('./gc/documents.js');
+    const { chains } = await imageContent(this.blobs, image);
+    // Written by others, or by a process that was killed: named here for the first time.
+    for (const diffId of new Set(chains.flat())) await this.layers.secure(diffId);
+    await syncFolder(this.layout.blobs);
   }
 
   contextNotes(context: string): ContextNotes {
@@ -207,7 +218,11 @@ async function prepareFolders(layout: StoreLayout): Promise<void> {
   for (let attempt = 1; ; attempt++) {
     try {
       const temporary = `${tmp}/format.${randomName(8)}`;
+      await noteBoot(layout, `${tmp}/boot.${randomName(8)}`);
+      await syncFolder(dirname(blobs));
       await writeFileWhole(layout.format, `${FORMAT_VERSION}\n`, temporary, { durable: true });
+      // A folder that others own need not be readable.
+      await unlessMissing(syncFolder(dirname(root)), ['EACCES', 'EPERM']);
       return;
     } catch (error) {
       // Somebody who cleans up has taken it for a leftover: there is no lease yet that says otherwise.
@@ -228,6 +243,7 @@ export async function openStore(options: StoreOptions, signal?: AbortSignal): Pr
     await prepareFolders(layout);
     const store = new FileStore(layout, options);
     await removeLeftovers(layout, store.own.id, { quick: true });
+    await recoverFromPowerCut(layout, store.own, () => new Locks(layout));
     return store;
   } catch (error) {
     if (error instanceof StrakeError || errnoOf(error) === undefined) throw error;

@@ -1,10 +1,19 @@
-import { open, mkdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { link, mkdir, readFile, rename, rm, stat } from 'node:fs/promises';
 
-import { hexOf, isDigest, isStrakeError, MediaType, type ByteStream, type Descriptor, type Digest } from '@strake/core';
+import {
+  errnoOf,
+  hexOf,
+  isDigest,
+  isStrakeError,
+  MediaType,
+  type ByteStream,
+  type Descriptor,
+  type Digest,
+} from '@strake/core';
 
 import { layerNotFound, writeFailure } from '../errors.js';
-import { namesNow, readJsonNow, sizeNow, unlessMissing, writeFileWhole } from '../files.js';
-import type { OwnHolder } from '../holders.js';
+import { namesNow, readJsonNow, sizeNow, syncData, unlessMissing, writeFileWhole } from '../files.js';
+import { bootId, type OwnHolder } from '../holders.js';
 import { layerPath, type StoreLayout } from '../layout.js';
 import type { BlobStore, LayerEntry, LayerInfo, LayerStore, TreeView } from '../types.js';
 import type { Job } from '../worker-protocol.js';
@@ -13,16 +22,11 @@ import { batchesOf, isSmall, type EntryBatch } from './entry-batch.js';
 import { IndexCache } from './index-cache.js';
 import { loadIndex, type LayerIndex } from './layer-index.js';
 import { LayerHomes } from './layer-homes.js';
+import { isOfThisBoot, type LayerFacts } from './layer-facts.js';
 import { MergedView } from './tree-view.js';
 
 /** Bytes of indexes kept in memory. */
 const INDEX_MEMORY = 96 * 2 ** 20;
-/** The facts of a layer; its file is written last and says that tar and index are there. */
-interface InfoFile {
-  readonly size: number;
-  readonly index: number;
-}
-
 /** A layer that a worker has made, with its files where they were put. */
 interface Made {
   readonly tarPath: string | undefined;
@@ -33,17 +37,23 @@ interface MakeOptions {
   readonly signal?: AbortSignal | undefined;
   /** See `WorkerPool.run`. */
   readonly small?: boolean | undefined;
-  /** Whether the tar is on the disk before it counts as made. */
+  /** Whether tar and index are on the disk before it counts as made. */
   readonly sync?: boolean | undefined;
 }
 
-async function syncData(path: string): Promise<void> {
-  const handle = await open(path, 'r');
-  try {
-    await handle.datasync();
-  } finally {
-    await handle.close();
+/** Puts a tar in its place. One that is not SYNCED never replaces another, which a name may promise. */
+async function placeTar(tarPath: string, target: string, synced: boolean): Promise<void> {
+  if (!synced) {
+    try {
+      await link(tarPath, target);
+      await rm(tarPath);
+      return;
+    } catch (error) {
+      // Else the file system has no hard links.
+      if (errnoOf(error) === 'EEXIST') await syncData(tarPath);
+    }
   }
+  await rename(tarPath, target);
 }
 
 async function* startingWith(first: EntryBatch, rest: AsyncIterable<EntryBatch>): AsyncGenerator<EntryBatch> {
@@ -80,12 +90,18 @@ export class FileLayers implements LayerStore {
     return new Promise((resolve) => resolve(this.#sizeNow(diffId)));
   }
 
+  #factsNow(diffId: Digest): LayerFacts | undefined {
+    return readJsonNow(`${layerPath(this.#layout, diffId)}/info`) as LayerFacts | undefined;
+  }
+
   #sizeNow(diffId: Digest): number | undefined {
-    const folder = layerPath(this.#layout, diffId);
-    const facts = readJsonNow(`${folder}/info`) as InfoFile | undefined;
+    const facts = this.#factsNow(diffId);
     // A power cut may have taken what was not yet on the disk.
     const whole =
-      facts && sizeNow(this.#blobs.path(diffId)) === facts.size && sizeNow(`${folder}/index`) === facts.index;
+      facts &&
+      sizeNow(this.#blobs.path(diffId)) === facts.size &&
+      sizeNow(`${layerPath(this.#layout, diffId)}/index`) === facts.index &&
+      isOfThisBoot(facts);
     return whole ? facts.size : undefined;
   }
 
@@ -120,7 +136,7 @@ export class FileLayers implements LayerStore {
       first.done ? batches : startingWith(first.value, batches),
       { signal, small: first.done === true || isSmall(first.value) },
     );
-    this.#syncLater(this.#blobs.path(info.diffId));
+    this.#secureLater(info.diffId);
     return info;
   }
 
@@ -135,8 +151,8 @@ export class FileLayers implements LayerStore {
     try {
       const made = await this.#pool.run(job(tarPath, indexPath), batches ? { ...options, batches } : options);
       if (!made) throw new Error('the job made no layer');
-      if (options.sync) await syncData(tarPath);
-      await this.#install(made.diffId, made.size, { tarPath, indexPath });
+      if (options.sync) await Promise.all([syncData(tarPath), syncData(indexPath)]);
+      await this.#install(made.diffId, made.size, { tarPath, indexPath }, options.sync ?? false);
       return { diffId: made.diffId, size: made.size, compressed: await this.#compressed(made.diffId) };
     } catch (error) {
       await Promise.all([rm(tarPath, { force: true }), rm(indexPath, { force: true })]);
@@ -144,21 +160,46 @@ export class FileLayers implements LayerStore {
     }
   }
 
-  async #install(diffId: Digest, size: number, made: Made): Promise<void> {
+  /**
+   * Puts a layer's files in their places. The facts of one that is not SYNCED come first and say so: no power cut leaves its tar
+   * without them. What is there already is never replaced: a name may promise it.
+   */
+  async #install(diffId: Digest, size: number, made: Made, synced: boolean): Promise<void> {
     const folder = layerPath(this.#layout, diffId);
+    const { tarPath, indexPath } = made;
+    if (tarPath !== undefined && this.#sizeNow(diffId) === size) {
+      await Promise.all([rm(tarPath), rm(indexPath)]);
+      return;
+    }
     await mkdir(folder, { recursive: true, mode: 0o700 });
-    const { size: index } = await stat(made.indexPath);
-    if (made.tarPath !== undefined) await rename(made.tarPath, this.#blobs.path(diffId));
-    await rename(made.indexPath, `${folder}/index`);
-    const info: InfoFile = { size, index };
-    await writeFileWhole(`${folder}/info`, JSON.stringify(info), this.#holder.temporaryPath('info'));
+    const { size: index } = await stat(indexPath);
+    await this.#writeFacts(diffId, { size, index, ...(!synced && { boot: bootId() }) });
+    await rename(indexPath, `${folder}/index`);
+    if (tarPath !== undefined) await placeTar(tarPath, this.#blobs.path(diffId), synced);
   }
 
-  /** Brings a file to the disk while the build goes on; `settled` waits for it. */
-  #syncLater(path: string): void {
-    const done = syncData(path).catch((error: unknown) => {
-      throw writeFailure(error, path);
-    });
+  #writeFacts(diffId: Digest, facts: LayerFacts): Promise<void> {
+    const path = `${layerPath(this.#layout, diffId)}/info`;
+    return writeFileWhole(path, JSON.stringify(facts), this.#holder.temporaryPath('info'));
+  }
+
+  /** Brings a layer to the disk, where it is not yet, and notes that. One that is not there is left out. */
+  async secure(diffId: Digest): Promise<void> {
+    const facts = this.#factsNow(diffId);
+    if (facts?.boot === undefined || this.#sizeNow(diffId) === undefined) return;
+    const path = this.#blobs.path(diffId);
+    try {
+      await Promise.all([syncData(path), syncData(`${layerPath(this.#layout, diffId)}/index`)]);
+      await this.#writeFacts(diffId, { size: facts.size, index: facts.index });
+    } catch (error) {
+      // Collected meanwhile.
+      if (errnoOf(error) !== 'ENOENT') throw writeFailure(error, path);
+    }
+  }
+
+  /** The same while the build goes on; `settled` waits for it. */
+  #secureLater(diffId: Digest): void {
+    const done = this.secure(diffId);
     // Reported by `settled`.
     done.catch(() => undefined);
     this.#syncing.add(done);
@@ -213,7 +254,8 @@ export class FileLayers implements LayerStore {
     try {
       const job = { diffId, mediaType: blob.mediaType, blobPath: this.#blobs.path(blob.digest), tarPath };
       const made = await this.#pool.run({ kind: 'import', job, indexPath }, { signal });
-      await this.#install(diffId, made?.size ?? 0, { tarPath, indexPath });
+      await syncData(indexPath);
+      await this.#install(diffId, made?.size ?? 0, { tarPath, indexPath }, true);
     } catch (error) {
       await rm(indexPath, { force: true });
       if (tarPath !== undefined) await rm(tarPath, { force: true });
