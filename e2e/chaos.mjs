@@ -1,11 +1,11 @@
 // Many builds at once on one store, some of them killed (SIGKILL) at random moments, while the store is pruned all the time. Then:
-// every image of a build that was not killed is right, and no process, mount, lease or temporary file is left, nor a blob whose
-// content is not its name's.
+// every image of a build that was not killed is right, as files and under its name in the store, and no process, mount, lease or
+// temporary file is left, nor a blob whose content is not its name's; without names and cache nothing is left of the store.
 // usage: node e2e/chaos.mjs [--builds 100] [--kill 20] [--parallel 8] [--seed N]
 // The last line is `N passed, N failed`. Builds take a quarter of a second to some seconds each, by the machine.
 import { execFileSync, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { clearInterval, setInterval } from 'node:timers';
@@ -13,6 +13,10 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
+const support = (name) => import(new URL(`./dist/test/support/${name}.js`, import.meta.url)); // npm run setup -- --tests
+const { mountsWith } = await support('processes');
+const { layersOf, leftIn, namesIn, unsound } = await support('faults/soundness');
+const { tarEntries } = await support('tar-entries');
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
 const strake = path.join(root, 'packages/cli/bin/strake.js');
 const { values } = parseArgs({
@@ -100,6 +104,8 @@ try {
     ];
     writeFileSync(path.join(context, 'Dockerfile'), lines.join('\n'));
   }
+  /** Builds that ended, with what is in a file of their image. */
+  const made = [];
   const killed = new Set();
   while (killed.size < Math.min(KILL, BUILDS)) killed.add(Math.floor(random() * BUILDS));
   let [next, ended, pruned] = [0, 0, 0];
@@ -113,6 +119,8 @@ try {
       `chaos:${number}`,
       '-o',
       `type=local,dest=${dest}`,
+      '-o',
+      'type=image',
     ];
     const fresh = random() < 0.4 ? ['--no-cache'] : [];
     const delay = random() ** 2 * 4000;
@@ -140,6 +148,7 @@ try {
       Object.keys(files).length === 22 &&
       files.f7 === `${kind} 7 `.repeat(1000);
     if (!right) problem(`build ${number} made a wrong image: ${Object.keys(files)} ${files.sum} ${files.kind}`);
+    made.push({ number, sum: files.sum });
     rmSync(dest, { recursive: true, force: true });
   };
   let building = true;
@@ -161,22 +170,40 @@ try {
 
   for (let tries = 0; ours().length > 0 && tries < 50; tries++) await pause(100);
   for (const pid of ours()) problem(`a process is left: ${text(pid, 'cmdline').replaceAll('\0', ' ')}`);
-  for (const line of readFileSync('/proc/self/mountinfo', 'utf8').split('\n')) {
-    if (line.includes(folder)) problem(`a mount is left: ${line}`);
+  for (const line of mountsWith(folder)) problem(`a mount is left: ${line}`);
+  const names = namesIn(store);
+  for (const { number, sum } of made) {
+    const digest = names.get(`docker.io/library/chaos:${number}`);
+    if (digest === undefined) {
+      problem(`the name chaos:${number} is lost`);
+      continue;
+    }
+    const files = new Map();
+    for (const diffId of layersOf(store, digest)) {
+      for (const { name, body } of tarEntries(readFileSync(path.join(store, 'blobs/sha256', diffId.slice(7))))) {
+        files.set(name, body.toString());
+      }
+    }
+    if (files.get('sum') !== sum || files.get('kind') !== `${number % KINDS}\n` || files.size < 22)
+      problem(`the image chaos:${number} is wrong: ${[...files.keys()]}`);
   }
+  for (const what of unsound(store)) problem(what);
   const fixed = await run(['doctor', '--fix']);
   if (fixed.status !== 0) problem(`doctor --fix ended with ${fixed.status}: ${fixed.stderr}`);
-  for (const name of ['leases', 'tmp']) {
-    for (const left of readdirSync(path.join(store, name))) problem(`left in ${name}: ${left}`);
-  }
+  for (const left of leftIn(store)) problem(left);
   for (const left of readdirSync(env.TMPDIR)) problem(`left in TMPDIR: ${left}`);
-  const blobs = path.join(store, 'blobs/sha256');
-  for (const name of readdirSync(blobs)) {
-    const digest = createHash('sha256')
-      .update(readFileSync(path.join(blobs, name)))
-      .digest('hex');
-    if (digest !== name)
-      problem(`the blob ${name} has another content (${statSync(path.join(blobs, name)).size} bytes)`);
+  for (const argv of [
+    ['rm', ...names.keys()],
+    ['prune', '--force', '--all'],
+    ['doctor', '--fix'],
+  ]) {
+    const { status, stderr } = await run(argv);
+    if (status !== 0) problem(`${argv[0]} ended with ${status}: ${stderr}`);
+  }
+  for (const name of ['blobs/sha256', 'layers', 'refs', 'snapshots', 'mounts', 'tmp', 'leases']) {
+    // An empty folder that overlay mounts need.
+    for (const left of readdirSync(path.join(store, name)).filter((one) => one !== 'empty'))
+      problem(`left in ${name} when all was removed: ${left}`);
   }
   if (largest > MEMORY) problem(`a process had ${Math.round(largest)} MiB resident`);
   console.log(

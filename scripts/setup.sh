@@ -44,6 +44,7 @@ if [ "$mode" = --tests ]; then
   need python3 python3
   need zstd zstd
   need xz xz-utils
+  command -v cc >/dev/null || missing+=(gcc libc6-dev)
 fi
 if [ ${#missing[@]} -gt 0 ]; then
   if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
