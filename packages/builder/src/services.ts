@@ -42,6 +42,8 @@ export type StepMount =
       readonly kind: 'cache';
       readonly target: string;
       readonly folder: string;
+      /** What is mounted: a folder below it, or all of it. */
+      readonly path?: string | undefined;
       readonly base?: { readonly chain: ParentChain; readonly path: string } | undefined;
       readonly mode: number;
       readonly uid: number;

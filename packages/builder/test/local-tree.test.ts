@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import { digestOf } from '@strake/core';
 import fs from 'node:fs';
+import net from 'node:net';
 import os from 'node:os';
 import { join } from 'node:path';
 
@@ -24,6 +26,28 @@ describe('a context that changes while it is read', () => {
         assert.throws(() => tree.lookup('f'), { code: 'CONTEXT_UNREADABLE', message: /"f" of the context/ });
       }
     } finally {
+      fs.rmSync(root, { recursive: true });
+    }
+  });
+});
+
+describe('a socket in a context', () => {
+  it('is an empty file with its mode', async () => {
+    const root = fs.realpathSync(fs.mkdtempSync(join(os.tmpdir(), 'strake-tree-')));
+    const server = net.createServer();
+    try {
+      await new Promise<void>((resolve) => server.listen(join(root, 's'), resolve));
+      fs.chmodSync(join(root, 's'), 0o640);
+      const tree = new LocalTree({ root, table: new FileTable(), xattrs: () => undefined });
+      const entry = tree.lookup('s');
+      assert.ok(entry);
+      assert.deepEqual([entry.type, entry.size, entry.mode], ['file', 0, 0o640]);
+      await tree.learn([entry]);
+      assert.equal(tree.digest(entry), digestOf(new Uint8Array(0)));
+      assert.deepEqual(tree.source(entry), { kind: 'bytes', bytes: new Uint8Array(0) });
+      for await (const chunk of tree.read(entry)) assert.equal(chunk.length, 0);
+    } finally {
+      server.close();
       fs.rmSync(root, { recursive: true });
     }
   });

@@ -24,7 +24,7 @@ export function parseReference(text: string): ImageReference {
   const bad = (why: string): never => {
     throw new StrakeError({
       code: 'REFERENCE_INVALID',
-      message: `"${text}" is not an image name: ${why}`,
+      message: `"${text}" is not an image name: invalid reference format: ${why}`,
       hint: 'Write it as [registry/]repository[:tag][@sha256:...], in small letters.',
     });
   };
@@ -56,7 +56,7 @@ export function parseReference(text: string): ImageReference {
     }
   }
   if (rest === '') bad('the repository is missing');
-  if (rest !== rest.toLowerCase()) bad('the repository must be in small letters');
+  if (rest !== rest.toLowerCase()) bad('the repository name must be lowercase');
   if (!REPOSITORY.test(rest)) bad(`"${rest}" is not a repository`);
   if (registry === 'docker.io' && !rest.includes('/')) rest = `library/${rest}`;
   if (`${registry}/${rest}`.length > 255) bad('too long');

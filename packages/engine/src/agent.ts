@@ -215,9 +215,9 @@ class AgentServer {
         return { kind: 'tree', target, path, readOnly, tree: await this.#tree(mount.chain, snapshotter, signal) };
       }
       case 'cache': {
-        const { target, folder, readOnly } = mount;
+        const { target, folder, path, readOnly } = mount;
         await prepareCacheFolder(mount, await this.#store, signal);
-        return { kind: 'host', target, source: folder, readOnly };
+        return { kind: 'host', target, source: folder, path, readOnly };
       }
       case 'socket': {
         const { target, source, uid, gid, mode } = mount;

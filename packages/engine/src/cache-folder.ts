@@ -7,7 +7,7 @@ import { chmod, chown, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 /**
- * Makes a cache mount's folder ready: a new one gets its mode and owner, and the content of `from=` where that was asked for.
+ * Makes a cache mount's folder ready: a new one gets its mode and owner, or what `from=` has at its source.
  * One that was used before stays as it is, unless it is to be renewed. Runs in the agent: files may belong to anyone.
  */
 export async function prepareCacheFolder(
@@ -24,13 +24,17 @@ export async function prepareCacheFolder(
     if (!renew && (await isReady())) return;
     await rm(marker, { force: true });
     for (const name of await readdir(folder)) await rm(join(folder, name), { recursive: true, force: true });
+    let root = { uid, gid, mode };
     if (base) {
       const view = await store.layers.view(base.chain.filter(isDigest));
-      await writeFiles(view, folder, { from: base.path.replace(/^\/+/, ''), signal });
+      const from = base.path.replace(/^\/+/, '');
+      const facts = view.lookup(from);
+      if (facts?.type === 'directory') root = facts;
+      await writeFiles(view, folder, { from, signal });
     }
-    requireOwner(mount, `the cache mount ${mount.target}`);
-    await chown(folder, uid, gid);
-    await chmod(folder, mode);
+    requireOwner(root, `the cache mount ${mount.target}`);
+    await chown(folder, root.uid, root.gid);
+    await chmod(folder, root.mode);
     await writeFile(marker, '');
   } finally {
     await lock.release();

@@ -20,8 +20,17 @@ export type ContainerMount =
       readonly path: string;
       readonly readOnly: boolean;
     }
-  /** A folder or file of this machine: cache mounts, agent sockets. Made by the caller; not reached through links of an image. */
-  | { readonly kind: 'host'; readonly target: string; readonly source: string; readonly readOnly: boolean }
+  /**
+   * A folder or file of this machine: cache mounts, agent sockets. Made by the caller; not reached through links of an image. With
+   * `path`, what lies there below it: links in the way are resolved with `source` as the root.
+   */
+  | {
+      readonly kind: 'host';
+      readonly target: string;
+      readonly source: string;
+      readonly path?: string | undefined;
+      readonly readOnly: boolean;
+    }
   /** `size` in bytes. */
   | { readonly kind: 'tmpfs'; readonly target: string; readonly size?: number | undefined }
   /** A file that lives in memory only: secrets. */

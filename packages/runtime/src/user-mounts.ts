@@ -6,6 +6,7 @@ import { attachMount, closeDescriptor, MountAttribute, openAt2, OpenFlag, Resolv
 
 import { copySource } from './chroot/copy-tree.js';
 import { mountFailed, mountTargetInvalid } from './errors.js';
+import { openInside } from './host-source.js';
 import { bindMount, memoryMount, mountTree } from './mount-points.js';
 import { walkRoot, type Stub } from './root-walk.js';
 import type { ContainerMount, ContainerSpec, MountSpec } from './types.js';
@@ -82,7 +83,9 @@ function prepare(mount: ContainerMount, index: number, place: Place): { fd: numb
       case 'tmpfs':
         return { fd: memoryMount('1777', mount.size, nosuid | nodev), kind: 'folder' };
       case 'host': {
-        const fd = bindMount(mount.source, nosuid | nodev | (mount.readOnly ? readonly : 0), true);
+        const attributes = nosuid | nodev | (mount.readOnly ? readonly : 0);
+        if (mount.path !== undefined) return bindInside(mount.source, mount.path, attributes);
+        const fd = bindMount(mount.source, attributes, true);
         return { fd, kind: fs.statSync(mount.source).isDirectory() ? 'folder' : 'file' };
       }
       case 'file': {
@@ -99,6 +102,15 @@ function prepare(mount: ContainerMount, index: number, place: Place): { fd: numb
     }
   } catch (error) {
     throw isStrakeError(error) ? error : mountFailed(`what belongs at ${mount.target}`, error);
+  }
+}
+
+function bindInside(source: string, path: string, attributes: number): { fd: number; kind: Stub['kind'] } {
+  const inside = openInside(source, path);
+  try {
+    return { fd: bindMount(inside, attributes), kind: fs.fstatSync(inside).isDirectory() ? 'folder' : 'file' };
+  } finally {
+    closeDescriptor(inside);
   }
 }
 

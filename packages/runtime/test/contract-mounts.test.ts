@@ -62,6 +62,24 @@ contract((tools) => {
       assert.equal(fs.readFileSync(path.join(tools.outside, 'kept'), 'utf8'), 'kept\n');
       fs.unlinkSync(path.join(tools.outside, 'kept'));
     });
+    it('binds a part of a folder, in which links lead nowhere outside', async () => {
+      const folder = path.join(tools.outside, 'cache');
+      const part = (inside: string): ContainerMount => ({
+        ...{ kind: 'host', target: '/p', source: folder, readOnly: false },
+        path: inside,
+      });
+      fs.mkdirSync(path.join(folder, 'part'), { recursive: true });
+      fs.chmodSync(path.join(folder, 'part'), 0o777);
+      fs.symlinkSync('/part', path.join(folder, 'link'));
+      fs.symlinkSync('../../../etc', path.join(folder, 'out'));
+      try {
+        await sh('echo kept > /p/f', { mounts: [part('link')] });
+        assert.equal(fs.readFileSync(path.join(folder, 'part/f'), 'utf8'), 'kept\n');
+        assert.equal((await sh('true', { mounts: [part('out')] })).error?.code, 'MOUNT_FAILED');
+      } finally {
+        fs.rmSync(folder, { recursive: true });
+      }
+    });
     it('mounts memory of a size', async () => {
       const mounts: ContainerMount[] = [{ kind: 'tmpfs', target: '/tmp', size: 4 << 20 }];
       assert.equal(

@@ -74,8 +74,9 @@ export function planCopy(target: TargetTree, source: SelectedSource, destination
   if (!target.lookup(to)) put(to, source.entry);
   for (const { relative, entry, implied } of source.below) {
     const path = joinTree(to, relative);
-    refuseConflict(target, path, entry);
-    put(path, implied ? { ...entry, mtime: target.now } : entry);
+    const there = refuseConflict(target, path, entry);
+    if (implied && there) target.put(path, { facts: passedFolder(target, there, entry) });
+    else put(path, implied ? { ...entry, mtime: target.now } : entry);
   }
 }
 
@@ -111,12 +112,20 @@ export function* copyEntries(
   let free = fresh ? `${to}/` : undefined;
   for (const { relative, entry, implied } of source.below) {
     const path = joinTree(to, relative);
+    let there: TargetFacts | undefined;
     if (free === undefined || !path.startsWith(free)) {
-      const there = refuseConflict(target, path, entry);
+      there = refuseConflict(target, path, entry);
       free = there || entry.type !== 'directory' ? undefined : `${path}/`;
     }
-    yield layerEntry(path, entry, implied ? target.now : entry.mtime);
+    if (implied && there) yield { ...passedFolder(target, there, entry), path };
+    else yield layerEntry(path, entry, implied ? target.now : entry.mtime);
   }
+}
+
+/** A folder that is there and only leads to what is copied: it keeps its owner, and takes the mode of the source's, whatever --chmod says. */
+function passedFolder(target: TargetTree, there: TargetFacts, { mode }: SourceEntry): Omit<EntryFacts, 'path'> {
+  const { uid, gid, xattrs } = there;
+  return { type: 'directory', size: 0, mode, uid, gid, mtime: target.now, xattrs };
 }
 
 /** Plans what leads to the place of a source, and finds that place. */
@@ -141,8 +150,10 @@ function place(target: TargetTree, source: SelectedSource, destination: string, 
   if (root.type !== 'directory') {
     throw builderError('COPY_CONFLICT', `cannot copy to non-directory: /${to} is a ${root.type}, the source a folder`);
   }
-  // The destination folder keeps what it is, but takes the source's time.
-  if (to !== '') target.put(to, { facts: { ...root, type: 'directory', size: 0, mtime: source.entry.mtime } });
+  // The destination folder keeps what it is, but takes the source's time. A root has none: builders make it anew.
+  const isRoot = source.contentsOnly && source.entry.path === '';
+  const mtime = isRoot ? target.now : source.entry.mtime;
+  if (to !== '') target.put(to, { facts: { ...root, type: 'directory', size: 0, mtime } });
   return { to, fresh: target.isNew(to) };
 }
 

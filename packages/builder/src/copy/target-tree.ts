@@ -61,7 +61,8 @@ export class TargetTree {
   makeFolders(path: string, facts: FolderFacts): void {
     const existing = this.#followed(path);
     if (existing?.type === 'directory' || path === '') return;
-    if (existing) throw builderError('COPY_CONFLICT', `cannot make the folder "/${path}": a file is in its place`);
+    if (existing)
+      throw builderError('COPY_CONFLICT', `cannot make the folder "/${path}": not a directory, a file is in its place`);
     this.makeFolders(parentPath(path), facts);
     this.put(path, { facts: { ...facts, type: 'directory', size: 0, mtime: this.now } });
   }

@@ -4,6 +4,7 @@ import {
   parseMode,
   type AddInstruction,
   type CopyInstruction,
+  type Heredoc,
   type WordInstruction,
 } from '@strake/parser';
 import { posix } from 'node:path';
@@ -11,6 +12,7 @@ import { posix } from 'node:path';
 import { selectSource } from '../copy/select.js';
 import type { SelectedSource } from '../copy/selection.js';
 import { builderError, located } from '../errors.js';
+import { displayRemote } from '../source/git-reference.js';
 import { remoteSource, isRemote } from '../source/remote.js';
 import { copyVertex, type CopySource } from '../steps/copy.js';
 import { mergeVertex } from '../steps/base-image.js';
@@ -40,7 +42,8 @@ export async function lowerCopy(instruction: CopyInstruction | AddInstruction, c
   const checksum = isAdd && instruction.checksum !== undefined ? expand(instruction.checksum) : undefined;
   const remotes = patterns.filter(isRemote);
   if (!isAdd && remotes.length > 0) {
-    throw builderError('INSTRUCTION_INVALID', `source can't be a URL for COPY: ${remotes[0]}`, {
+    const what = /^https?:/.test(remotes[0] ?? '') ? 'a URL' : 'a git ref';
+    throw builderError('INSTRUCTION_INVALID', `source can't be ${what} for COPY: ${displayRemote(remotes[0] ?? '')}`, {
       hint: 'ADD takes URLs and Git repositories.',
     });
   }
@@ -62,13 +65,10 @@ export async function lowerCopy(instruction: CopyInstruction | AddInstruction, c
     unpack: isAdd && instruction.unpack !== false,
     where: from.where,
   };
-  const heredocs = instruction.heredocs.map((heredoc) => ({
-    name: heredoc.name,
-    text: heredoc.expand ? expandHeredoc(heredoc.content, state.env).text : heredoc.content,
-  }));
+  const heredocs = instruction.heredocs.map((heredoc) => heredocFile(heredoc, context));
   const source: CopySource =
     from.kind === 'stage'
-      ? { kind: 'stage', patterns, select }
+      ? { kind: 'stage', patterns, select, heredocs }
       : {
           kind: 'outside',
           online: remotes.length > 0,
@@ -89,10 +89,7 @@ export async function lowerCopy(instruction: CopyInstruction | AddInstruction, c
                   );
                 } else found.push(...selectSource(from.tree, pattern, select));
               }
-              for (const { name, text } of heredocs) {
-                found.push(singleFile({ name, content: bytesOfText(text), mode: 0o644, mtime: now(context) }));
-              }
-              return found;
+              return [...found, ...heredocs];
             }),
         };
   const flags = [
@@ -100,7 +97,7 @@ export async function lowerCopy(instruction: CopyInstruction | AddInstruction, c
     ...(chown ? [`--chown=${chown}`] : []),
     ...(chmod ? [`--chmod=${chmod}`] : []),
   ];
-  const words = [...flags, ...patterns, ...heredocs.map(({ name }) => `<<${name}`), target];
+  const words = [...flags, ...patterns, ...instruction.heredocs.map(({ name }) => `<<${name}`), target];
   const link = instruction.link && chmod === undefined;
   const vertex = context.declare(
     copyVertex(
@@ -132,6 +129,18 @@ export async function lowerCopy(instruction: CopyInstruction | AddInstruction, c
   }
   state.vertex = link ? mergeVertex(context.nextId(), `LINK ${vertex.name}`, state.vertex, vertex) : vertex;
   state.history.push({ createdBy: `${instruction.kind} ${words.join(' ')} # buildkit`, emptyLayer: false, vertex });
+}
+
+/** The file that a heredoc makes; a slash may only stand in front of its name. */
+function heredocFile({ name, expand, content }: Heredoc, context: StageContext): SelectedSource {
+  const file = name.replace(/^\/+/, '');
+  if (file === '' || file.includes('/')) {
+    throw builderError('INSTRUCTION_INVALID', `a heredoc named "${name}" makes no file: no such file or directory`, {
+      hint: 'Its delimiter is the name of the file: write it without slashes.',
+    });
+  }
+  const text = expand ? expandHeredoc(content, context.state.env).text : content;
+  return singleFile({ name: file, content: bytesOfText(text), mode: 0o644, mtime: now(context) });
 }
 
 function now({ services, options }: StageContext): number {

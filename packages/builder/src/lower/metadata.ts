@@ -12,9 +12,10 @@ type Of<K extends StageInstruction['kind']> = Extract<StageInstruction, { readon
 export type MetadataInstruction = Exclude<StageInstruction, Of<'RUN' | 'COPY' | 'ADD' | 'WORKDIR'>>;
 
 /** A command with the shell in front where it is in shell form. */
-export function withShell(config: ContainerConfig, command: Command): string[] {
+export function withShell({ config, image }: Pick<StageState, 'config' | 'image'>, command: Command): string[] {
   if (command.form === 'exec') return [...command.args];
-  const shell = config.Shell?.length ? config.Shell : ['/bin/sh', '-c'];
+  const usual = image.os === 'windows' ? ['cmd', '/S', '/C'] : ['/bin/sh', '-c'];
+  const shell = config.Shell?.length ? config.Shell : usual;
   return [...shell, command.args.join(' ')];
 }
 
@@ -43,7 +44,7 @@ export function lowerMetadata(instruction: MetadataInstruction, context: StageCo
       return;
     case 'CMD':
     case 'ENTRYPOINT': {
-      const args = withShell(config, instruction.command);
+      const args = withShell(state, instruction.command);
       if (instruction.kind === 'CMD') {
         config.Cmd = args;
         config.ArgsEscaped = true;
@@ -122,13 +123,16 @@ function lowerEnv(instruction: Of<'ENV'>, { state, expander }: StageContext): vo
   note(state, `ENV ${pairs.map(([key, value]) => `${key}=${value}`).join(' ')}`);
 }
 
+/** ARGs that only steer BuildKit's scanner: no step sees them. */
+const STEERING: ReadonlySet<string> = new Set(['BUILDKIT_SBOM_SCAN_CONTEXT', 'BUILDKIT_SBOM_SCAN_STAGE']);
+
 /** Each ARG sees the ones before it; a build argument beats a default, which is then not even expanded. */
 function lowerArg(instruction: Of<'ARG'>, { state, expander, options, globalArgs }: StageContext): void {
   const told = instruction.args.map(({ name, value: fallback }) => {
     const given = options.buildArgs.get(name);
     const value =
       given ?? (fallback === undefined ? globalArgs.get(name) : expander.expandWord(fallback, state.env).text);
-    if (value !== undefined) state.env.set(name, value);
+    if (value !== undefined && !STEERING.has(name)) state.env.set(name, value);
     state.args.set(name, value);
     return value === undefined ? name : `${name}=${value}`;
   });

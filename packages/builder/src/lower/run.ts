@@ -21,7 +21,7 @@ export async function lowerRun(instruction: RunInstruction, context: StageContex
   const { command } = instruction;
   const mounts: RunMountPlan[] = [];
   const { text: line, file, summary } = runScript(command);
-  const args = withShell(state.config, command.form === 'exec' ? command : { ...command, args: [line] });
+  const args = withShell(state, command.form === 'exec' ? command : { ...command, args: [line] });
   if (file) mounts.push(scriptMount(file.name, file.content));
   for (const text of instruction.mounts) {
     const mount = parseMount(text, (word) => expander.expandWord(word, state.env).text);
@@ -113,9 +113,13 @@ function checkEntitlements(instruction: RunInstruction, { options }: StageContex
   }
 }
 
+/** Whether a cache mount begins as an empty folder with an owner or mode of its own; of a part of something they count for nothing. */
+function hasOwnFolder({ uid, gid, mode, source }: RunMount): boolean {
+  return posix.join('/', source ?? '') === '/' && (uid !== undefined || gid !== undefined || mode !== undefined);
+}
+
 /** As in BuildKit, a cache mount with another owner or mode is another cache. */
 function ownerSuffix({ uid, gid, mode }: RunMount): string {
-  if (uid === undefined && gid === undefined && mode === undefined) return '';
   return `\n${uid ?? 0}:${gid ?? 0}:${(mode ?? 0o755).toString(8)}`;
 }
 
@@ -153,11 +157,12 @@ async function planMount(
     case 'cache': {
       const target = mount.target ?? '';
       const namespace = options.buildArgs.get('BUILDKIT_CACHE_MOUNT_NS') ?? '';
-      const hasBase = mount.from !== undefined && mount.from !== '' && mount.from !== 'scratch';
+      const own = hasOwnFolder(mount);
+      const hasBase = !own && mount.from !== undefined && mount.from !== '' && mount.from !== 'scratch';
       return {
         kind: 'cache',
         target: absolute(target),
-        id: `${namespace}/${mount.id ?? posix.normalize(target).replace(/(.)\/+$/, '$1')}${ownerSuffix(mount)}`,
+        id: `${namespace}/${mount.id ?? posix.normalize(target).replace(/(.)\/+$/, '$1')}${own ? ownerSuffix(mount) : ''}`,
         sharing: mount.sharing,
         from: hasBase ? await from() : undefined,
         source: mount.source ?? '/',

@@ -31,11 +31,16 @@ export interface StageState {
 
 /** The image `scratch`. */
 export function emptyImage(platform: Platform): ImageConfig {
-  return { ...platformFields(platform), rootfs: { type: 'layers', diff_ids: [] }, config: emptyConfig() };
+  return { ...platformFields(platform), rootfs: { type: 'layers', diff_ids: [] }, config: emptyConfig(platform) };
 }
 
-function emptyConfig(): ContainerConfig {
-  return { Env: [`PATH=${DEFAULT_PATH}`], WorkingDir: '/' };
+function emptyConfig({ os }: Platform): ContainerConfig {
+  return { Env: hasDefaultPath(os) ? [`PATH=${DEFAULT_PATH}`] : [], WorkingDir: '/' };
+}
+
+/** Windows has a PATH of its own. */
+function hasDefaultPath(os: string): boolean {
+  return os !== 'windows';
 }
 
 function platformFields(platform: Platform): Pick<ImageConfig, 'architecture' | 'os' | 'variant' | 'os.version'> {
@@ -84,9 +89,10 @@ export function startFromStage(base: StageState): StageState {
   return state;
 }
 
-function prepare({ config, env }: StageState): void {
+function prepare({ config, env, platform }: StageState): void {
   config.Env ??= [];
-  if (!config.Env.some((entry) => entry.startsWith('PATH='))) config.Env.push(`PATH=${DEFAULT_PATH}`);
+  if (hasDefaultPath(platform.os) && !config.Env.some((entry) => entry.startsWith('PATH=')))
+    config.Env.push(`PATH=${DEFAULT_PATH}`);
   for (const entry of config.Env) env.set(...splitVariable(entry));
   if (!config.WorkingDir) config.WorkingDir = '/';
 }

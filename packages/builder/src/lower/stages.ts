@@ -1,4 +1,4 @@
-import { StrakeError, type Platform, type SourceLocation, parsePlatform } from '@strake/core';
+import { StrakeError, type Platform, type SourceLocation, parsePlatform, parseReference } from '@strake/core';
 import {
   createExpander,
   createStageGraph,
@@ -87,6 +87,7 @@ export class StageLowering {
       stages,
       this.#prepared.map(({ baseName }) => baseName),
     );
+    this.#checkBaseNames();
   }
 
   /** The graph of the target. @throws StrakeError */
@@ -157,6 +158,14 @@ export class StageLowering {
         return { stage, baseName, platform };
       }),
     );
+  }
+
+  /** What is no stage must be the name of an image, also in stages that are not needed. */
+  #checkBaseNames(): void {
+    for (const [index, { stage, baseName }] of this.#prepared.entries()) {
+      if (this.#graph.bases[index] !== undefined || baseName === 'scratch') continue;
+      withLocation(stage.from.location, () => parseReference(baseName));
+    }
   }
 
   #stage(index: number): Promise<StageState> {

@@ -22,8 +22,13 @@ import { textReader } from '../tree/text-reader.js';
 
 /** Where a COPY or ADD takes something from. */
 export type CopySource =
-  /** Paths of a stage or an image. */
-  | { readonly kind: 'stage'; readonly patterns: readonly string[]; readonly select: SelectOptions }
+  /** Paths of a stage or an image, and then heredocs. */
+  | {
+      readonly kind: 'stage';
+      readonly patterns: readonly string[];
+      readonly select: SelectOptions;
+      readonly heredocs: readonly SelectedSource[];
+    }
   /** What lies outside the graph: the context, downloads, heredocs. Prepared once, when its content is asked for. */
   | {
       readonly kind: 'outside';
@@ -108,7 +113,12 @@ export function copyVertex(step: CopyStep, services: BuilderServices): Vertex<Ch
         link,
         ...(step.epoch === undefined ? {} : { epoch: step.epoch }),
       };
-      if (source.kind !== 'outside') return { operation };
+      if (source.kind !== 'outside') {
+        const { heredocs } = source;
+        return heredocs.length === 0
+          ? { operation }
+          : { operation, content: { heredocs: await selectionDigest(heredocs) } };
+      }
       const found = await findOutside(signal);
       selected = await selectionDigest(found, signal);
       services.selections?.set(selected, () => selectionFacts(found));
@@ -118,7 +128,8 @@ export function copyVertex(step: CopyStep, services: BuilderServices): Vertex<Ch
       const below = parent ? (inputs[0] ?? EMPTY_CHAIN) : EMPTY_CHAIN;
       const view = await services.store.layers.view(await usableChain(below, signal));
       const from = inputs[parent ? 1 : 0];
-      const sources = from && stage ? await takeStage(from, signal) : await findOutside(signal);
+      const found = from && stage ? await takeStage(from, signal) : await findOutside(signal);
+      const sources = source.kind === 'stage' ? [...found, ...source.heredocs] : found;
       const target = new TargetTree(view, Math.floor(services.now() / 1000));
       const read = below.layers.length > 0 ? textReader(view) : undefined;
       const facts: CopyFacts = {
@@ -139,8 +150,8 @@ export function copyVertex(step: CopyStep, services: BuilderServices): Vertex<Ch
       const former = await formerLayer(only, step, services);
       const layer = await services.store.layers.write(entries ?? target.entries(), signal, former?.diffId);
       await former?.replace(layer.diffId);
-      selected ??= await selectionDigest(sources, signal);
-      await note(selected, sources);
+      selected ??= await selectionDigest(found, signal);
+      await note(selected, found);
       return { layers: [...below.layers, storedLayer(layer.diffId)] };
     },
   };

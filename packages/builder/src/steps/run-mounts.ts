@@ -183,7 +183,9 @@ export async function prepareMounts(
         const { folder } = held;
         const renewNow = renew && !services.renewedCaches.has(folder);
         if (renewNow) services.renewedCaches.add(folder);
-        mounts.push({ kind: 'cache', target, folder, base, mode, uid, gid, readOnly, renew: renewNow });
+        // Without a base the source is a part of the cache itself.
+        const path = base ? undefined : treePath(plan.source) || undefined;
+        mounts.push({ kind: 'cache', target, folder, path, base, mode, uid, gid, readOnly, renew: renewNow });
         return;
       }
       case 'tmpfs':

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 
 import { builderError } from '../errors.js';
 import type { FileTable } from './file-table.js';
-import { deviceNumbers, fileIdentity, isEarlier, lstatNow, readLink, stampOf, typeOf } from './stat.js';
+import { deviceNumbers, fileIdentity, isEarlier, isSocket, lstatNow, readLink, stampOf, typeOf } from './stat.js';
 import { NOTHING, type TreeMemory } from './tree-memory.js';
 import { baseName, fsPath, joinTree, parentPath, resolveInTree, sortNames } from './paths.js';
 import type { SourceEntry, SourceTree } from './source-tree.js';
@@ -58,7 +58,7 @@ interface LocalEntry extends SourceEntry {
 type Extra = Pick<SourceEntry, 'link' | 'device' | 'inode' | 'xattrs'>;
 
 /**
- * A folder of this machine as a source of COPY and ADD: files belong to 0:0 but for an archive's, what is ignored is not there, sockets are left out.
+ * A folder of this machine as a source of COPY and ADD: files belong to 0:0 but for an archive's, what is ignored is not there, sockets are empty files.
  * Only what is asked for is looked at. What is known of a file is in a table's row: half a million objects would take all memory.
  */
 export class LocalTree implements SourceTree {
@@ -166,6 +166,10 @@ export class LocalTree implements SourceTree {
     for (const entry of entries) {
       const { row } = entry as LocalEntry;
       if (entry.type !== 'file' || table.hasDigest(row)) continue;
+      if (this.#isSocket(entry)) {
+        table.setDigest(row, await this.#hash(entry, signal));
+        continue;
+      }
       unknown.push(row);
       bytes += entry.size + OPENING;
     }
@@ -191,10 +195,16 @@ export class LocalTree implements SourceTree {
   }
 
   source(entry: SourceEntry): ContentSource {
+    if (this.#isSocket(entry)) return { kind: 'bytes', bytes: new Uint8Array(0) };
     return { kind: 'file', root: this.#root, path: entry.path, digest: this.digest(entry) };
   }
 
+  #isSocket(entry: SourceEntry): boolean {
+    return isSocket(this.#table.mode((entry as LocalEntry).row));
+  }
+
   async *read(entry: SourceEntry): AsyncGenerator<Uint8Array> {
+    if (this.#isSocket(entry)) return;
     const fd = this.#open(entry.path);
     try {
       for (let room = Math.min(entry.size + 1, CHUNK); ; room = CHUNK) {
@@ -247,7 +257,7 @@ export class LocalTree implements SourceTree {
   }
 
   #isHidden(path: string, stat: fs.Stats | undefined): boolean {
-    return stat === undefined || stat.isSocket() || (this.#options.ignore?.excluded(path) ?? false);
+    return stat === undefined || (this.#options.ignore?.excluded(path) ?? false);
   }
 
   /** Writes the digests learned to disk, for the next build. */

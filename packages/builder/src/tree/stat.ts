@@ -14,9 +14,15 @@ const TYPES: Readonly<Record<number, EntryType>> = {
   0o020000: 'char',
   0o060000: 'block',
   0o010000: 'fifo',
+  0o140000: 'file',
 };
 
-/** The type in a file's mode; undefined for sockets, which have no place in an image. */
+/** Whether a file's mode is that of a socket. */
+export function isSocket(mode: number): boolean {
+  return (mode & S_IFMT) === 0o140000;
+}
+
+/** The type in a file's mode. A socket, which has no place in an image, is an empty file in its stead, as in BuildKit. */
 export function typeOf(mode: number): EntryType | undefined {
   return TYPES[mode & S_IFMT];
 }

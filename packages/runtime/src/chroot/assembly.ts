@@ -2,8 +2,10 @@ import fs from 'node:fs';
 import path from 'node:path';
 
 import { isStrakeError } from '@strake/core';
+import { closeDescriptor } from '@strake/sys';
 
 import { mountFailed } from '../errors.js';
+import { openInside } from '../host-source.js';
 import { hostsFile, readHostResolvConf, resolvConf } from '../network-files.js';
 import { removeTree } from '../remove-tree.js';
 import { systemFolder, workingDirectory } from '../root-assembly.js';
@@ -140,16 +142,17 @@ async function place(
       return undefined;
     case 'host':
   }
-  const elsewhere = lent.get(mount.source);
+  const source = mount.path === undefined ? mount.source : placeInside(mount.source, mount.path);
+  const elsewhere = lent.get(source);
   if (elsewhere !== undefined) {
     // One folder at two places: a second name is as near as this comes.
     fs.symlinkSync(elsewhere, at);
     into.put(mount.target, at, { link: true });
     return undefined;
   }
-  const facts = fs.lstatSync(mount.source);
+  const facts = fs.lstatSync(source);
   if (facts.isSocket()) {
-    const relay = await relaySocket(at, mount.source);
+    const relay = await relaySocket(at, source);
     try {
       into.put(mount.target, at);
     } catch (error) {
@@ -159,14 +162,24 @@ async function place(
     return () => relay.close();
   }
   if (mount.readOnly || !facts.isDirectory()) {
-    copyTree(mount.source, at);
+    copyTree(source, at);
     into.put(mount.target, at);
   } else {
     const beforeLending = (to: string): void =>
-      noteLoan(root, { from: mount.source, to: path.join(root, to), inode: facts.ino });
-    lent.set(mount.source, into.put(mount.target, mount.source, { beforeLending }));
+      noteLoan(root, { from: source, to: path.join(root, to), inode: facts.ino });
+    lent.set(source, into.put(mount.target, source, { beforeLending }));
   }
   return undefined;
+}
+
+/** Where PATH below SOURCE really is. */
+function placeInside(source: string, path: string): string {
+  const inside = openInside(source, path);
+  try {
+    return fs.readlinkSync(`/proc/self/fd/${inside}`);
+  } finally {
+    closeDescriptor(inside);
+  }
 }
 
 function attempt<T>(what: string, work: () => T): T {
