@@ -29,6 +29,8 @@ const { DockerRegistry } = await at('docker-registry');
 const { findProgram } = await at('programs');
 
 let [passed, failed] = [0, 0];
+/** A store so broken that it cannot be judged. */
+const broken = (error) => [String(error)];
 if (compiler() === undefined) console.log('skipped: there is no C compiler');
 else {
   const registry = findProgram('docker-registry') ? await DockerRegistry.start() : undefined;
@@ -48,7 +50,7 @@ else {
         console.log(`FAIL  ${scenario.name}, ${what}\n      ${problems.join('\n      ')}`);
       };
       for (const fault of tried) {
-        const problems = await tryFault(bench, scenario, fault);
+        const problems = await tryFault(bench, scenario, fault).catch(broken);
         judge(`${fault.kind}:${fault.at}, ${bench.faulted}`, problems);
       }
       const calls = Math.max(...faults.map((fault) => fault.at));
@@ -57,7 +59,7 @@ else {
           names: i % 2 === 0 ? 'ordered' : 'unordered',
           ...(i % 4 >= 2 && { at: 1 + Math.floor(random() * calls) }),
         };
-        judge(`power cut ${JSON.stringify(cut)}`, await tryPowerCut(bench, scenario, cut, random));
+        judge(`power cut ${JSON.stringify(cut)}`, await tryPowerCut(bench, scenario, cut, random).catch(broken));
       }
       const took = Math.round((Date.now() - begun) / 1000);
       console.log(`${scenario.name}: ${tried.length} of ${faults.length} faults tried, ${took} s since the start`);
