@@ -114,7 +114,7 @@ export function plain({ cli, dir, base }) {
       for (const name of ['root', 'upper', 'work']) fs.mkdirSync(path.join(folder, run, name));
       const overlay = `lowerdir=${folder}/base,upperdir=${folder}/${run}/upper,workdir=${folder}/${run}/work`;
       const script = [
-        'set -e; mount -t tmpfs none /sys/fs/cgroup', // as Strake covers cgroups: crun refuses machines with both versions
+        `set -e; ${COVER_CGROUPS}`,
         `mount -t overlay -o ${overlay} none ${at(run, 'root')}`,
         ...bundles,
       ].join('; ');
@@ -122,6 +122,14 @@ export function plain({ cli, dir, base }) {
     },
   };
 }
+
+/** As Strake covers cgroups: crun refuses machines with both versions of them, runc goes without where it may not write. */
+export const COVER_CGROUPS = [
+  'own=$(cut -d: -f2,3 /proc/self/cgroup | sed "s/^name=//;s,:,,")',
+  'mount -t tmpfs none /sys/fs/cgroup',
+  'for folder in $own; do mkdir -p /sys/fs/cgroup/$folder; done',
+  'mount -o remount,ro /sys/fs/cgroup',
+].join('; ');
 
 /** The OCI runtime that Strake takes, too, and how it does. */
 export function ociRuntime() {

@@ -8,7 +8,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
-import { ociRuntime as runtime, writeBundle } from './builders.mjs';
+import { COVER_CGROUPS, ociRuntime as runtime, writeBundle } from './builders.mjs';
 import { cost, median } from './measure.mjs';
 
 const here = path.dirname(fileURLToPath(import.meta.url));
@@ -125,9 +125,7 @@ const CHECKS = {
       fs.mkdirSync(`${root}/tmp`, { recursive: true });
       const steps = Array.from({ length: 10 }, (_, i) => `RUN echo > /file-${i}`);
       const context = folder('chain', { Dockerfile: ['FROM busybox', ...steps].join('\n') });
-      // As Strake covers cgroups: crun refuses machines with both versions of them.
-      const cover = 'mount -t tmpfs none /sys/fs/cgroup';
-      const loop = `${cover}; for i in 1 2 3 4 5 6 7 8 9 10; do ${program} ${how} run --bundle ${bundle} strake-ratios-$$-$i || exit; done`;
+      const loop = `${COVER_CGROUPS}; for i in 1 2 3 4 5 6 7 8 9 10; do ${program} ${how} run --bundle ${bundle} strake-ratios-$$-$i || exit; done`;
       const ours = [...cli, 'build', '-q', '--isolation', 'oci', ...from, context];
       return compare(
         3,
