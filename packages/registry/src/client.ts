@@ -10,6 +10,7 @@ import { referrerOf, tagReferrer } from './subject.js';
 import { DEFAULT_TIMEOUTS, discard, Transport, type Timeouts } from './transport.js';
 import type { CredentialStore, DistributionClient } from './types.js';
 import { uploadBlob } from './upload.js';
+import { uploadGrowing } from './upload-growing.js';
 
 export interface RegistryClientOptions {
   readonly credentials: CredentialStore;
@@ -119,6 +120,9 @@ export function createRegistryClient(options: RegistryClientOptions): Distributi
     },
     async pushBlob(reference, descriptor, open, more = {}) {
       return uploadBlob(upstream(reference), reference, descriptor, open, more);
+    },
+    async pushGrowing(reference, content, more = {}) {
+      return uploadGrowing(upstream(reference), reference, content, more);
     },
     async pushManifest(reference, descriptor, bytes, more = {}) {
       const session = upstream(reference);

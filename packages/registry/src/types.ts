@@ -20,6 +20,14 @@ export interface TransferOptions {
   readonly onProgress?: ((bytes: number) => void) | undefined;
 }
 
+/** A blob that is still being made. */
+export interface GrowingBlob {
+  /** The bytes from the first one on, as they are made: each time anew. */
+  open(): ByteStream;
+  /** Resolves when all bytes are known; rejects where making them fails. */
+  readonly whole: Promise<Descriptor>;
+}
+
 /** A client of the OCI distribution protocol for any number of registries. */
 export interface RegistryClient {
   /**
@@ -41,6 +49,15 @@ export interface RegistryClient {
     descriptor: Descriptor,
     open: () => ByteStream,
     options?: TransferOptions & { readonly mountFrom?: readonly string[] | undefined },
+  ): Promise<'exists' | 'mounted' | 'uploaded'>;
+  /**
+   * Uploads a blob while it is made. Where that attempt fails, or the registry turns out to have the blob, it goes on as `pushBlob`
+   * does once it is whole.
+   */
+  pushGrowing(
+    reference: ImageReference,
+    content: GrowingBlob,
+    options?: TransferOptions,
   ): Promise<'exists' | 'mounted' | 'uploaded'>;
   /** Pushes a manifest or index under the reference's tag (or its digest, where there is no tag). */
   pushManifest(

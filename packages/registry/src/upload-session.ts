@@ -12,7 +12,6 @@ const BINARY = 'application/octet-stream';
 export interface UploadTarget {
   readonly session: Session;
   readonly reference: ImageReference;
-  readonly digest: Digest;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -51,9 +50,9 @@ export class UploadSession {
     this.#opened(response);
   }
 
-  /** Asks to take the blob over from another repository. Where the registry begins an upload instead, that one is open then. */
-  async mount(repository: string): Promise<boolean> {
-    const { session, digest } = this.#target;
+  /** Asks to take a blob over from another repository. Where the registry begins an upload instead, that one is open then. */
+  async mount(digest: Digest, repository: string): Promise<boolean> {
+    const { session } = this.#target;
     const source = repositoryAt(session.endpoint, { repository });
     const scopes = mergeScopes(this.scopes, repositoryScope(source));
     const query = `mount=${encodeURIComponent(digest)}&from=${encodeURIComponent(source)}`;
@@ -83,9 +82,20 @@ export class UploadSession {
     return response;
   }
 
-  /** Closes the upload, with the whole body where there is one. */
-  async put(body?: { readonly size: number; readonly open: () => ByteStream }): Promise<HttpResponse> {
-    const { digest, session } = this.#target;
+  /** Sends a whole blob of which nobody knows yet how large it is. Answers as `patch`; there is no second attempt. */
+  async patchWhole(body: ByteStream): Promise<HttpResponse> {
+    const { session } = this.#target;
+    const request = this.#request('PATCH', this.#location);
+    const response = await session.send({ ...request, headers: { 'content-type': BINARY }, body });
+    if (!isSuccess(response)) return response;
+    await discard(response);
+    this.#move(response);
+    return response;
+  }
+
+  /** Closes the upload of DIGEST, with the whole body where there is one. */
+  async put(digest: Digest, body?: { readonly size: number; readonly open: () => ByteStream }): Promise<HttpResponse> {
+    const { session } = this.#target;
     const location = this.#location;
     const url =
       location && new URL(`${location.href}${location.search === '' ? '?' : '&'}digest=${encodeURIComponent(digest)}`);

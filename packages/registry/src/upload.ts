@@ -46,9 +46,8 @@ export async function uploadBlob(
   open: () => ByteStream,
   options: UploadOptions = {},
 ): Promise<'exists' | 'mounted' | 'uploaded'> {
-  const { digest, size } = descriptor;
-  const source = new Source(open, size, `blob ${digest}`);
-  const requests = new UploadSession({ session, reference, digest, signal: options.signal });
+  const source = new Source(open, descriptor.size, `blob ${descriptor.digest}`);
+  const requests = new UploadSession({ session, reference, signal: options.signal });
   const upload: Upload = { session, reference, descriptor, options, source, requests };
   try {
     if (await exists(upload)) return 'exists';
@@ -70,11 +69,11 @@ async function exists({ session, reference, descriptor, options, requests }: Upl
 }
 
 /** Whether the registry took the blob over from another of its repositories. Any refusal only means no. */
-async function mount({ reference, options, requests }: Upload): Promise<boolean> {
+async function mount({ reference, descriptor, options, requests }: Upload): Promise<boolean> {
   const others = [...new Set(options.mountFrom ?? [])].filter((name) => name !== reference.repository);
   for (const repository of others.slice(0, MAX_MOUNTS)) {
     try {
-      if (await requests.mount(repository)) return true;
+      if (await requests.mount(descriptor.digest, repository)) return true;
     } catch (error) {
       throwIfAborted(options.signal);
       if (!(error instanceof StrakeError) || error.code === 'REGISTRY_UNREACHABLE') throw error;
@@ -129,7 +128,7 @@ async function attempt(
   from: number,
   piece: number,
 ): Promise<HttpResponse> {
-  const { size } = descriptor;
+  const { digest, size } = descriptor;
   const read = (start: number, end: number) =>
     async function* (): AsyncGenerator<Uint8Array> {
       let position = start;
@@ -139,22 +138,27 @@ async function attempt(
         options.onProgress?.(position);
       }
     };
-  if (size <= SMALL) return requests.put({ size, open: read(0, size) });
+  if (size <= SMALL) return requests.put(digest, { size, open: read(0, size) });
   for (let position = from; position < size;) {
     const end = Math.min(size, position + piece);
     const response = await requests.patch(position, end, size, read(position, end));
     if (!isSuccess(response)) return response;
     position = end;
   }
-  return requests.put();
+  return requests.put(digest);
 }
 
 function confirm({ session, descriptor, options }: Upload, response: HttpResponse): void {
-  const told = response.header('docker-content-digest');
-  if (told?.startsWith('sha256:') && told !== descriptor.digest) {
-    throw registryError(session.endpoint.registry, `it stored blob ${descriptor.digest} as ${told.slice(0, 80)}`);
-  }
+  checkStored(session, descriptor, response);
   options.onProgress?.(descriptor.size);
+}
+
+/** Compares what the answer that closes an upload says was stored. @throws StrakeError `REGISTRY_ERROR` */
+export function checkStored(session: Session, { digest }: Descriptor, response: HttpResponse): void {
+  const told = response.header('docker-content-digest');
+  if (told?.startsWith('sha256:') && told !== digest) {
+    throw registryError(session.endpoint.registry, `it stored blob ${digest} as ${told.slice(0, 80)}`);
+  }
 }
 
 /** How to go on after an attempt that failed: after WAIT milliseconds, with ERROR where there were too many. */

@@ -5,6 +5,7 @@ import { collect, digestOf, errnoOf, Hasher, throwIfAborted, type ByteStream, ty
 
 import { blobNotFound, digestMismatch, tooLarge, writeFailure } from './errors.js';
 import { sizeNow, SMALL } from './files.js';
+import type { GrowingFile } from './growing-file.js';
 import type { OwnHolder } from './holders.js';
 import { blobPath, type StoreLayout } from './layout.js';
 import { isZeros } from './tar/sink.js';
@@ -79,6 +80,7 @@ export class FileBlobs implements BlobStore {
     content: ByteStream | Uint8Array | string,
     expected: { readonly digest?: Digest; readonly size?: number } = {},
     signal?: AbortSignal,
+    growing?: GrowingFile,
   ): Promise<{ readonly digest: Digest; readonly size: number }> {
     throwIfAborted(signal);
     if (expected.digest && content instanceof Uint8Array && digestOf(content) === expected.digest) {
@@ -89,8 +91,9 @@ export class FileBlobs implements BlobStore {
     }
     const temporary = this.#holder.temporaryPath('blob');
     try {
-      const written = await this.#write(temporary, content, expected, signal);
+      const written = await this.#write(temporary, content, expected, signal, growing);
       await rename(temporary, this.path(written.digest));
+      growing?.movedTo(this.path(written.digest));
       return written;
     } catch (error) {
       await rm(temporary, { force: true });
@@ -103,10 +106,12 @@ export class FileBlobs implements BlobStore {
     content: ByteStream | Uint8Array | string,
     expected: { readonly digest?: Digest; readonly size?: number },
     signal: AbortSignal | undefined,
+    growing: GrowingFile | undefined,
   ): Promise<{ digest: Digest; size: number }> {
     const what = expected.digest ? `the blob ${expected.digest}` : 'the blob';
     const hasher = new Hasher();
     const handle = await open(path, 'wx', 0o600);
+    growing?.movedTo(path);
     try {
       let waiting: Uint8Array[] = [];
       let bytes = 0;
@@ -121,6 +126,7 @@ export class FileBlobs implements BlobStore {
           at += (await handle.write(all, at, all.length - at, done.bytes + at)).bytesWritten;
         }
         done.bytes += all.length;
+        growing?.grewTo(done.bytes);
       };
       const take = async (chunk: Uint8Array): Promise<void> => {
         throwIfAborted(signal);
@@ -144,6 +150,7 @@ export class FileBlobs implements BlobStore {
       const digest = hasher.digest();
       if (expected.digest && digest !== expected.digest) throw digestMismatch(what, expected.digest, digest);
       if (done.endsInHole) await handle.truncate(size);
+      growing?.end({ digest, size });
       // A name in the store says that the content is there: also after a power cut.
       await handle.datasync();
       return { digest, size };

@@ -22,6 +22,7 @@ export type {
   ContextNotes,
   EntryFacts,
   EntryType,
+  GrowingLayer,
   SizedPath,
   ImageRecord,
   Journal,

@@ -129,6 +129,16 @@ export interface TreeView {
   source(entry: ViewEntry): ContentSource;
 }
 
+/** The compressed form of a layer while it is being made. */
+export interface GrowingLayer {
+  /** The bytes from the first one on, as they are made: each time anew. */
+  open(): ByteStream;
+  /** Resolves as soon as all bytes are known, before they are on the disk; rejects where making them fails. */
+  readonly whole: Promise<Descriptor>;
+  /** Resolves when it is in the store. Nothing runs for it any more once this has settled. */
+  readonly stored: Promise<Descriptor>;
+}
+
 /** Layers by diff ID: their tars, indexes, compressed forms. */
 export interface LayerStore {
   info(diffId: Digest): Promise<LayerInfo | undefined>;
@@ -163,6 +173,13 @@ export interface LayerStore {
   tar(diffId: Digest): ByteStream;
   /** The layer's compressed form, made where there is none (once; the bytes are the same on every machine). */
   compress(diffId: Digest, compression: 'gzip' | 'zstd', signal?: AbortSignal, level?: number): Promise<Descriptor>;
+  /** As `compress`, to be read meanwhile; undefined where the form is there already, or being made for somebody else's SIGNAL. */
+  compressing(
+    diffId: Digest,
+    compression: 'gzip' | 'zstd',
+    signal?: AbortSignal,
+    level?: number,
+  ): Promise<GrowingLayer | undefined>;
   /** Notes that BLOB is a compressed form of the layer. */
   addCompressed(diffId: Digest, blob: Descriptor): Promise<void>;
   /** Repositories (`registry/path`) that had the blob DIGEST of the layer, the one seen last first. */

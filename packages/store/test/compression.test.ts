@@ -3,11 +3,12 @@ import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { crc32, inflateRawSync } from 'node:zlib';
 
-import { collect } from '@strake/core';
+import { collect, digestOf } from '@strake/core';
 
 import { joinCrc32 } from '../src/layer/crc32.js';
 import { deflateBlock } from '../src/layer/deflate-block.js';
 import { CELL, noiseIn } from '../src/layer/noise.js';
+import type { LayerEntry } from '../src/index.js';
 import { file, withStore } from './support.js';
 
 /** SIZE bytes without any pattern, always the same. */
@@ -150,5 +151,43 @@ describe('A compressed layer', () => {
         (await store.layers.compress(diffId, 'gzip')).mediaType,
         'application/vnd.oci.image.layer.v1.tar+gzip',
       );
+    }));
+});
+
+describe('A layer that is being compressed', () => {
+  const entry = (): LayerEntry => {
+    const bytes = Buffer.concat([text(900_000), noise(1_500_000), text(200_000)]);
+    return file('f', '', { size: bytes.length, content: { kind: 'bytes', bytes } });
+  };
+
+  it('can be read by several at once, whoever comes late too, and is named before it is stored', () =>
+    withStore(async (store) => {
+      const { diffId } = await store.layers.write([entry()]);
+      const growing = await store.layers.compressing(diffId, 'gzip');
+      assert.ok(growing);
+      const [first, second, stored] = await Promise.all([
+        collect(growing.open(), 1e8),
+        collect(growing.open(), 1e8),
+        store.layers.compress(diffId, 'gzip'),
+      ]);
+      assert.deepEqual(await growing.whole, stored);
+      assert.equal(digestOf(first), stored.digest);
+      assert.ok(second.equals(first));
+      assert.ok((await collect(growing.open(), 1e8)).equals(first));
+      assert.equal(await store.layers.compressing(diffId, 'gzip'), undefined);
+    }));
+
+  it('fails its readers when it is given up, and nobody else who wants it', () =>
+    withStore(async (store) => {
+      const { diffId } = await store.layers.write([entry()]);
+      const controller = new AbortController();
+      const growing = await store.layers.compressing(diffId, 'gzip', controller.signal);
+      assert.ok(growing);
+      const other = store.layers.compress(diffId, 'gzip');
+      const read = collect(growing.open(), 1e8);
+      controller.abort(new Error('the registry has refused it'));
+      await assert.rejects(read, /refused it/);
+      await assert.rejects(growing.whole, /refused it/);
+      assert.ok((await store.blobs.size((await other).digest)) !== undefined);
     }));
 });

@@ -1,9 +1,9 @@
-import { Limiter, MediaType, parseReference, type Descriptor, type ImageReference } from '@strake/core';
+import { Limiter, MediaType, parseReference, type Descriptor, type Digest, type ImageReference } from '@strake/core';
 import type { RegistryClient } from '@strake/registry';
 import type { Store } from '@strake/store';
 
 import { builderError } from '../errors.js';
-import { layerBytes, type BuiltImage } from '../image.js';
+import { layerBytes, type BuiltImage, type ManifestOptions } from '../image.js';
 import { assembleImages, type ImageSet } from './image-set.js';
 import { storeImage } from './local-image.js';
 import { manifestOptions, type OutputContext, type OutputResult, type PlatformResult } from './output.js';
@@ -23,11 +23,62 @@ export async function pushImage(
     });
   }
   const options = manifestOptions(attributes, { compression: 'gzip', family: 'oci' }, context.annotations);
-  const images = await assembleImages(results, options, context);
   const client = await context.registry();
+  const [first] = context.names;
+  const stop = new AbortController();
+  const under = { ...context, signal: AbortSignal.any([context.signal, stop.signal]) };
+  // While layers are compressed they are sent to the first name; what it has then is mounted or only looked for.
+  const early =
+    first === undefined ? [] : sendWhileCompressed(parseReference(first), results, options, client, under, stop);
+  for (const sent of early) sent.catch((error: unknown) => stop.abort(error));
+  let images: ImageSet;
+  try {
+    images = await assembleImages(results, options, under);
+    await Promise.all(early);
+  } catch (error) {
+    stop.abort(error);
+    throw error;
+  } finally {
+    await Promise.allSettled(early);
+  }
   for (const name of context.names) await pushTo(parseReference(name), images, client, context);
   await storeImage(results, { ...attributes, compression: options.compression }, context);
   return { descriptor: images.root.descriptor, names: context.names };
+}
+
+/**
+ * Compresses the layers that were built here and sends each while that goes on; of a failure STOP is told. Layers that have the form
+ * already are left out.
+ */
+function sendWhileCompressed(
+  reference: ImageReference,
+  results: readonly PlatformResult[],
+  { compression, level, force }: ManifestOptions,
+  client: RegistryClient,
+  context: OutputContext,
+  stop: AbortController,
+): Promise<void>[] {
+  const { signal, store } = context;
+  if (compression === 'uncompressed' || force) return [];
+  const built = results.flatMap(({ image }) => image.layers.filter(({ origin }) => origin === undefined));
+  const limiter = new Limiter(PARALLEL);
+  const send = async (diffId: Digest): Promise<void> => {
+    const growing = await store.layers.compressing(diffId, compression, signal, level);
+    if (!growing) return;
+    const tell = progressOf({ digest: diffId }, context);
+    try {
+      await client.pushGrowing(reference, growing, { signal, onProgress: tell });
+    } catch (error) {
+      stop.abort(error);
+      await growing.stored.catch(() => undefined);
+      throw error;
+    }
+    const { digest, size } = await growing.whole;
+    tell(size, size);
+    await growing.stored;
+    await store.layers.addHome(diffId, digest, `${reference.registry}/${reference.repository}`);
+  };
+  return [...new Set(built.map(({ diffId }) => diffId))].map((diffId) => limiter.run(() => send(diffId), signal));
 }
 
 async function pushTo(
@@ -94,17 +145,13 @@ async function* oneChunk(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
   yield await Promise.resolve(bytes);
 }
 
-function progressOf(layer: Descriptor, { emit, id, now }: OutputContext): (bytes: number) => void {
-  return (current) => {
-    emit({
-      type: 'progress',
-      id,
-      time: now(),
-      action: 'push',
-      subject: layer.digest,
-      current,
-      total: layer.size,
-      done: current >= layer.size,
-    });
+/** Where the size is not known from the beginning, it comes with the last call. */
+function progressOf(
+  { digest, size }: Pick<Descriptor, 'digest'> & { readonly size?: number },
+  { emit, id, now }: OutputContext,
+): (bytes: number, total?: number) => void {
+  return (current, total = size) => {
+    const done = total !== undefined && current >= total;
+    emit({ type: 'progress', id, time: now(), action: 'push', subject: digest, current, total, done });
   };
 }

@@ -13,9 +13,11 @@ import {
 
 import { layerNotFound, writeFailure } from '../errors.js';
 import { namesNow, readJsonNow, sizeNow, syncData, unlessMissing, writeFileWhole } from '../files.js';
+import { GrowingFile } from '../growing-file.js';
 import { bootId, type OwnHolder } from '../holders.js';
 import { layerPath, type StoreLayout } from '../layout.js';
-import type { BlobStore, LayerEntry, LayerInfo, LayerStore, TreeView } from '../types.js';
+import type { FileBlobs } from '../blobs.js';
+import type { GrowingLayer, LayerEntry, LayerInfo, LayerStore, TreeView } from '../types.js';
 import type { Job } from '../worker-protocol.js';
 import type { WorkerPool } from '../worker-pool.js';
 import { batchesOf, isSmall, type EntryBatch } from './entry-batch.js';
@@ -39,6 +41,14 @@ interface MakeOptions {
   readonly small?: boolean | undefined;
   /** Whether tar and index are on the disk before it counts as made. */
   readonly sync?: boolean | undefined;
+}
+
+/** The compressed form of a layer: `stored` when it is in the store, `growing` where it is not yet. */
+interface Compression {
+  readonly stored: Promise<Descriptor>;
+  readonly growing?: GrowingLayer;
+  /** Ends it. */
+  readonly begunFor?: AbortSignal | undefined;
 }
 
 /** Puts a tar in its place. One that is not SYNCED never replaces another, which a name may promise. */
@@ -65,15 +75,15 @@ async function* startingWith(first: EntryBatch, rest: AsyncIterable<EntryBatch>)
 export class FileLayers implements LayerStore {
   readonly #layout: StoreLayout;
   readonly #holder: OwnHolder;
-  readonly #blobs: BlobStore;
+  readonly #blobs: FileBlobs;
   readonly #pool: WorkerPool;
   readonly #homes: LayerHomes;
   readonly #indexes = new IndexCache(INDEX_MEMORY);
   readonly #imports = new Map<Digest, Promise<LayerInfo>>();
-  readonly #compressing = new Map<string, Promise<Descriptor>>();
+  readonly #compressing = new Map<string, Compression>();
   readonly #syncing = new Set<Promise<void>>();
 
-  constructor(layout: StoreLayout, holder: OwnHolder, blobs: BlobStore, pool: WorkerPool) {
+  constructor(layout: StoreLayout, holder: OwnHolder, blobs: FileBlobs, pool: WorkerPool) {
     this.#layout = layout;
     this.#holder = holder;
     this.#blobs = blobs;
@@ -303,37 +313,71 @@ export class FileLayers implements LayerStore {
     signal?: AbortSignal,
     level?: number,
   ): Promise<Descriptor> {
+    for (;;) {
+      const { stored, begunFor } = await this.#compress(diffId, compression, signal, level);
+      try {
+        return await stored;
+      } catch (error) {
+        // Where whoever began it has given up, for whatever reason, we have not.
+        if (!begunFor?.aborted || signal?.aborted) throw error;
+      }
+    }
+  }
+
+  async compressing(
+    diffId: Digest,
+    compression: 'gzip' | 'zstd',
+    signal?: AbortSignal,
+    level?: number,
+  ): Promise<GrowingLayer | undefined> {
+    const { growing, begunFor } = await this.#compress(diffId, compression, signal, level);
+    return begunFor === signal ? growing : undefined;
+  }
+
+  /** The compression of a layer: done, under way or begun now. */
+  async #compress(
+    diffId: Digest,
+    compression: 'gzip' | 'zstd',
+    signal: AbortSignal | undefined,
+    level: number | undefined,
+  ): Promise<Compression> {
     const { compressed, compressedType } = await import('./compress.js');
     const wanted = compressedType(compression);
     if (level === undefined) {
       const known = (await this.#compressed(diffId)).find(({ mediaType }) => wanted.test(mediaType));
-      if (known) return known;
-    }
-    const key = `${diffId} ${compression} ${level ?? ''}`;
-    for (;;) {
-      const running = this.#compressing.get(key);
-      if (!running) break;
-      try {
-        return await running;
-      } catch (error) {
-        if (!isStrakeError(error, 'CANCELLED') || signal?.aborted) throw error;
-      }
+      if (known) return { stored: Promise.resolve(known) };
     }
     if ((await this.#blobs.size(diffId)) === undefined) throw layerNotFound(diffId);
-    const task = (async () => {
-      const bytes = compressed(this.#blobs.path(diffId), { compression, level }, this.#pool, signal);
-      const { digest, size } = await this.#blobs.put(bytes, {}, signal);
-      const mediaType = compression === 'gzip' ? MediaType.ociLayerGzip : MediaType.ociLayerZstd;
-      const form = { mediaType, digest, size };
-      if (level === undefined) await this.addCompressed(diffId, form);
-      return form;
-    })();
-    this.#compressing.set(key, task);
-    try {
-      return await task;
-    } finally {
-      this.#compressing.delete(key);
-    }
+    const key = `${diffId} ${compression} ${level ?? ''}`;
+    const running = this.#compressing.get(key);
+    if (running) return running;
+    const file = new GrowingFile();
+    const describe = ({ digest, size }: { readonly digest: Digest; readonly size: number }): Descriptor => ({
+      mediaType: compression === 'gzip' ? MediaType.ociLayerGzip : MediaType.ociLayerZstd,
+      digest,
+      size,
+    });
+    const store = async (): Promise<Descriptor> => {
+      try {
+        const bytes = compressed(this.#blobs.path(diffId), { compression, level }, this.#pool, signal);
+        const form = describe(await this.#blobs.put(bytes, {}, signal, file));
+        if (level === undefined) await this.addCompressed(diffId, form);
+        return form;
+      } catch (error) {
+        file.fail(error);
+        throw error;
+      } finally {
+        this.#compressing.delete(key);
+      }
+    };
+    const whole = file.facts.then(describe);
+    const stored = store();
+    // Whoever asked for it may only want to read it, or only to have it.
+    whole.catch(() => undefined);
+    stored.catch(() => undefined);
+    const begun = { stored, growing: { open: () => file.read(), whole, stored }, begunFor: signal };
+    this.#compressing.set(key, begun);
+    return begun;
   }
 
   homes(diffId: Digest, digest: Digest): Promise<readonly string[]> {
