@@ -44,6 +44,8 @@ if [ "$mode" = --tests ]; then
   need python3 python3
   need zstd zstd
   need xz xz-utils
+  need setfattr attr
+  need setcap libcap2-bin
   command -v cc >/dev/null || missing+=(gcc libc6-dev)
 fi
 if [ ${#missing[@]} -gt 0 ]; then
