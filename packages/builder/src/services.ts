@@ -13,6 +13,7 @@ import type { LayerInfo, Store } from '@strake/store';
 
 import type { SelectedFact } from './explain/types.js';
 import type { KeptTrees } from './source/kept-trees.js';
+import type { FolderLook } from './tree/recall.js';
 
 /** Layers or frozen snapshots, lowest first: what a snapshot can stand on. */
 export type ParentChain = readonly (Digest | { readonly snapshot: string })[];
@@ -97,6 +98,8 @@ export interface BuilderServices {
   readonly sandbox: () => Promise<Sandbox>;
   /** Extended attributes of a local file that belong into a layer, by name as latin1 text; undefined where there are none. */
   readonly xattrs: (path: string) => Readonly<Record<string, string>> | undefined;
+  /** Looks at many files below a folder at once; undefined: one after the other. */
+  readonly openLook?: ((root: string) => FolderLook) | undefined;
   /** A secret's bytes; undefined where the build was not given it. */
   readonly secret: (id: string) => Promise<Uint8Array | undefined>;
   /** A socket that speaks the ssh agent protocol, for one step; undefined where the build was not given it. */

@@ -10,6 +10,7 @@ import {
 } from '@strake/builder';
 import type { ProgressSink } from '@strake/core';
 import { parseDockerfile, type Dockerfile } from '@strake/parser';
+import { FolderLook } from '@strake/sys';
 
 import { keptBy } from './build-memory.js';
 import type { Cleanups } from './cleanups.js';
@@ -81,6 +82,7 @@ async function createServices(
     registry: () => resources.registry(),
     sandbox: () => resources.agent(),
     xattrs: readXattrs,
+    openLook: (root) => new FolderLook(root),
     secret: createSecrets(options.secrets ?? [], env),
     sshSocket: createSshSockets(options.ssh ?? [], env, cleanups),
     onCleanup: (cleanup) => cleanups.add(cleanup),

@@ -4,6 +4,7 @@ export { Solver } from './solver.js';
 export type {
   CacheRecord,
   Input,
+  KeyContext,
   KeyParts,
   MissReason,
   RecordAccess,

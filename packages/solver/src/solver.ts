@@ -287,11 +287,28 @@ export class Solver<R> {
   #keyParts(vertex: Vertex<R>): Promise<KeyParts> {
     let promise = this.#ownParts.get(vertex);
     if (!promise) {
-      promise = Promise.resolve(vertex.key(this.#options.signal));
+      promise = Promise.resolve(vertex.key(this.#options.signal, { inputs: () => this.#resultsNow(vertex) }));
       this.#ownParts.set(vertex, promise);
       promise.catch(() => undefined);
     }
     return promise;
+  }
+
+  /** Results of VERTEX's inputs that are recorded, or of what costs nothing; undefined where one is missing. */
+  async #resultsNow(vertex: Vertex<R>): Promise<readonly R[] | undefined> {
+    const results: R[] = [];
+    for (const { vertex: input } of vertex.inputs) {
+      if (input.caching === 'none' && input.inputs.length === 0) {
+        results.push((await this.solve(input)).result);
+        continue;
+      }
+      if (input.caching !== 'use' || this.#renewedBehind(input)) return undefined;
+      const identified = await this.#identify(input);
+      const hit = identified && (await this.#load(identified.key, identified.parts, identified.record));
+      if (!hit) return undefined;
+      results.push(hit.result);
+    }
+    return results;
   }
 
   /** Whether anything that VERTEX is built from must be made anew: then its inputs come first, as their identities will change. */

@@ -24,6 +24,15 @@ export interface Input<R> {
     | undefined;
 }
 
+/** What a key may be made with. */
+export interface KeyContext<R> {
+  /**
+   * The inputs' results, where nothing must run for them: work of the step that gives its key, too, can then be done once for both.
+   * Undefined where an input is still to be made.
+   */
+  inputs(): Promise<readonly R[] | undefined>;
+}
+
 /** What a running vertex is given. */
 export interface RunContext {
   readonly signal: AbortSignal;
@@ -46,7 +55,8 @@ export interface Vertex<R> {
   readonly caching: 'use' | 'renew' | 'none';
   /** Whether `key` asks other machines. A plan does without. */
   readonly online?: boolean | undefined;
-  key(signal: AbortSignal): KeyParts | Promise<KeyParts>;
+  /** CONTEXT: where the vertex is about to be solved, not in a plan. */
+  key(signal: AbortSignal, context?: KeyContext<R>): KeyParts | Promise<KeyParts>;
   /** Told as soon as it looks as if the vertex must run, before its inputs are made: what it needs can be started. */
   readonly expected?: (() => void) | undefined;
   /** Inputs' results in the order of `inputs`. */

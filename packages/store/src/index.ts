@@ -12,6 +12,7 @@ export type {
 export { cacheSize } from './gc/select.js';
 export { createSnapshotter } from './snapshot/create.js';
 export type { SnapshotterOptions } from './snapshot/create.js';
+export type { StagedLayer } from './layer/staged-layer.js';
 export { openStore } from './store.js';
 export type { StoreOptions } from './store.js';
 export type {

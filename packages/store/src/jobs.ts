@@ -56,8 +56,9 @@ export class WriteInProgress {
   finish(): MadeLayer {
     if (this.#aborted()) throw new Error('aborted');
     const { digest, size } = this.#writer.finish({ sync: false });
-    writeIndex(this.#job.indexPath, this.#writer.entries);
-    return { diffId: digest, size };
+    const { entries } = this.#writer;
+    writeIndex(this.#job.indexPath, entries);
+    return { diffId: digest, size, ...(this.#job.digests ? { digests: entries.fileDigests() } : {}) };
   }
 
   abandon(): void {

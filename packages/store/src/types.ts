@@ -2,6 +2,7 @@ import type { ByteStream, Descriptor, Digest } from '@strake/core';
 
 import type { CollectOptions } from './gc/collect.js';
 import type { Collected, CollectionLimits, Inventory } from './gc/types.js';
+import type { StagedLayer } from './layer/staged-layer.js';
 
 /** Content-addressed bytes on disk (`blobs/sha256/<hex>`). Every method is safe against other processes on the same store. */
 export interface BlobStore {
@@ -167,6 +168,8 @@ export interface LayerStore {
     fetch: (signal?: AbortSignal) => ByteStream,
     signal?: AbortSignal,
   ): Promise<LayerInfo>;
+  /** Writes a layer as {@link write} does, but leaves it to the caller whether there is to be such a layer. */
+  stage(entries: Iterable<LayerEntry>, signal?: AbortSignal): Promise<StagedLayer>;
   /** The merged view of layers that are usable, lowest first. @throws StrakeError `LAYER_NOT_FOUND` */
   view(chain: readonly Digest[]): Promise<TreeView>;
   /** The uncompressed tar of a layer. */

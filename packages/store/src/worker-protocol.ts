@@ -11,6 +11,8 @@ import type { UnpackJob } from './snapshot/unpack.js';
 export interface MadeLayer {
   readonly diffId: Digest;
   readonly size: number;
+  /** 32 bytes for each file, in the order of the entries; where the job was asked for them. */
+  readonly digests?: Uint8Array | undefined;
 }
 
 /** What a job that digests files gives: 32 bytes each, zeros for what could not be read. */
@@ -43,6 +45,8 @@ export type Job =
       readonly indexPath: string;
       readonly blobs: string;
       readonly former: FormerFiles | undefined;
+      /** Whether the digests of all files are asked for. */
+      readonly digests?: boolean | undefined;
     }
   | { readonly kind: 'import'; readonly job: ImportJob; readonly indexPath: string }
   | {

@@ -1,5 +1,9 @@
+import { closeSync, openSync } from 'node:fs';
+
+import { bytesOfText, hasEscapedBytes } from '@strake/core';
+
 import { SystemCallError } from './errors.js';
-import { callLibc } from './libc.js';
+import { addressOf, callLibc, libraryCall } from './libc.js';
 import { nativePath } from './native-path.js';
 import { makeDevice } from './node.js';
 import { OpenFlag } from './open.js';
@@ -104,5 +108,40 @@ export function openToRead(folder: number, name: string): number {
     // It belongs to somebody else.
     if (!(error instanceof SystemCallError && error.code === 'EPERM')) throw error;
     return callLibc('openat', name, OPENAT, folder, nativePath(name), flags, 0);
+  }
+}
+
+const STATX_AT = 'int statx(int folder, intptr_t path, int flags, uint32_t mask, intptr_t facts)';
+
+/**
+ * Looks at many paths below one folder, links not followed: a tenth of the user time of `fs.lstatSync`, and no garbage. The paths lie
+ * in a buffer, each ended by NUL.
+ */
+export class FolderLook {
+  /** What `look` has found. */
+  readonly facts: FileFacts = new FileFacts();
+  readonly #statx = libraryCall(STATX_AT);
+  readonly #into = Number(addressOf(this.facts.bytes));
+  readonly #folder: number;
+  #names: Buffer | undefined;
+  #address = 0;
+
+  /** ROOT: the folder's path. */
+  constructor(root: string) {
+    this.#folder = openSync(hasEscapedBytes(root) ? bytesOfText(root) : root, OpenFlag.path | OpenFlag.directory);
+  }
+
+  /** Whether something can be seen at the path that begins at AT of NAMES; '' is the folder itself. */
+  look(names: Buffer, at: number): boolean {
+    if (names !== this.#names) {
+      this.#names = names;
+      this.#address = Number(addressOf(names));
+    }
+    const flags = AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW;
+    return this.#statx(this.#folder, this.#address + at, flags, STATX_BASIC_STATS, this.#into) === 0;
+  }
+
+  close(): void {
+    closeSync(this.#folder);
   }
 }

@@ -7,7 +7,7 @@ export {
 } from './credentials.js';
 export { SystemCallError } from './errors.js';
 export { execute, prepareForExec, setResourceLimit } from './exec.js';
-export { CHANGE_WORDS, FileFacts, openToRead, statAt } from './folder.js';
+export { CHANGE_WORDS, FileFacts, FolderLook, openToRead, statAt } from './folder.js';
 export { spreadSubfolders } from './inode-flags.js';
 export { mount, MountFlag, unmount, UnmountFlag } from './mount.js';
 export {

@@ -4,7 +4,7 @@ import type Koffi from 'koffi';
 
 import { SystemCallError } from './errors.js';
 
-type Call = (...args: unknown[]) => number | bigint;
+export type Call = (...args: unknown[]) => number | bigint;
 
 /** Loaded at the first call: a build that needs none of them is answered before this would be done. */
 let koffi: typeof Koffi | undefined;
@@ -15,8 +15,8 @@ function loaded(): typeof Koffi {
   return (koffi ??= createRequire(import.meta.url)('koffi') as typeof Koffi);
 }
 
-/** A function of the C library by its C prototype. */
-function libc(prototype: string): Call {
+/** A function of the C library by its C prototype, for many calls. Its result is told as it is. */
+export function libraryCall(prototype: string): Call {
   let call = calls.get(prototype);
   if (!call) {
     library ??= loaded().load(null);
@@ -31,7 +31,7 @@ function libc(prototype: string): Call {
  * @throws SystemCallError where it returns a negative number
  */
 export function callLibc(name: string, path: string | undefined, prototype: string, ...args: unknown[]): number {
-  const result = Number(libc(prototype)(...args));
+  const result = Number(libraryCall(prototype)(...args));
   if (result < 0) throw new SystemCallError(name, loaded().errno(), path);
   return result;
 }

@@ -82,7 +82,7 @@ export function planCopy(target: TargetTree, source: SelectedSource, destination
 
 /**
  * The entries of a layer that copies one source onto TARGET, on which nothing is planned yet: as {@link planCopy} makes them, but
- * one after the other as they are asked for, and without keeping them.
+ * one after the other as they are asked for, and without keeping them. TOOK is told each file whose content goes in.
  * @throws StrakeError `COPY_CONFLICT`, also on the way
  */
 export function* copyEntries(
@@ -90,6 +90,7 @@ export function* copyEntries(
   source: SelectedSource,
   destination: string,
   facts: CopyFacts,
+  took?: (entry: SourceEntry) => void,
 ): Generator<LayerEntry> {
   const firstNames = new Map<string, string>();
   const layerEntry = (path: string, entry: SourceEntry, mtime: number): LayerEntry => {
@@ -99,6 +100,7 @@ export function* copyEntries(
     const first = inode === undefined ? undefined : firstNames.get(inode);
     if (first !== undefined) return { ...changed, type: 'hardlink', size: 0, link: first };
     if (inode !== undefined) firstNames.set(inode, path);
+    took?.(entry);
     return { ...changed, content: source.tree.source(entry) };
   };
   const { to, fresh } = place(target, source, destination, facts);

@@ -90,7 +90,12 @@ interface WalkRules {
 
 /** What lies below a folder and passes the rules; folders that only lead to something come right before it. */
 function walk(tree: SourceTree, root: SourceEntry, rules: WalkRules): EntryList {
-  const out = new EntryList(tree, root.path);
+  const { exclude, include } = rules;
+  // What lies deep in an excluded folder shows in no other folder's facts.
+  const name = include || exclude?.hasExceptions ? undefined : JSON.stringify([root.path, exclude?.patterns ?? []]);
+  const recalled = name === undefined ? undefined : EntryList.recall(tree, root.path, name);
+  if (recalled) return recalled;
+  const out = new EntryList(tree, root.path, name);
   const waiting: SelectedEntry[] = [];
   const start = root.path === '' ? 0 : root.path.length + 1;
   const visit = (entry: SourceEntry, depth: number): void => {

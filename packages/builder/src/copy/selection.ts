@@ -19,13 +19,45 @@ export class EntryList implements Iterable<SelectedEntry> {
   readonly #root: string;
   readonly #entries: SelectedEntry[] = [];
   readonly #implied = new Set<number>();
-  #numbers = new Uint32Array(64);
+  readonly #name: string | undefined;
+  #numbers: Uint32Array = new Uint32Array(64);
   #count = 0;
+  /** What the entries come to, the root's included, once it is known: {@link entriesDigest}. */
+  digest: Digest | undefined;
 
-  /** ROOT: the path in TREE that the relative paths start from. */
-  constructor(tree: SourceTree, root: string) {
+  /** ROOT: the path in TREE that the relative paths start from. NAME: under which the tree may remember what was selected. */
+  constructor(tree: SourceTree, root: string, name?: string) {
     this.#tree = tree;
     this.#root = root;
+    this.#name = name;
+  }
+
+  /** What an earlier build selected under NAME, where the tree can say that nothing came or went since. */
+  static recall(tree: SourceTree, root: string, name: string): EntryList | undefined {
+    const known = tree.recall?.(name);
+    if (!known) return undefined;
+    const list = new EntryList(tree, root, name);
+    // The first is the root itself.
+    list.#numbers = known.rows.subarray(1);
+    list.#count = known.rows.length - 1;
+    list.digest = known.digest;
+    return list;
+  }
+
+  /** Has the tree remember, for later builds, what these entries and that of their root come to. */
+  remember(root: SourceEntry, digest: Digest): void {
+    this.digest = digest;
+    const number = this.#tree.numberOf?.(root);
+    if (this.#name === undefined || number === undefined || this.#implied.size > 0) return;
+    const rows = new Uint32Array(this.#count + 1);
+    rows[0] = number;
+    rows.set(this.#numbers.subarray(0, this.#count), 1);
+    this.#tree.remember?.(this.#name, { rows, digest });
+  }
+
+  /** Numbers of the entries, where the tree has numbers. */
+  get numbers(): Uint32Array | undefined {
+    return this.#tree.entryOf && this.#numbers.subarray(0, this.#count);
   }
 
   add(selected: SelectedEntry): void {
@@ -69,7 +101,7 @@ export interface SelectedSource {
   /** The source itself, links followed. A folder's entry may be synthetic (`--parents`). */
   readonly entry: SourceEntry;
   /** Folders and files below a folder, parents first; the source itself is not among them. */
-  readonly below: Iterable<SelectedEntry> & { readonly length: number };
+  readonly below: EntryList | readonly SelectedEntry[];
   /** False for remote trees: their own root's facts go to the destination. */
   readonly contentsOnly: boolean;
   /** Unpack it, where it is a tar archive. */
@@ -86,8 +118,17 @@ export function* selectedEntries({ entry, below }: SelectedSource): Generator<Se
 
 /** Learns the content digests of everything selected. */
 export async function learnDigests(source: SelectedSource, signal?: AbortSignal): Promise<void> {
+  const { tree, entry, below } = source;
+  const numbers = below instanceof EntryList ? below.numbers : undefined;
+  if (numbers && tree.learnNumbers) {
+    // A digest stands for those of all files.
+    if (below instanceof EntryList && below.digest) return;
+    await tree.learnNumbers(numbers, signal);
+    await tree.learn([entry], signal);
+    return;
+  }
   const entries = { [Symbol.iterator]: () => entriesOf(source) };
-  await source.tree.learn(entries, signal);
+  await tree.learn(entries, signal);
 }
 
 function* entriesOf(source: SelectedSource): Generator<SourceEntry> {
@@ -119,7 +160,7 @@ export function selectionSize(sources: readonly SelectedSource[]): number {
   return sources.reduce((sum, { below }) => sum + 1 + below.length, 0);
 }
 
-/** Bytes that are gathered for one update of a hash. */
+/** Characters that are gathered for one update of a hash. */
 const GATHER = 1 << 16;
 
 /**
@@ -129,23 +170,31 @@ const GATHER = 1 << 16;
 export async function selectionDigest(sources: readonly SelectedSource[], signal?: AbortSignal): Promise<Digest> {
   const hash = createHash('sha256');
   for (const source of sources) {
-    const { tree, entry } = source;
+    const { name, entry, unpack, contentsOnly } = source;
     await learnDigests(source, signal);
-    const isFolder = entry.type === 'directory';
-    let text = canonicalJson({
-      name: isFolder ? '' : source.name,
-      unpack: source.unpack,
-      contentsOnly: source.contentsOnly,
-    });
-    for (const { relative, entry: e } of selectedEntries(source)) {
-      const facts = [relative, e.type, e.mode, e.uid, e.gid, e.size, e.link ?? '', tree.digest(e) ?? ''];
-      text += `${JSON.stringify(e.xattrs || e.device ? [...facts, e.xattrs ?? {}, e.device ?? {}] : facts)}\n`;
-      if (text.length > GATHER) {
-        hash.update(text);
-        text = '';
-      }
-    }
-    hash.update(text);
+    hash.update(canonicalJson({ name: entry.type === 'directory' ? '' : name, unpack, contentsOnly }));
+    hash.update(entriesDigest(source));
   }
   return `sha256:${hash.digest('hex')}`;
+}
+
+/** The digest of a source's entries; remembered where nothing changed since an earlier build. Their contents have been learned. */
+function entriesDigest(source: SelectedSource): Digest {
+  const { tree, entry: root, below } = source;
+  if (below instanceof EntryList && below.digest) return below.digest;
+  const hash = createHash('sha256');
+  let text = '';
+  for (const { relative, entry: e } of selectedEntries(source)) {
+    const more = e.xattrs || e.device ? JSON.stringify([e.xattrs ?? {}, e.device ?? {}]) : '';
+    const { type, mode, uid, gid, size, link = '' } = e;
+    // No path and no link holds a NUL.
+    text += `${relative}\0${type}\0${mode}\0${uid}\0${gid}\0${size}\0${link}\0${tree.digest(e) ?? ''}\0${more}\0`;
+    if (text.length > GATHER) {
+      hash.update(text);
+      text = '';
+    }
+  }
+  const digest: Digest = `sha256:${hash.update(text).digest('hex')}`;
+  if (below instanceof EntryList) below.remember(root, digest);
+  return digest;
 }

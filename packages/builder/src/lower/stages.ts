@@ -338,7 +338,7 @@ function locatedVertex(vertex: Vertex<ChainResult>, location: SourceLocation | u
       if (!content) return input;
       return { ...input, content: { ...content, digest: (r, signal) => told(() => content.digest(r, signal)) } };
     }),
-    key: (signal) => told(() => vertex.key(signal)),
+    key: (signal, context) => told(() => vertex.key(signal, context)),
     run: (inputs, context) => told(() => vertex.run(inputs, context)),
   };
 }

@@ -332,5 +332,7 @@ async function newTree(root: string, ignore: IgnoreFile | undefined, services: B
     memory: kept && new TreeMemory(),
     digestFiles: (files, found, signal) => store.digestFiles(root, files, found, signal),
     xattrs: services.xattrs,
+    rules: ignore?.text,
+    openLook: services.openLook,
   });
 }

@@ -1,7 +1,7 @@
 import { isStrakeError } from '@strake/core';
 import { createPatternMatcher, parseIgnoreFile, type DirectoryMatch } from '@strake/parser';
 
-import type { IgnoreRules } from '../tree/local-tree.js';
+import type { IgnoreRules } from '../tree/ignore.js';
 import { parentPath } from '../tree/paths.js';
 
 /**
@@ -30,6 +30,7 @@ export function ignoreRules(text: string, file: string): IgnoreRules | undefined
   };
   return {
     excluded: (path) => named(() => matcher.matchesIn(path, folderMatch(parentPath(path)))),
+    hasExceptions: matcher.hasExceptions,
     mayContainIncluded: (folder) => matcher.mayContainIncluded(folder),
   };
 }

@@ -27,7 +27,7 @@ export async function contextLayer(
   if (!selected) return { chain: [], path: '/' };
   const content = await selectionDigest(sources, signal);
   await noteSelection(services.store.journal, content, () => selectionFacts(sources), selectionSize(sources));
-  const key = digestOf(canonicalJson({ kind: 'context layer', version: 1, path, content }));
+  const key = digestOf(canonicalJson({ kind: 'context layer', version: 2, path, content }));
   const remembered = await records.get<{ diffId: Digest }>(key);
   if (remembered && (await layers.info(remembered.diffId))) return { chain: [remembered.diffId], path: `/${path}` };
   const target = new TargetTree(undefined, Math.floor(services.now() / 1000));

@@ -1,6 +1,7 @@
 import { canonicalJson, digestOf, type Digest } from '@strake/core';
 import type { LayerEntry } from '@strake/store';
-import type { KeyParts, Vertex } from '@strake/solver';
+import type { KeyContext, KeyParts, Vertex } from '@strake/solver';
+import { isDeepStrictEqual } from 'node:util';
 
 import { resolveOwner } from '../copy/owner.js';
 import { copyEntries, planCopy, type CopyFacts } from '../copy/plan.js';
@@ -19,6 +20,7 @@ import type { BuilderServices } from '../services.js';
 import { layerTree } from '../tree/layer-tree.js';
 import type { SourceTree } from '../tree/source-tree.js';
 import { textReader } from '../tree/text-reader.js';
+import { copyEarly, isUnknown, type EarlyLayer } from './early-copy.js';
 
 /** Where a COPY or ADD takes something from. */
 export type CopySource =
@@ -79,6 +81,28 @@ export function copyVertex(step: CopyStep, services: BuilderServices): Vertex<Ch
     walked = undefined;
     return sources ? Promise.resolve(sources) : selectStage(chain, signal);
   };
+  /** The layer, where it was written while its files were digested for the key. */
+  let early: EarlyLayer | undefined;
+  const startEarly = async (
+    [source, ...more]: readonly SelectedSource[],
+    context: KeyContext<ChainResult> | undefined,
+    signal: AbortSignal,
+  ): Promise<EarlyLayer | undefined> => {
+    if (!source || more.length > 0 || (source.unpack && source.entry.type !== 'directory')) return undefined;
+    // What was copied before may be found again, which must not write it once more.
+    if (!context || !isUnknown(source) || (await formerLayer(source, step, services))?.known) return undefined;
+    const inputs = await context.inputs();
+    if (!inputs) return undefined;
+    const below = parent ? (inputs[0] ?? EMPTY_CHAIN) : EMPTY_CHAIN;
+    return copyEarly(source, below, destination, factsOn, services, signal);
+  };
+  const factsOn = async (chain: readonly Digest[]): Promise<CopyFacts> => {
+    const read = chain.length > 0 ? textReader(await services.store.layers.view(chain)) : undefined;
+    return {
+      owner: chown === undefined || chown === '' ? undefined : await resolveOwner(chown, read),
+      mode: step.mode,
+    };
+  };
   const note = (digest: Digest, sources: readonly SelectedSource[]): Promise<void> =>
     noteSelection(services.store.journal, digest, () => selectionFacts(sources), selectionSize(sources));
   return {
@@ -103,10 +127,10 @@ export function copyVertex(step: CopyStep, services: BuilderServices): Vertex<Ch
           ]
         : []),
     ],
-    key: async (signal): Promise<KeyParts> => {
+    key: async (signal, context): Promise<KeyParts> => {
       const operation = {
         kind: 'copy',
-        version: 1,
+        version: 2,
         destination,
         chown: chown ?? '',
         chmod: chmod ?? '',
@@ -120,25 +144,24 @@ export function copyVertex(step: CopyStep, services: BuilderServices): Vertex<Ch
           : { operation, content: { heredocs: await selectionDigest(heredocs) } };
       }
       const found = await findOutside(signal);
+      early ??= await startEarly(found, context, signal);
       selected = await selectionDigest(found, signal);
       services.selections?.set(selected, () => selectionFacts(found));
       return { operation, content: { source: selected } };
     },
     run: async (inputs, { signal }) => {
       const below = parent ? (inputs[0] ?? EMPTY_CHAIN) : EMPTY_CHAIN;
-      const view = await services.store.layers.view(await usableChain(below, signal));
+      const chain = await usableChain(below, signal);
+      const view = await services.store.layers.view(chain);
       const from = inputs[parent ? 1 : 0];
       const found = from && stage ? await takeStage(from, signal) : await findOutside(signal);
       const sources = source.kind === 'stage' ? [...found, ...source.heredocs] : found;
       const target = new TargetTree(view, Math.floor(services.now() / 1000));
-      const read = below.layers.length > 0 ? textReader(view) : undefined;
-      const facts: CopyFacts = {
-        owner: chown === undefined || chown === '' ? undefined : await resolveOwner(chown, read),
-        mode: step.mode,
-      };
+      const facts = await factsOn(chain);
       const [only] = sources.length === 1 ? sources : [];
       let entries: Iterable<LayerEntry> | undefined;
-      for (const one of sources) {
+      const written = early && isDeepStrictEqual(early.below, chain) ? early : undefined;
+      for (const one of written ? [] : sources) {
         if (one.unpack) {
           const { planUnpack } = await import('../copy/unpack.js');
           if (await planUnpack(target, one, destination, facts, services.store, signal)) continue;
@@ -148,7 +171,8 @@ export function copyVertex(step: CopyStep, services: BuilderServices): Vertex<Ch
         else planCopy(target, one, destination, facts);
       }
       const former = await formerLayer(only, step, services);
-      const layer = await services.store.layers.write(entries ?? target.entries(), signal, former?.diffId);
+      const layer = await (written?.install() ??
+        services.store.layers.write(entries ?? target.entries(), signal, former?.diffId));
       await former?.replace(layer.diffId);
       selected ??= await selectionDigest(found, signal);
       await note(selected, found);
@@ -156,6 +180,9 @@ export function copyVertex(step: CopyStep, services: BuilderServices): Vertex<Ch
     },
   };
 }
+
+/** Files of so many bytes are noted one by one. */
+const LARGE = 4 << 20;
 
 /**
  * What the same folder of a local context was made into last: most of its files are likely to be the same. Undefined where there is
@@ -165,13 +192,23 @@ async function formerLayer(
   source: SelectedSource | undefined,
   { destination, caching }: CopyStep,
   { store }: BuilderServices,
-): Promise<{ readonly diffId: Digest | undefined; replace(diffId: Digest): Promise<void> } | undefined> {
-  const place = source?.entry.type === 'directory' ? source.tree.place : undefined;
-  if (place === undefined) return undefined;
+): Promise<
+  | {
+      readonly known: boolean;
+      /** Where it is there still. */
+      readonly diffId: Digest | undefined;
+      replace(diffId: Digest): Promise<void>;
+    }
+  | undefined
+> {
+  const { place } = source?.tree ?? {};
+  // Of a file it is of no use but for the question whether it was copied before, which is asked for large ones.
+  if (place === undefined || (source?.entry.type !== 'directory' && (source?.entry.size ?? 0) < LARGE))
+    return undefined;
   const key = digestOf(
     canonicalJson({ kind: 'former layer', version: 1, place, path: source?.entry.path, destination }),
   );
   const known = caching === 'use' ? await store.records.get<{ diffId: Digest }>(key) : undefined;
   const there = known && (await store.layers.info(known.diffId));
-  return { diffId: there?.diffId, replace: (diffId) => store.records.put(key, { diffId }) };
+  return { known: known !== undefined, diffId: there?.diffId, replace: (diffId) => store.records.put(key, { diffId }) };
 }

@@ -1,10 +1,14 @@
 import { bytesOfText, textOfBytes, type Digest } from '@strake/core';
 
+import { isRacy } from './file-times.js';
+import { hashOf } from './path-hash.js';
+import { RememberedSelections, type RememberedSelection } from './remembered-selections.js';
+
 /*
- * The file: a header (magic 8, count u32, bytes of the paths f64), records of fixed size, and the paths, in the order in which
- * they were last asked for: a scan asks in the same order again, which makes finding them free.
+ * The file: a header (magic 8, count u32, bytes of the paths f64), records of fixed size, the paths, each ended by NUL, in the order
+ * in which they were last asked for (a scan asks in the same order again, which makes finding them free), and what was selected.
  */
-const MAGIC = 'strkdig3';
+const MAGIC = 'strkdig4';
 const HEADER = 20;
 /** Offsets in a record. */
 const SIZE = 0;
@@ -23,14 +27,12 @@ const PATH_BITS = 20;
 const PATH_PAGE = 1 << PATH_BITS;
 /** How many saves an entry survives that nobody asked for. Builds of several Dockerfiles may take turns on one context. */
 const MAX_UNSEEN = 16;
-/** Clocks that stamp files tick every 10 ms at most on Linux; file systems that keep whole seconds get two of them. */
-const TICK = 20;
 const SECOND = 1000;
 /** How far ahead of the last record found the next one is looked for: folders lie between files, files between folders. */
 const AHEAD = 8;
 const CHUNK = 1 << 20;
 
-const Flag = { digest: 1, plain: 2, earlier: 4, ascii: 8 } as const;
+const Flag = { digest: 1, plain: 2, earlier: 4, ascii: 8, extras: 16 } as const;
 /** What became of a record of the file. */
 const Fate = { unseen: 0, asked: 1, replaced: 2 } as const;
 
@@ -53,9 +55,10 @@ export class FileTable {
   /** Rows of the file; those that follow are in pages. */
   readonly #base: number;
   readonly #fates: Uint8Array;
+  readonly #selections: RememberedSelections;
   readonly #pages: Buffer[] = [];
   readonly #paths: Buffer[] = [];
-  readonly #opened: number = Date.now();
+  readonly #opened: number;
   readonly #asked: number[] = [];
   /** Rows of files that changed once more while the build ran. */
   readonly #stale = new Set<number>();
@@ -65,15 +68,21 @@ export class FileTable {
   #slots: Int32Array | undefined;
   #changed = false;
 
-  /** BYTES: the file as an earlier build left it; nothing where there is none. A damaged one counts as none. */
-  constructor(bytes?: Buffer) {
+  /**
+   * BYTES: the file as an earlier build left it; nothing where there is none. A damaged one counts as none. OPENED: when the first
+   * file was looked at, in milliseconds since 1970.
+   */
+  constructor(bytes?: Buffer, opened: number = Date.now()) {
+    this.#opened = opened;
     const count = bytes && bytes.length >= HEADER ? bytes.readUInt32LE(8) : 0;
     const whole =
       bytes &&
       count > 0 &&
       bytes.toString('latin1', 0, 8) === MAGIC &&
-      bytes.length === HEADER + count * RECORD + bytes.readDoubleLE(12);
+      bytes.length >= HEADER + count * RECORD + bytes.readDoubleLE(12);
     this.#loaded = whole ? bytes : Buffer.alloc(0);
+    const selections = whole ? HEADER + count * RECORD + bytes.readDoubleLE(12) : 0;
+    this.#selections = new RememberedSelections(this.#loaded.subarray(selections), whole ? count : 0);
     this.#base = whole ? count : 0;
     this.#count = this.#base;
     this.#fates = new Uint8Array(this.#base);
@@ -159,6 +168,41 @@ export class FileTable {
     this.#setFlag(row, Flag.digest);
   }
 
+  /** What was selected under NAME, in rows of this table. */
+  selection(name: string): RememberedSelection | undefined {
+    return this.#selections.get(name);
+  }
+
+  /** Remembers a selection for the next build; all its files have digests. */
+  setSelection(name: string, selection: RememberedSelection): void {
+    if (this.#selections.get(name) === selection) return;
+    this.#changed = true;
+    this.#selections.set(name, selection);
+  }
+
+  /** Where the path of a row of the file lies, ended by NUL; undefined for rows of this build. */
+  nativeName(row: number): { readonly bytes: Buffer; readonly at: number } | undefined {
+    if (row >= this.#base) return undefined;
+    const at = HEADER + this.#base * RECORD + this.#loaded.readUInt32LE(this.#at(row) + PATH);
+    return { bytes: this.#loaded, at };
+  }
+
+  /** Takes a row as asked for, whose facts were found to be what they were. */
+  confirm(row: number): void {
+    if (row >= this.#base || this.#fates[row] !== Fate.unseen) return;
+    this.#fates[row] = Fate.asked;
+    this.#asked.push(row);
+  }
+
+  /** Whether a path has more than its facts: a link's target, attributes, further names. */
+  hasExtras(row: number): boolean {
+    return (this.#flags(row) & Flag.extras) !== 0;
+  }
+
+  setExtras(row: number): void {
+    if (!this.hasExtras(row)) this.#setFlag(row, Flag.extras);
+  }
+
   /** Whether the path, of any type, is known to have no extended attribute that goes into an image. */
   isPlain(row: number): boolean {
     return (this.#flags(row) & Flag.plain) !== 0;
@@ -179,10 +223,7 @@ export class FileTable {
   row(path: string, stamp: FileStamp): { readonly row: number; readonly fresh: boolean } {
     const known = this.#find(path);
     if (known >= 0 && this.isState(known, stamp)) {
-      if (known < this.#base && this.#fates[known] === Fate.unseen) {
-        this.#fates[known] = Fate.asked;
-        this.#asked.push(known);
-      }
+      this.confirm(known);
       return { row: known, fresh: false };
     }
     return { row: this.#add(path, stamp, known), fresh: true };
@@ -287,17 +328,12 @@ export class FileTable {
     slots[slot] = row + 1;
   }
 
-  /**
-   * Whether the file may have been written after its digest was taken without a new time: its time is not older than the scan by
-   * a tick of the clock ("racily clean").
-   */
   #isRacy(row: number): boolean {
     const page = this.#page(row);
     const at = this.#at(row);
     const mtime = page.readDoubleLE(at + MTIME);
     const ctime = page.readDoubleLE(at + CTIME);
-    const coarse = mtime % SECOND === 0 && ctime % SECOND === 0;
-    return Math.max(mtime, ctime) + (coarse ? 2 * SECOND : TICK) >= this.#opened;
+    return isRacy(mtime, ctime, this.#opened);
   }
 
   /** Rows that go into the file: what was asked for in that order, then what nobody asked for, for some time. */
@@ -313,11 +349,12 @@ export class FileTable {
 
   /** The bytes of the file for the next build, in pieces. */
   *chunks(): Generator<Uint8Array> {
+    const places = new Int32Array(this.#count).fill(-1);
     let count = 0;
     let names = 0;
     for (const row of this.#kept()) {
-      count++;
-      names += this.#page(row).readUInt16LE(this.#at(row) + PATH_LENGTH);
+      places[row] = count++;
+      names += this.#page(row).readUInt16LE(this.#at(row) + PATH_LENGTH) + 1;
     }
     const header = Buffer.alloc(HEADER);
     header.write(MAGIC, 0, 'latin1');
@@ -339,25 +376,21 @@ export class FileTable {
       const unseen = row < this.#base && this.#fates[row] === Fate.unseen ? page.readUInt16LE(at + UNSEEN) + 1 : 0;
       chunk.writeUInt16LE(unseen, used + UNSEEN);
       chunk.writeUInt32LE(place, used + PATH);
-      place += page.readUInt16LE(at + PATH_LENGTH);
+      place += page.readUInt16LE(at + PATH_LENGTH) + 1;
       used += RECORD;
     }
     for (const row of this.#kept()) {
       const bytes = this.#pathBytes(row);
-      if (used + bytes.length > CHUNK) {
+      if (used + bytes.length + 1 > CHUNK) {
         yield chunk.subarray(0, used);
         chunk = Buffer.allocUnsafe(CHUNK);
         used = 0;
       }
       chunk.set(bytes, used);
       used += bytes.length;
+      chunk[used++] = 0;
     }
     yield chunk.subarray(0, used);
+    yield this.#selections.bytes(places);
   }
-}
-
-function hashOf(text: string): number {
-  let hash = 0x811c9dc5;
-  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
-  return (hash ^ (hash >>> 15)) >>> 0;
 }

@@ -1,4 +1,4 @@
-import { errnoOf, textOfBytes, throwIfAborted, type Digest } from '@strake/core';
+import { errnoOf, throwIfAborted, type Digest } from '@strake/core';
 import type { ContentSource, SizedPath } from '@strake/store';
 import { createHash } from 'node:crypto';
 import fs from 'node:fs';
@@ -6,17 +6,14 @@ import { join } from 'node:path';
 
 import { builderError } from '../errors.js';
 import type { FileTable } from './file-table.js';
+import type { IgnoreRules } from './ignore.js';
 import { deviceNumbers, fileIdentity, isEarlier, isSocket, lstatNow, readLink, stampOf, typeOf } from './stat.js';
+import { openFile, readFolder, replaced, unreadable } from './local-file.js';
+import { hasReliableFolders, recallRows, type FolderLook } from './recall.js';
+import type { RememberedSelection } from './remembered-selections.js';
 import { NOTHING, type TreeMemory } from './tree-memory.js';
-import { baseName, fsPath, joinTree, parentPath, resolveInTree, sortNames } from './paths.js';
+import { baseName, fsPath, joinTree, parentPath, resolveInTree } from './paths.js';
 import type { SourceEntry, SourceTree } from './source-tree.js';
-
-/** Says what an ignore file hides. Paths relative to the context. */
-export interface IgnoreRules {
-  excluded(path: string): boolean;
-  /** Whether something below an excluded folder may be visible again. */
-  mayContainIncluded(folder: string): boolean;
-}
 
 export interface LocalTreeOptions {
   /** Absolute path of the context, free of links. */
@@ -40,12 +37,18 @@ export interface LocalTreeOptions {
     | undefined;
   /** Extended attributes of a path that belong into a layer. */
   readonly xattrs: (path: string) => Readonly<Record<string, string>> | undefined;
+  /** What is remembered of selections counts only for trees with the same one: the text of the ignore file. */
+  readonly rules?: string | undefined;
+  /** Looks at remembered files below a folder; without it nothing that was selected is recalled. */
+  readonly openLook?: ((root: string) => FolderLook) | undefined;
 }
 
 /** From so many bytes on, worker threads read. What opening a file costs counts as bytes too. */
 const FOR_OTHERS = 4 << 20;
 const OPENING = 16 << 10;
 const CHUNK = 256 << 10;
+/** So few rows are walked: what looks at many takes a while to load. */
+const FEW = 1000;
 /** Paths that are looked at again before others get their turn. */
 const AT_ONCE = 256;
 
@@ -110,7 +113,7 @@ export class LocalTree implements SourceTree {
     let names = lists.get(path);
     if (!names) {
       const visible = (name: string): boolean => this.lookup(joinTree(path, name)) !== undefined;
-      names = this.#isFolder(path) ? this.#readFolder(path).filter(visible) : [];
+      names = this.#isFolder(path) ? readFolder(this.#root, path).filter(visible) : [];
       lists.set(path, names);
     }
     for (const name of names) {
@@ -121,12 +124,41 @@ export class LocalTree implements SourceTree {
 
   *#children(path: string): Generator<SourceEntry> {
     if (!this.#isFolder(path)) return;
-    for (const name of this.#readFolder(path)) {
+    for (const name of readFolder(this.#root, path)) {
       const entry = this.#look(joinTree(path, name));
       if (!entry) continue;
       if (entry.type === 'directory') this.#folders.set(entry.path, true);
       yield entry;
     }
+  }
+
+  recall(name: string): { readonly rows: Uint32Array; readonly digest: Digest | undefined } | undefined {
+    const { openLook } = this.#options;
+    const known = this.#mayRecall ? this.#table.selection(this.#nameOf(name)) : undefined;
+    if (!known || known.rows.length < FEW || !openLook || !hasReliableFolders(this.#root)) return undefined;
+    const look = openLook(this.#root);
+    try {
+      return recallRows(known, this.#table, look, (path) => {
+        const entry = this.#look(path);
+        return entry && this.numberOf(entry);
+      });
+    } finally {
+      look.close();
+    }
+  }
+
+  remember(name: string, selection: RememberedSelection): void {
+    if (this.#mayRecall) this.#table.setSelection(this.#nameOf(name), selection);
+  }
+
+  /** Not where an exception of the ignore file may show what lies deep in a folder that is not there. */
+  get #mayRecall(): boolean {
+    const { keep, memory, ignore } = this.#options;
+    return keep !== undefined && memory === undefined && ignore?.hasExceptions !== true;
+  }
+
+  #nameOf(selection: string): string {
+    return JSON.stringify([selection, this.#options.rules ?? '']);
   }
 
   resolve(path: string, options?: { readonly nofollow?: boolean }): string {
@@ -160,18 +192,42 @@ export class LocalTree implements SourceTree {
   }
 
   async learn(entries: Iterable<SourceEntry>, signal?: AbortSignal): Promise<void> {
+    await this.learnNumbers(
+      Array.from(entries, (entry) => this.numberOf(entry)),
+      signal,
+    );
+  }
+
+  unlearned(rows: Iterable<number>): { readonly files: number; readonly count: number; readonly bytes: number } {
+    let files = 0;
+    let count = 0;
+    let bytes = 0;
+    for (const row of rows) {
+      if (typeOf(this.#table.mode(row)) !== 'file') continue;
+      files++;
+      if (this.#table.hasDigest(row)) continue;
+      count++;
+      bytes += this.#table.size(row);
+    }
+    return { files, count, bytes };
+  }
+
+  setLearned(row: number, digest: Uint8Array): void {
+    this.#table.setDigest(row, digest);
+  }
+
+  async learnNumbers(rows: Iterable<number>, signal?: AbortSignal): Promise<void> {
     const table = this.#table;
     const unknown: number[] = [];
     let bytes = 0;
-    for (const entry of entries) {
-      const { row } = entry as LocalEntry;
-      if (entry.type !== 'file' || table.hasDigest(row)) continue;
-      if (this.#isSocket(entry)) {
-        table.setDigest(row, await this.#hash(entry, signal));
+    for (const row of rows) {
+      if (table.hasDigest(row) || typeOf(table.mode(row)) !== 'file') continue;
+      if (isSocket(table.mode(row))) {
+        table.setDigest(row, await this.#hash(this.entryOf(row), signal));
         continue;
       }
       unknown.push(row);
-      bytes += entry.size + OPENING;
+      bytes += table.size(row) + OPENING;
     }
     const { digestFiles } = this.#options;
     if (digestFiles && bytes > FOR_OTHERS) {
@@ -205,7 +261,7 @@ export class LocalTree implements SourceTree {
 
   async *read(entry: SourceEntry): AsyncGenerator<Uint8Array> {
     if (this.#isSocket(entry)) return;
-    const fd = this.#open(entry.path);
+    const fd = openFile(this.#root, entry.path);
     try {
       for (let room = Math.min(entry.size + 1, CHUNK); ; room = CHUNK) {
         const buffer = Buffer.allocUnsafe(room);
@@ -265,23 +321,6 @@ export class LocalTree implements SourceTree {
     if (this.#table.changed) await this.#options.keep?.(this.#table);
   }
 
-  /** Opens a file without following a link in any component: what was opened must be where it was looked for. */
-  #open(path: string): number {
-    const full = join(this.#root, path);
-    const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = fs.constants;
-    let fd: number;
-    try {
-      fd = fs.openSync(fsPath(full), O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
-    } catch (error) {
-      throw this.#unreadable(path, error);
-    }
-    if (readLink(`/proc/self/fd/${fd}`) !== full || !fs.fstatSync(fd).isFile()) {
-      fs.closeSync(fd);
-      throw replaced(path);
-    }
-    return fd;
-  }
-
   async #hash(entry: SourceEntry, signal: AbortSignal | undefined): Promise<Buffer> {
     const hash = createHash('sha256');
     for await (const chunk of this.read(entry)) {
@@ -289,24 +328,6 @@ export class LocalTree implements SourceTree {
       hash.update(chunk);
     }
     return hash.digest();
-  }
-
-  #unreadable(path: string, cause: unknown): Error {
-    return builderError('CONTEXT_UNREADABLE', `cannot read "${path}" of the context: ${errnoOf(cause) ?? 'error'}`, {
-      cause,
-      hint: 'Give yourself the right to read it, or name it in .dockerignore.',
-    });
-  }
-
-  #readFolder(path: string): string[] {
-    try {
-      // latin1: names arrive byte by byte, those of ASCII as they are.
-      const names = fs.readdirSync(fsPath(join(this.#root, path)), 'latin1');
-      return sortNames(names.map((name) => (/[^ -~]/.test(name) ? textOfBytes(Buffer.from(name, 'latin1')) : name)));
-    } catch (error) {
-      if (errnoOf(error) === 'ENOENT') return [];
-      throw this.#unreadable(path === '' ? '.' : path, error);
-    }
   }
 
   /** What is at PATH, whose folder can be seen. */
@@ -327,7 +348,7 @@ export class LocalTree implements SourceTree {
     } catch (error) {
       throw ['ENOENT', 'ENOTDIR', 'EINVAL', 'ELOOP'].includes(errnoOf(error) ?? '')
         ? replaced(path, error)
-        : this.#unreadable(path, error);
+        : unreadable(path, error);
     }
     return this.entryOf(row, path);
   }
@@ -339,6 +360,7 @@ export class LocalTree implements SourceTree {
     if (!plain && !xattrs) this.#table.setPlain(row);
     const several = type === 'file' && stat.nlink > 1;
     if (xattrs || several || type === 'symlink' || type === 'char' || type === 'block') {
+      this.#table.setExtras(row);
       this.#extras.set(row, {
         ...(type === 'symlink' ? { link: readLink(full) } : {}),
         ...(type === 'char' || type === 'block' ? { device: deviceNumbers(BigInt(stat.rdev)) } : {}),
@@ -353,7 +375,7 @@ export class LocalTree implements SourceTree {
       return fs.lstatSync(full, { throwIfNoEntry: false });
     } catch (error) {
       if (errnoOf(error) === 'ENOTDIR' || errnoOf(error) === 'ENAMETOOLONG') return undefined;
-      throw this.#unreadable(path, error);
+      throw unreadable(path, error);
     }
   }
 
@@ -361,7 +383,7 @@ export class LocalTree implements SourceTree {
   #hasVisible(folder: string): boolean {
     if (!this.#options.ignore?.mayContainIncluded(folder)) return false;
     this.#options.memory?.probed.add(folder);
-    for (const name of this.#readFolder(folder)) {
+    for (const name of readFolder(this.#root, folder)) {
       const path = joinTree(folder, name);
       if (!this.#options.ignore.excluded(path)) return true;
       if (
@@ -373,11 +395,4 @@ export class LocalTree implements SourceTree {
     }
     return false;
   }
-}
-
-function replaced(path: string, cause?: unknown): Error {
-  return builderError('CONTEXT_UNREADABLE', `"${path}" of the context was replaced while it was read`, {
-    cause,
-    hint: 'Build again when nothing changes the files.',
-  });
 }

@@ -2,7 +2,7 @@ import { digestOf, type Digest } from '@strake/core';
 import type { ContentSource } from '@strake/store';
 
 import { builderError } from '../errors.js';
-import type { IgnoreRules } from './local-tree.js';
+import type { IgnoreRules } from './ignore.js';
 import { baseName, compareBytes, joinTree, parentPath, resolveInTree, treePath } from './paths.js';
 import type { SourceEntry, SourceTree } from './source-tree.js';
 

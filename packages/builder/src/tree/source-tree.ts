@@ -35,4 +35,17 @@ export interface SourceTree {
   /** A number that the entry can be had back for: trees of many files have it, so that none must be kept as an object. */
   numberOf?(entry: SourceEntry): number;
   entryOf?(number: number): SourceEntry;
+  /** How many of these are files, and how many of them, of how many bytes, have digests that are not known. */
+  unlearned?(numbers: Iterable<number>): { readonly files: number; readonly count: number; readonly bytes: number };
+  /** Takes over a file's digest (32 bytes) that was learned while its content was copied. */
+  setLearned?(number: number, digest: Uint8Array): void;
+  /** As `learn`, of entries by their numbers. */
+  learnNumbers?(numbers: Iterable<number>, signal?: AbortSignal): Promise<void>;
+  /**
+   * What was selected under NAME in an earlier build, by numbers, where it can be said without listing any folder; with a digest,
+   * where all of it is as it was.
+   */
+  recall?(name: string): { readonly rows: Uint32Array; readonly digest: Digest | undefined } | undefined;
+  /** Remembers for later builds what was selected under NAME: numbers of entries, and the digest that they came to. */
+  remember?(name: string, selection: { readonly rows: Uint32Array; readonly digest: Digest }): void;
 }

@@ -40,7 +40,13 @@ export function fileIdentity(path: string | Buffer): string | undefined {
 }
 
 /** A file's facts, as the table has them. */
-export function stampOf({ size, mtimeMs: mtime, ctimeMs: ctime, ino: inode, mode }: fs.Stats): FileStamp {
+export function stampOf({
+  size,
+  mtimeMs: mtime,
+  ctimeMs: ctime,
+  ino: inode,
+  mode,
+}: Pick<fs.Stats, 'size' | 'mtimeMs' | 'ctimeMs' | 'ino' | 'mode'>): FileStamp {
   return { size, mtime, ctime, inode, mode };
 }
 

@@ -1,4 +1,4 @@
-import type { IgnoreRules } from './local-tree.js';
+import type { IgnoreRules } from './ignore.js';
 import { parentPath } from './paths.js';
 
 /** No row: nothing can be seen at a path. */

@@ -188,3 +188,9 @@ export function* entriesOf(batch: EntryBatch): Generator<LayerEntry> {
     };
   }
 }
+
+/** FIRST, and then the others. */
+export async function* startingWith(first: EntryBatch, rest: AsyncIterable<EntryBatch>): AsyncGenerator<EntryBatch> {
+  yield first;
+  yield* rest;
+}

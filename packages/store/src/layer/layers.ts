@@ -1,4 +1,4 @@
-import { link, mkdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, readFile, rename, rm, stat } from 'node:fs/promises';
 
 import {
   errnoOf,
@@ -18,13 +18,14 @@ import { bootId, type OwnHolder } from '../holders.js';
 import { layerPath, type StoreLayout } from '../layout.js';
 import type { FileBlobs } from '../blobs.js';
 import type { GrowingLayer, LayerEntry, LayerInfo, LayerStore, TreeView } from '../types.js';
-import type { Job } from '../worker-protocol.js';
+import type { Job, MadeLayer } from '../worker-protocol.js';
 import type { WorkerPool } from '../worker-pool.js';
-import { batchesOf, isSmall, type EntryBatch } from './entry-batch.js';
+import { batchesOf, isSmall, startingWith, type EntryBatch } from './entry-batch.js';
 import { IndexCache } from './index-cache.js';
 import { loadIndex, type LayerIndex } from './layer-index.js';
 import { LayerHomes } from './layer-homes.js';
 import { isOfThisBoot, type LayerFacts } from './layer-facts.js';
+import { placeTar, stageLayer, type StagedLayer } from './staged-layer.js';
 import { MergedView } from './tree-view.js';
 
 /** Bytes of indexes kept in memory. */
@@ -49,26 +50,6 @@ interface Compression {
   readonly growing?: GrowingLayer;
   /** Ends it. */
   readonly begunFor?: AbortSignal | undefined;
-}
-
-/** Puts a tar in its place. One that is not SYNCED never replaces another, which a name may promise. */
-async function placeTar(tarPath: string, target: string, synced: boolean): Promise<void> {
-  if (!synced) {
-    try {
-      await link(tarPath, target);
-      await rm(tarPath);
-      return;
-    } catch (error) {
-      // Else the file system has no hard links.
-      if (errnoOf(error) === 'EEXIST') await syncData(tarPath);
-    }
-  }
-  await rename(tarPath, target);
-}
-
-async function* startingWith(first: EntryBatch, rest: AsyncIterable<EntryBatch>): AsyncGenerator<EntryBatch> {
-  yield first;
-  yield* rest;
 }
 
 /** Layers as files: the tar is a blob, `layers/<hex>/` has `info`, `index` and a file for each compressed form. */
@@ -148,6 +129,17 @@ export class FileLayers implements LayerStore {
     );
     this.#secureLater(info.diffId);
     return info;
+  }
+
+  async stage(entries: Iterable<LayerEntry>, signal?: AbortSignal): Promise<StagedLayer> {
+    const files = { tarPath: this.#holder.temporaryPath('tar'), indexPath: this.#holder.temporaryPath('index') };
+    const job = { kind: 'write', ...files, blobs: this.#layout.blobs, former: undefined, digests: true } as const;
+    const run = (): Promise<MadeLayer | undefined> => this.#pool.run(job, { batches: batchesOf(entries), signal });
+    return stageLayer(this.#layout.root, files, run, async ({ diffId, size }) => {
+      await this.#install(diffId, size, files, false);
+      this.#secureLater(diffId);
+      return { diffId, size, compressed: await this.#compressed(diffId) };
+    });
   }
 
   /** Runs a job that makes a layer, and puts tar and index in their places. */

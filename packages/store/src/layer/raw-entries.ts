@@ -1,5 +1,5 @@
 import { layerInvalid } from '../errors.js';
-import { Field, NONE, RECORD_SIZE, type Extra } from './index-format.js';
+import { Field, NONE, RECORD_SIZE, TypeCode, type Extra } from './index-format.js';
 import { compareBytes, PagedHeap } from './paged-heap.js';
 
 const PER_PAGE = 4096;
@@ -104,6 +104,19 @@ export class RawEntries {
     if (length === 0) return {};
     const text = this.heap.slice(page.readUInt32LE(at + Field.extra), length).toString('utf8');
     return JSON.parse(text) as Extra;
+  }
+
+  /** The digests of all files, 32 bytes each. */
+  fileDigests(): Uint8Array {
+    const digests = new Uint8Array(this.#count * 32);
+    let used = 0;
+    for (let number = 0; number < this.#count; number++) {
+      if (this.type(number) !== TypeCode.file) continue;
+      const at = this.offsetOf(number) + Field.digest;
+      digests.set(this.pageOf(number).subarray(at, at + 32), used);
+      used += 32;
+    }
+    return digests.subarray(0, used);
   }
 
   /** By key. */

@@ -1,0 +1,55 @@
+import { errnoOf, textOfBytes } from '@strake/core';
+import fs from 'node:fs';
+import { join } from 'node:path';
+
+import { builderError } from '../errors.js';
+import { fsPath, sortNames } from './paths.js';
+import { readLink } from './stat.js';
+
+/** A file or folder of a context that cannot be read. */
+export function unreadable(path: string, cause: unknown): Error {
+  return builderError('CONTEXT_UNREADABLE', `cannot read "${path}" of the context: ${errnoOf(cause) ?? 'error'}`, {
+    cause,
+    hint: 'Give yourself the right to read it, or name it in .dockerignore.',
+  });
+}
+
+/** A file of a context that something puts another one in the place of. */
+export function replaced(path: string, cause?: unknown): Error {
+  return builderError('CONTEXT_UNREADABLE', `"${path}" of the context was replaced while it was read`, {
+    cause,
+    hint: 'Build again when nothing changes the files.',
+  });
+}
+
+/**
+ * Opens a file below ROOT without following a link in any component: what was opened must be where it was looked for.
+ * @throws StrakeError `CONTEXT_UNREADABLE`
+ */
+export function openFile(root: string, path: string): number {
+  const full = join(root, path);
+  const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = fs.constants;
+  let fd: number;
+  try {
+    fd = fs.openSync(fsPath(full), O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+  } catch (error) {
+    throw unreadable(path, error);
+  }
+  if (readLink(`/proc/self/fd/${fd}`) !== full || !fs.fstatSync(fd).isFile()) {
+    fs.closeSync(fd);
+    throw replaced(path);
+  }
+  return fd;
+}
+
+/** The names in a folder below ROOT, sorted by bytes; none where it is gone. @throws StrakeError `CONTEXT_UNREADABLE` */
+export function readFolder(root: string, path: string): string[] {
+  try {
+    // latin1: names arrive byte by byte, those of ASCII as they are.
+    const names = fs.readdirSync(fsPath(join(root, path)), 'latin1');
+    return sortNames(names.map((name) => (/[^ -~]/.test(name) ? textOfBytes(Buffer.from(name, 'latin1')) : name)));
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return [];
+    throw unreadable(path === '' ? '.' : path, error);
+  }
+}

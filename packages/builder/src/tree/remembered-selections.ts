@@ -1,0 +1,64 @@
+import type { Digest } from '@strake/core';
+
+/** Selections that are kept of one context; builds of several Dockerfiles may take turns on it. */
+const MOST = 8;
+const HEAD = 40;
+
+/** What was selected of a context: rows of its table, in order, and what their facts and contents come to. */
+export interface RememberedSelection {
+  readonly rows: Uint32Array;
+  readonly digest: Digest;
+}
+
+/**
+ * What earlier builds selected of a context, by how they selected it. In the table's file each is: bytes of its name u32, count of
+ * rows u32, digest 32, name, rows u32.
+ */
+export class RememberedSelections {
+  readonly #loaded = new Map<string, RememberedSelection>();
+  readonly #used = new Map<string, RememberedSelection>();
+
+  /** BYTES: as {@link bytes} made them; ROWS: of the table. Damaged ones count as none. */
+  constructor(bytes: Buffer, rows: number) {
+    for (let at = 0; at + HEAD <= bytes.length;) {
+      const nameLength = bytes.readUInt32LE(at);
+      const count = bytes.readUInt32LE(at + 4);
+      const digest: Digest = `sha256:${bytes.toString('hex', at + 8, at + HEAD)}`;
+      const start = at + HEAD + nameLength;
+      const end = start + count * 4;
+      if (end > bytes.length) return;
+      const numbers = new Uint32Array(count);
+      for (let i = 0; i < count; i++) numbers[i] = bytes.readUInt32LE(start + i * 4);
+      if (numbers.every((row) => row < rows)) {
+        this.#loaded.set(bytes.toString('utf8', at + HEAD, start), { rows: numbers, digest });
+      }
+      at = end;
+    }
+  }
+
+  get(name: string): RememberedSelection | undefined {
+    return this.#used.get(name) ?? this.#loaded.get(name);
+  }
+
+  set(name: string, selection: RememberedSelection): void {
+    this.#used.set(name, selection);
+  }
+
+  /** For the next build, those of this one first. PLACES: where each row will be, -1 where it will not be: such a selection goes. */
+  bytes(places: Int32Array): Buffer {
+    const all = new Map([...this.#used, ...[...this.#loaded].filter(([name]) => !this.#used.has(name))]);
+    const parts: Buffer[] = [];
+    for (const [name, { rows, digest }] of [...all].slice(0, MOST)) {
+      if (rows.some((row) => (places[row] ?? -1) < 0)) continue;
+      const named = Buffer.from(name, 'utf8');
+      const part = Buffer.allocUnsafe(HEAD + named.length + rows.length * 4);
+      part.writeUInt32LE(named.length, 0);
+      part.writeUInt32LE(rows.length, 4);
+      part.write(digest.slice(7), 8, 'hex');
+      part.set(named, HEAD);
+      rows.forEach((row, i) => part.writeUInt32LE(places[row] as number, HEAD + named.length + i * 4));
+      parts.push(part);
+    }
+    return Buffer.concat(parts);
+  }
+}
