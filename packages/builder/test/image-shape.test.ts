@@ -1,13 +1,17 @@
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 
 import { digestOf, MediaType, type Descriptor } from '@strake/core';
 
 import { loadImage, type ImageContent } from '../src/source/image-source.js';
+import { openLayout } from '../src/source/oci-layout.js';
 
 const PLATFORM = { os: 'linux', architecture: 'amd64' };
 
-/** An image without layers whose config document is what is given. */
-function imageOf(document: unknown): { content: ImageContent; root: Descriptor } {
+/** An image without layers whose config document is what is given; MORE are further fields of its manifest. */
+function imageOf(document: unknown, more: object = {}): { content: ImageContent; root: Descriptor } {
   const blobs = new Map<string, Buffer>();
   const add = (value: unknown, mediaType: string): Descriptor => {
     const bytes = Buffer.from(typeof value === 'string' ? value : JSON.stringify(value));
@@ -16,7 +20,7 @@ function imageOf(document: unknown): { content: ImageContent; root: Descriptor }
     return { mediaType, digest, size: bytes.length };
   };
   const config = add(document, MediaType.ociConfig);
-  const root = add({ schemaVersion: 2, mediaType: MediaType.ociManifest, config, layers: [] }, MediaType.ociManifest);
+  const root = add({ schemaVersion: 2, mediaType: MediaType.ociManifest, config, layers: [], ...more }, MediaType.ociManifest);
   async function* blob({ digest }: Descriptor): AsyncGenerator<Uint8Array> {
     yield await Promise.resolve(blobs.get(digest) ?? Buffer.alloc(0));
   }
@@ -79,5 +83,44 @@ describe('image configs of hostile images', () => {
     const { content, root } = imageOf(imageConfig({ Labels: JSON.parse(text) as unknown }));
     const { config } = await loadImage(content, root, PLATFORM);
     assert.equal(JSON.stringify(config.config?.Labels), text);
+  });
+});
+
+describe('manifests of hostile images', () => {
+  const good = imageConfig({});
+  const refused: Readonly<Record<string, [more: object, root: object, message: RegExp]>> = {
+    'both a manifest and an index (CVE-2021-41190)': [{ manifests: [] }, {}, /both a manifest and an index/],
+    'layers no list': [{ layers: {} }, {}, /layers of .* are no list/],
+    'no size': [{}, { size: undefined }, /the size of sha256:.* is not a number/],
+    'a size below 0': [{}, { size: -1 }, /the size of/],
+    'a size of text': [{}, { size: '5' }, /the size of/],
+    'a platform of text': [{}, { platform: 'linux/amd64' }, /the platform of sha256:.* is none/],
+    'a platform of lists': [{}, { platform: { os: 'linux', architecture: ['amd64'] } }, /the platform of/],
+    'a platform of numbers': [{}, { platform: { os: 5, architecture: 6 } }, /the platform of/],
+  };
+  for (const [name, [more, lie, message]] of Object.entries(refused)) {
+    it(`are refused: ${name}`, async () => {
+      const { content, root } = imageOf(good, more);
+      const lying = { ...root, ...lie } as Descriptor;
+      await assert.rejects(loadImage(content, lying, PLATFORM), { code: 'BASE_INVALID', message });
+    });
+  }
+});
+
+describe('layouts of hostile images', () => {
+  const layout = mkdtempSync(join(tmpdir(), 'strake-layout-'));
+  after(() => rmSync(layout, { recursive: true }));
+  const manifests = (entry: object): void =>
+    writeFileSync(join(layout, 'index.json'), JSON.stringify({ manifests: [entry] }));
+
+  it('names that are no text are no names', async () => {
+    manifests({ digest: digestOf('x'), size: 1, annotations: { 'org.opencontainers.image.ref.name': 5 } });
+    await assert.rejects(openLayout(`${layout}:5`), { code: 'LAYOUT_INVALID', message: /no image 5/ });
+  });
+
+  it('a descriptor without a size is refused', async () => {
+    manifests({ digest: digestOf('x') });
+    const { content, root } = await openLayout(layout);
+    await assert.rejects(loadImage(content, root, PLATFORM), { code: 'BASE_INVALID', message: /the size of/ });
   });
 });

@@ -4,6 +4,7 @@ import { gzipSync } from 'node:zlib';
 import { digestOf, isStrakeError, MediaType, type Descriptor, type Digest } from '@strake/core';
 
 import type { TreeView } from '../src/index.js';
+import { MergedView } from '../src/layer/tree-view.js';
 import type { FileStore } from '../src/store.js';
 import { failsWith, withStore } from './support.js';
 import { END, entry, gnuLong, header, pax, paxBody } from './tar-build.js';
@@ -243,6 +244,19 @@ describe('hostile layers', () => {
       assert.ok(process.memoryUsage().rss - before < 120 * 2 ** 20, 'it took too much memory');
     });
   });
+
+  it('makes a tree of folders nested 1,200 deep without comparing all paths with all', () =>
+    withStore(async (store) => {
+      const lower = await importTar(store, [entry('d/', '', '5', { mode: 0o700 })]);
+      const deep = await importTar(store, [pax([['path', `${'d/'.repeat(1200)}f`]]), header('f')]);
+      const view = await store.layers.view([...lower.chain, ...deep.chain]);
+      assert.ok(view instanceof MergedView);
+      const before = process.cpuUsage();
+      const modes = [...view.topLayer()].map(({ entry: one }) => one?.mode);
+      assert.deepEqual([modes.length, modes[1], modes[2]], [1202, 0o700, 0o755]);
+      // 15 s where each folder was looked up from the root on.
+      assert.ok(process.cpuUsage(before).user < 4e6);
+    }));
 
   it('takes 10,000 random damages of a tar without any other failure than its own', async function () {
     this.timeout(120_000);

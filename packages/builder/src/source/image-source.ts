@@ -54,9 +54,13 @@ export async function loadImage(
   platform: Platform,
   signal?: AbortSignal,
 ): Promise<LoadedImage> {
-  let descriptor = root;
+  let descriptor = soundDescriptor(content, root);
   for (let depth = 0; ; depth++) {
     const document = await readDocument(content, descriptor, signal);
+    // What is both could be another image for each program that reads it (CVE-2021-41190).
+    if (document['manifests'] != null && (document['layers'] != null || document['config'] != null)) {
+      throw invalid(content, `${descriptor.digest} is both a manifest and an index`);
+    }
     const isIndex = isIndexType(descriptor.mediaType) || Array.isArray(document['manifests']);
     if (!isIndex) return loadManifest(content, descriptor, document as unknown as Manifest, platform, signal);
     if (depth >= MAX_DEPTH) throw invalid(content, 'its indexes are nested too deep');
@@ -86,8 +90,9 @@ async function loadManifest(
   signal?: AbortSignal,
 ): Promise<LoadedImage> {
   const configDescriptor = soundDescriptor(content, manifest.config);
-  const layers = Array.isArray(manifest.layers) ? (manifest.layers as readonly unknown[]) : [];
-  const descriptors = layers.map((layer) => soundDescriptor(content, layer));
+  const layers: unknown = (manifest as Partial<Manifest>).layers ?? [];
+  if (!Array.isArray(layers)) throw invalid(content, `the layers of ${descriptor.digest} are no list`);
+  const descriptors = (layers as readonly unknown[]).map((layer) => soundDescriptor(content, layer));
   const checked = imageConfigOf(await readDocument(content, configDescriptor, signal));
   if ('wrong' in checked) throw invalid(content, `of its config, ${checked.wrong}`);
   const { config } = checked;
@@ -148,7 +153,15 @@ function soundDescriptor(content: ImageContent, value: unknown): Descriptor {
   if (typeof d.size !== 'number' || !Number.isSafeInteger(d.size) || d.size < 0) {
     throw invalid(content, `the size of ${d.digest} is not a number of bytes`);
   }
+  const platform: unknown = d.platform;
+  if (platform != null && !isPlatform(platform)) throw invalid(content, `the platform of ${d.digest} is none`);
   return { ...d, mediaType: typeof d.mediaType === 'string' ? d.mediaType : '', digest: d.digest, size: d.size };
+}
+
+function isPlatform(value: unknown): boolean {
+  if (typeof value !== 'object') return false;
+  const { os, architecture, variant } = value as Record<string, unknown>;
+  return [os, architecture, variant].every((field) => field == null || typeof field === 'string');
 }
 
 function invalid(content: ImageContent, why: string, cause?: unknown): Error {

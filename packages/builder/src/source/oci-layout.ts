@@ -49,7 +49,7 @@ export async function openLayout(spec: string): Promise<{ content: ImageContent;
   const candidates = entries.filter(
     (entry) =>
       (digest === undefined || entry.digest === digest) &&
-      (wanted === undefined || entry.annotations?.[TAG] === wanted || entry.annotations?.[TAG]?.endsWith(`:${wanted}`)),
+      (wanted === undefined || isTagged(entry, wanted)),
   );
   if (candidates.length === 0) throw invalid(`no image ${wanted ?? digest ?? ''} in it`);
   const content: ImageContent = {
@@ -63,6 +63,11 @@ export async function openLayout(spec: string): Promise<{ content: ImageContent;
     content: { ...content, blob: (d) => (d === LAYOUT_INDEX ? indexBytes(candidates) : content.blob(d)) },
     root: LAYOUT_INDEX,
   };
+}
+
+function isTagged(entry: Descriptor, tag: string): boolean {
+  const name: unknown = (entry.annotations as Readonly<Record<string, unknown>> | undefined)?.[TAG];
+  return typeof name === 'string' && (name === tag || name.endsWith(`:${tag}`));
 }
 
 /** Stands for the list of manifests of a layout, which has no digest of its own. */

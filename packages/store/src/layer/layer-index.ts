@@ -20,6 +20,9 @@ import { compareBytes } from './paged-heap.js';
 
 const NO_EXTRA: Extra = {};
 
+/** From so many bytes on, the C library compares keys faster than a loop does; paths of deep trees have thousands. */
+const LONG_KEY = 256;
+
 /** The index of one layer in memory: one buffer, searched in place. Records are named by their number, the root is 0. */
 export class LayerIndex {
   readonly diffId: Digest;
@@ -162,7 +165,9 @@ export class LayerIndex {
 
   #compare(record: number, key: Uint8Array): number {
     const start = this.#keyStart(record);
-    return compareBytes(this.#bytes, start, start + this.#keyLength(record), key, 0, key.length);
+    const end = start + this.#keyLength(record);
+    if (key.length >= LONG_KEY) return this.#bytes.compare(key, 0, key.length, start, end);
+    return compareBytes(this.#bytes, start, end, key, 0, key.length);
   }
 
   /** The first record in [low, high) whose key is not less than KEY. */

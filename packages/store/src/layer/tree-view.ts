@@ -248,6 +248,7 @@ export class MergedView implements TreeView {
         record = index.subtreeEnd(record) - 1;
         continue;
       }
+      const hidden = record < opaqueEnd;
       if (opaque) opaqueEnd = Math.max(opaqueEnd, index.subtreeEnd(record));
       if (index.type(record) === TypeCode.whiteout) {
         // In a folder of one layer alone overlayfs would show it.
@@ -255,9 +256,9 @@ export class MergedView implements TreeView {
         if (record >= opaqueEnd && this.#find(path, 1)) yield { whiteout: path, opaque };
       } else if (!index.isImplied(record)) yield { entry: this.#entry({ layer: 0, record }), opaque };
       else {
-        const path = index.path(record);
-        const facts = this.#find(path, 0) ?? { layer: 0, record };
-        yield { entry: this.#entry(facts), opaque };
+        const below = hidden ? undefined : this.#find(index.path(record), 1);
+        const taken = below && this.#index(below).isFolder(below.record) && !this.#index(below).isImplied(below.record);
+        yield { entry: this.#entry(taken ? below : { layer: 0, record }), opaque };
       }
     }
   }
