@@ -175,18 +175,24 @@ async function layerDescriptor(
   return { mediaType: MediaType.ociLayer, digest: diffId, size };
 }
 
-/** The bytes of a manifest's layer: from the store, or from where the base image came from. */
+/**
+ * The bytes of a manifest's layer: from the store, or from where the base image came from. That a base image's layer has the diff
+ * ID that its config claims is checked first, also where no step has read it.
+ * @throws StrakeError `LAYER_INVALID`, `DIGEST_MISMATCH`
+ */
 export async function* layerBytes(
   image: BuiltImage,
   descriptor: Descriptor,
   store: Store,
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array> {
-  if ((await store.blobs.size(descriptor.digest)) !== undefined) {
-    yield* store.blobs.open(descriptor.digest);
-    return;
+  let source: LayerOrigin | undefined;
+  for (const { diffId, origin } of image.layers) {
+    if (origin?.descriptor.digest !== descriptor.digest) continue;
+    await store.layers.import(diffId, origin.descriptor, (s) => origin.fetch(s), signal);
+    source = origin;
   }
-  const layer = image.layers.find(({ origin }) => origin?.descriptor.digest === descriptor.digest);
-  if (!layer?.origin) throw new Error(`no content for layer ${descriptor.digest}`);
-  yield* layer.origin.fetch(signal);
+  if ((await store.blobs.size(descriptor.digest)) !== undefined) yield* store.blobs.open(descriptor.digest);
+  else if (source) yield* source.fetch(signal);
+  else throw new Error(`no content for layer ${descriptor.digest}`);
 }

@@ -20,7 +20,10 @@ function imageOf(document: unknown, more: object = {}): { content: ImageContent;
     return { mediaType, digest, size: bytes.length };
   };
   const config = add(document, MediaType.ociConfig);
-  const root = add({ schemaVersion: 2, mediaType: MediaType.ociManifest, config, layers: [], ...more }, MediaType.ociManifest);
+  const root = add(
+    { schemaVersion: 2, mediaType: MediaType.ociManifest, config, layers: [], ...more },
+    MediaType.ociManifest,
+  );
   async function* blob({ digest }: Descriptor): AsyncGenerator<Uint8Array> {
     yield await Promise.resolve(blobs.get(digest) ?? Buffer.alloc(0));
   }

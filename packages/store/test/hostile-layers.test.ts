@@ -201,6 +201,16 @@ describe('hostile layers', () => {
       assert.equal(await store.layers.info(digestOf('other')), undefined);
     }));
 
+  it('refuses a blob that claims to hold a layer that is known', () =>
+    withStore(async (store) => {
+      const tar = Buffer.concat([entry('good', 'x'), END]);
+      await importTar(store, [entry('good', 'x')]);
+      const other = gzipSync(Buffer.concat([entry('evil', 'x'), END]));
+      const lie = importBytes(store, other, digestOf(tar), MediaType.ociLayerGzip);
+      await assert.rejects(lie, failsWith('DIGEST_MISMATCH', /the layer/));
+      await importBytes(store, gzipSync(tar), digestOf(tar), MediaType.ociLayerGzip);
+    }));
+
   it('refuses bytes that are not what the descriptor says', () =>
     withStore(async (store) => {
       const tar = Buffer.concat([entry('f', 'hello'), END]);

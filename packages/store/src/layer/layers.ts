@@ -60,7 +60,8 @@ export class FileLayers implements LayerStore {
   readonly #pool: WorkerPool;
   readonly #homes: LayerHomes;
   readonly #indexes = new IndexCache(INDEX_MEMORY);
-  readonly #imports = new Map<Digest, Promise<LayerInfo>>();
+  /** By diff ID and the blob's digest. */
+  readonly #imports = new Map<string, Promise<LayerInfo>>();
   readonly #compressing = new Map<string, Compression>();
   readonly #syncing = new Set<Promise<void>>();
 
@@ -222,8 +223,9 @@ export class FileLayers implements LayerStore {
     fetch: (signal?: AbortSignal) => ByteStream,
     signal?: AbortSignal,
   ): Promise<LayerInfo> {
+    const key = `${diffId} ${blob.digest}`;
     for (;;) {
-      const running = this.#imports.get(diffId);
+      const running = this.#imports.get(key);
       if (!running) break;
       try {
         return await running;
@@ -233,11 +235,11 @@ export class FileLayers implements LayerStore {
       }
     }
     const task = this.#import(diffId, blob, fetch, signal);
-    this.#imports.set(diffId, task);
+    this.#imports.set(key, task);
     try {
       return await task;
     } finally {
-      this.#imports.delete(diffId);
+      this.#imports.delete(key);
     }
   }
 
@@ -247,7 +249,8 @@ export class FileLayers implements LayerStore {
     fetch: (signal?: AbortSignal) => ByteStream,
     signal: AbortSignal | undefined,
   ): Promise<LayerInfo> {
-    const known = await this.info(diffId);
+    // A layer that is known says nothing of a blob that only claims to hold it: that one is unpacked and compared.
+    const known = this.#isForm(diffId, blob.digest) ? await this.info(diffId) : undefined;
     if (known) return known;
     if ((await this.#blobs.size(blob.digest)) !== blob.size) await this.#blobs.put(fetch(signal), blob, signal);
     const plain = blob.digest === diffId;
@@ -380,11 +383,21 @@ export class FileLayers implements LayerStore {
     return this.#homes.add(diffId, digest, repository);
   }
 
+  #formPath(diffId: Digest, digest: Digest): string {
+    return `${layerPath(this.#layout, diffId)}/blob-${hexOf(digest).slice(0, 20)}`;
+  }
+
+  /** Whether the layer was once unpacked from the blob with this digest, or compressed to it. */
+  #isForm(diffId: Digest, digest: Digest): boolean {
+    if (digest === diffId) return true;
+    const form = readJsonNow(this.#formPath(diffId, digest)) as Partial<Descriptor> | undefined;
+    return form?.digest === digest;
+  }
+
   async addCompressed(diffId: Digest, blob: Descriptor): Promise<void> {
     const { mediaType, digest, size } = blob;
-    const folder = layerPath(this.#layout, diffId);
-    await mkdir(folder, { recursive: true, mode: 0o700 });
-    const path = `${folder}/blob-${hexOf(digest).slice(0, 20)}`;
+    await mkdir(layerPath(this.#layout, diffId), { recursive: true, mode: 0o700 });
+    const path = this.#formPath(diffId, digest);
     const text = JSON.stringify({ mediaType, digest, size });
     if ((await unlessMissing(readFile(path, 'utf8'))) === text) return;
     await writeFileWhole(path, text, this.#holder.temporaryPath('form'));
