@@ -104,7 +104,7 @@ describe('manifests of hostile images', () => {
   for (const [name, [more, lie, message]] of Object.entries(refused)) {
     it(`are refused: ${name}`, async () => {
       const { content, root } = imageOf(good, more);
-      const lying = { ...root, ...lie } as Descriptor;
+      const lying = { ...root, ...lie };
       await assert.rejects(loadImage(content, lying, PLATFORM), { code: 'BASE_INVALID', message });
     });
   }

@@ -33,7 +33,7 @@ export async function* verified(
   const fail = (why: string): never => {
     throw new StrakeError({
       code: 'DIGEST_MISMATCH',
-      message: `${what} ${expected.digest} is not what it claims to be: ${why}`,
+      message: `${what} ${expected.digest} does not have the digest and size that it claims: ${why}`,
       hint: 'It was damaged or replaced on its way. Nothing of it was used.',
     });
   };

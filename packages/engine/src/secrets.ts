@@ -1,5 +1,5 @@
 import { errnoOf, StrakeError } from '@strake/core';
-import { readFile } from 'node:fs/promises';
+import fs from 'node:fs';
 
 import type { SecretSource } from './types.js';
 
@@ -41,7 +41,7 @@ async function valueOf(source: SecretSource, env: NodeJS.ProcessEnv): Promise<Ui
     return text === undefined ? undefined : Buffer.from(text);
   }
   try {
-    return await readFile(source.file);
+    return await readUpTo(source.file, LIMIT + 1);
   } catch (error) {
     throw new StrakeError({
       code: 'SECRET_INVALID',
@@ -50,4 +50,16 @@ async function valueOf(source: SecretSource, env: NodeJS.ProcessEnv): Promise<Ui
       cause: error,
     });
   }
+}
+
+/** The first LIMIT bytes of what may be a pipe of the shell, or a device without end. */
+async function readUpTo(path: string, limit: number): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of fs.createReadStream(path) as AsyncIterable<Buffer>) {
+    chunks.push(chunk);
+    size += chunk.length;
+    if (size >= limit) break;
+  }
+  return Buffer.concat(chunks);
 }

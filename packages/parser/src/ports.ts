@@ -4,8 +4,8 @@ import { clip, cut } from './text.js';
 
 /** One word of EXPOSE, read. */
 export interface PortSpec {
-  /** `port/protocol`, in small letters, one for each port of a range. */
-  readonly ports: readonly string[];
+  /** The first and last port of a range; the same where it is one. */
+  readonly range: readonly [number, number];
   /** As written. */
   readonly protocol: string;
   /** Whether an address or a port of the host stands in front. */
@@ -77,16 +77,15 @@ export function parsePort(word: string): PortSpec {
   }
   const bare = address.startsWith('[') && address.endsWith(']') ? address.slice(1, -1) : address;
   if (bare !== '' && !isAddress(bare)) throw bad(`invalid IP address: ${clip(address, 80)}`);
-  const [start, end] = portRange(port, 'containerPort');
+  const range = portRange(port, 'containerPort');
+  const [start, end] = range;
   if (host !== '') {
     const [hostStart, hostEnd] = portRange(host, 'hostPort');
     if (end !== start && end - start !== hostEnd - hostStart) {
       throw bad(`invalid ranges specified for container and host Ports: ${clip(port, 40)} and ${clip(host, 40)}`);
     }
   }
-  const suffix = `/${protocol.toLowerCase()}`;
-  const ports = Array.from({ length: end - start + 1 }, (_, i) => `${start + i}${suffix}`);
-  return { ports, protocol, hasHost: address !== '' || host !== '' };
+  return { range, protocol, hasHost: address !== '' || host !== '' };
 }
 
 /**
@@ -96,8 +95,10 @@ export function parsePort(word: string): PortSpec {
 export function parsePorts(words: readonly string[]): string[] {
   const out: string[] = [];
   for (const word of words) {
-    for (const port of parsePort(word).ports) out.push(port);
-    if (out.length > MAX_PORTS) throw bad(`more than ${MAX_PORTS} ports in one EXPOSE`);
+    const { range, protocol } = parsePort(word);
+    const [start, end] = range;
+    if (out.length + end - start >= MAX_PORTS) throw bad(`more than ${MAX_PORTS} ports in one EXPOSE`);
+    for (let port = start; port <= end; port++) out.push(`${port}/${protocol.toLowerCase()}`);
   }
   return out;
 }

@@ -69,6 +69,8 @@ describe('hostile input', function () {
   });
   it('values that grow', () => contained(() => expander.expandWord('"$A"'.repeat(10_000), env)));
   it('ports', () => contained(() => parsePorts(Array<string>(5000).fill('0-65535'))));
+  it('ports of a variable that is a range, again and again', () =>
+    contained(() => checkDockerfile(parseDockerfile(`FROM a\nENV A=1-65535\nEXPOSE ${'$A '.repeat(3000)}`))));
   it('patterns of paths', () => {
     for (const pattern of ['*a*a*a*a*a*a*b', '**/a/**/a/**/b', '[a-z]*[a-z]*[a-z]*[a-z]*0', 'a*'.repeat(500)]) {
       contained(() => createPatternMatcher([pattern]).matches('a'.repeat(4000)));

@@ -50,7 +50,7 @@ export function credentialHelperFailed(helper: string, registry: string, why: st
 
 export function digestMismatch(what: string, why: string): StrakeError {
   return failure('DIGEST_MISMATCH', {
-    message: `${what} is not what it claims to be: ${why}`,
+    message: `${what} does not have the digest and size that it claims: ${why}`,
     hint: 'It was damaged or replaced on its way. Nothing of it was used.',
   });
 }

@@ -42,7 +42,7 @@ export function compressionUnsupported(compression: string): StrakeError {
 export function digestMismatch(what: string, expected: string, actual: string): StrakeError {
   return storeError(
     'DIGEST_MISMATCH',
-    `${what} is not what it claims to be: expected ${expected}, got ${actual}`,
+    `${what} does not have the digest that it claims: expected ${expected}, got ${actual}`,
     'It was damaged or replaced on its way. Nothing of it was used.',
   );
 }

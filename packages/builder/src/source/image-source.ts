@@ -58,7 +58,7 @@ export async function loadImage(
   for (let depth = 0; ; depth++) {
     const document = await readDocument(content, descriptor, signal);
     // What is both could be another image for each program that reads it (CVE-2021-41190).
-    if (document['manifests'] != null && (document['layers'] != null || document['config'] != null)) {
+    if (isThere(document['manifests']) && (isThere(document['layers']) || isThere(document['config']))) {
       throw invalid(content, `${descriptor.digest} is both a manifest and an index`);
     }
     const isIndex = isIndexType(descriptor.mediaType) || Array.isArray(document['manifests']);
@@ -154,14 +154,18 @@ function soundDescriptor(content: ImageContent, value: unknown): Descriptor {
     throw invalid(content, `the size of ${d.digest} is not a number of bytes`);
   }
   const platform: unknown = d.platform;
-  if (platform != null && !isPlatform(platform)) throw invalid(content, `the platform of ${d.digest} is none`);
+  if (isThere(platform) && !isPlatform(platform)) throw invalid(content, `the platform of ${d.digest} is none`);
   return { ...d, mediaType: typeof d.mediaType === 'string' ? d.mediaType : '', digest: d.digest, size: d.size };
+}
+
+function isThere(value: unknown): boolean {
+  return value !== undefined && value !== null;
 }
 
 function isPlatform(value: unknown): boolean {
   if (typeof value !== 'object') return false;
   const { os, architecture, variant } = value as Record<string, unknown>;
-  return [os, architecture, variant].every((field) => field == null || typeof field === 'string');
+  return [os, architecture, variant].every((field) => !isThere(field) || typeof field === 'string');
 }
 
 function invalid(content: ImageContent, why: string, cause?: unknown): Error {

@@ -47,9 +47,7 @@ export async function openLayout(spec: string): Promise<{ content: ImageContent;
   );
   const wanted = folder === path ? tag : undefined;
   const candidates = entries.filter(
-    (entry) =>
-      (digest === undefined || entry.digest === digest) &&
-      (wanted === undefined || isTagged(entry, wanted)),
+    (entry) => (digest === undefined || entry.digest === digest) && (wanted === undefined || isTagged(entry, wanted)),
   );
   if (candidates.length === 0) throw invalid(`no image ${wanted ?? digest ?? ''} in it`);
   const content: ImageContent = {

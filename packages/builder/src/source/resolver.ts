@@ -48,7 +48,12 @@ export function createSourceResolver(options: ResolverOptions, services: Builder
     stepName: (name: string) => string,
   ): Promise<ResolvedImage> => {
     const image = await loadImage(content, root, platform, signal);
-    for (const { origin } of image.layers) await checkSize(content, origin.descriptor, store);
+    for (const { diffId, origin } of image.layers) {
+      await checkSize(content, origin.descriptor, store);
+      // A layer that an earlier image brought must not stand in for what a layout has: its own bytes cost nothing to read.
+      if (content.reference || (await store.layers.size(diffId)) === undefined) continue;
+      await store.layers.import(diffId, origin.descriptor, (s) => origin.fetch(s), signal);
+    }
     const vertex = baseImageVertex({
       id: `image-${++ids}`,
       name: stepName(`${content.name}@${image.manifest.digest}`),

@@ -37,6 +37,9 @@ export interface RunStep {
   readonly platform: string;
 }
 
+/** Characters of a failed command that its error shows. */
+const MAX_SHOWN = 8192;
+
 /** Docker's size of /dev/shm. */
 const DEFAULT_SHM = 64 << 20;
 
@@ -193,9 +196,12 @@ function stepFailed(
   tail: OutputTail,
   hint: string | undefined,
 ): StrakeError {
+  // An image's SHELL and a Dockerfile's lines may be as long as they like.
+  const command = args.join(' ');
+  const shown = command.length > MAX_SHOWN ? `${command.slice(0, MAX_SHOWN)}…` : command;
   return builderError(
     'STEP_FAILED',
-    `process ${JSON.stringify(args.join(' '))} did not complete successfully: exit code: ${exitCode}`,
+    `process ${JSON.stringify(shown)} did not complete successfully: exit code: ${exitCode}`,
     { exitCode, outputTail: tail.text(), hint },
   );
 }
