@@ -1,8 +1,7 @@
-import { mkdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, rename, rm, stat } from 'node:fs/promises';
 
 import {
   errnoOf,
-  hexOf,
   isDigest,
   isStrakeError,
   MediaType,
@@ -12,7 +11,7 @@ import {
 } from '@strake/core';
 
 import { layerNotFound, writeFailure } from '../errors.js';
-import { namesNow, readJsonNow, sizeNow, syncData, unlessMissing, writeFileWhole } from '../files.js';
+import { namesNow, readJsonNow, sizeNow, syncData, writeFileWhole } from '../files.js';
 import { GrowingFile } from '../growing-file.js';
 import { bootId, type OwnHolder } from '../holders.js';
 import { layerPath, type StoreLayout } from '../layout.js';
@@ -23,6 +22,7 @@ import type { WorkerPool } from '../worker-pool.js';
 import { batchesOf, isSmall, startingWith, type EntryBatch } from './entry-batch.js';
 import { IndexCache } from './index-cache.js';
 import { loadIndex, type LayerIndex } from './layer-index.js';
+import { addForm, isForm } from './layer-forms.js';
 import { LayerHomes } from './layer-homes.js';
 import { isOfThisBoot, type LayerFacts } from './layer-facts.js';
 import { placeTar, stageLayer, type StagedLayer } from './staged-layer.js';
@@ -250,7 +250,7 @@ export class FileLayers implements LayerStore {
     signal: AbortSignal | undefined,
   ): Promise<LayerInfo> {
     // A layer that is known says nothing of a blob that only claims to hold it: that one is unpacked and compared.
-    const known = this.#isForm(diffId, blob.digest) ? await this.info(diffId) : undefined;
+    const known = isForm(this.#layout, diffId, blob.digest) ? await this.info(diffId) : undefined;
     if (known) return known;
     if ((await this.#blobs.size(blob.digest)) !== blob.size) await this.#blobs.put(fetch(signal), blob, signal);
     const plain = blob.digest === diffId;
@@ -383,23 +383,7 @@ export class FileLayers implements LayerStore {
     return this.#homes.add(diffId, digest, repository);
   }
 
-  #formPath(diffId: Digest, digest: Digest): string {
-    return `${layerPath(this.#layout, diffId)}/blob-${hexOf(digest).slice(0, 20)}`;
-  }
-
-  /** Whether the layer was once unpacked from the blob with this digest, or compressed to it. */
-  #isForm(diffId: Digest, digest: Digest): boolean {
-    if (digest === diffId) return true;
-    const form = readJsonNow(this.#formPath(diffId, digest)) as Partial<Descriptor> | undefined;
-    return form?.digest === digest;
-  }
-
-  async addCompressed(diffId: Digest, blob: Descriptor): Promise<void> {
-    const { mediaType, digest, size } = blob;
-    await mkdir(layerPath(this.#layout, diffId), { recursive: true, mode: 0o700 });
-    const path = this.#formPath(diffId, digest);
-    const text = JSON.stringify({ mediaType, digest, size });
-    if ((await unlessMissing(readFile(path, 'utf8'))) === text) return;
-    await writeFileWhole(path, text, this.#holder.temporaryPath('form'));
+  addCompressed(diffId: Digest, blob: Descriptor): Promise<void> {
+    return addForm(this.#layout, this.#holder, diffId, blob);
   }
 }
