@@ -3,6 +3,7 @@ import {
   createStepLimiter,
   openCgroups,
   openStepNetwork,
+  Orphans,
   probePlace,
   probeRuntimes,
   requireOwner,
@@ -37,6 +38,7 @@ class AgentServer {
   readonly #backend: Promise<Backend>;
   readonly #probing: ReturnType<typeof probeOptions>;
   readonly #namespaces: boolean;
+  readonly #orphans = new Orphans();
   readonly #cgroups: number | undefined = openCgroups();
   readonly #limiter: StepLimiter;
   readonly #networkCommand: readonly [string, string] | undefined;
@@ -71,6 +73,8 @@ class AgentServer {
       .finally(() => {
         this.#running.delete(id);
         this.#handling.delete(handling);
+        // In a chroot the executor finds what a step leaves behind.
+        if (this.#namespaces) this.#orphans.look();
       })
       .catch(() => undefined);
     this.#handling.add(handling);

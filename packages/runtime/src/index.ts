@@ -16,6 +16,7 @@ export type { StepCgroups, StepLimiter } from './step-limits.js';
 export { runNativeInit } from './native-init.js';
 export { createOciExecutor } from './oci-executor.js';
 export type { OciExecutorOptions } from './oci-executor.js';
+export { Orphans } from './orphans.js';
 export { overlayFailure } from './probe-overlay.js';
 export { probePlace } from './probe-place.js';
 export type { PlaceOptions } from './probe-place.js';
