@@ -13,7 +13,8 @@ describe('bench/ratios.mjs', function () {
     const folder = mkdtempSync(path.join(tmpdir(), 'strake-ratios-test-'));
     try {
       const cli = path.join(folder, 'strake.cjs');
-      writeFileSync(cli, `${prelude}\nrequire(${JSON.stringify(STRAKE)});\n`);
+      const start = `process.argv[1] = ${JSON.stringify(STRAKE)};\nrequire('node:module').runMain();\n`;
+      writeFileSync(cli, `${prelude}\n${start}`);
       return spawnSync(
         process.execPath,
         [path.join(ROOT, 'bench/ratios.mjs'), '--runs', '1', '--only', only, '--cli', cli],
