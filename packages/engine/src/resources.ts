@@ -74,10 +74,8 @@ export function createResources(options: EngineOptions, env: NodeJS.ProcessEnv):
     agent: () => (shared ??= start(false)),
     interactiveAgent: () => start(true),
     dismissAgent: () => {
-      shared?.then(
-        (agent) => agent.close(),
-        () => undefined, // whoever asked for it is told why there is none
-      );
+      // Whoever asked for it is told why there is none, and `close` waits for its end again.
+      shared?.then((agent) => agent.close()).catch(() => undefined);
       shared = undefined;
     },
     close: async () => {
