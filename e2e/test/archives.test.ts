@@ -125,6 +125,9 @@ describe('archives of images', function () {
       readFileSync(at('unnamed.tar')),
       /error: the archive has no name for the image .*\n.*strake load -t NAME/,
     );
+    const folder = await other.strake(['load', '-i', other.folder]);
+    assert.equal(folder.status, 1);
+    assert.match(folder.stderr, /error: this is not an archive of images: EISDIR/);
     const missing = await other.strake(['load', '-i', at('nowhere.tar')]);
     assert.match(missing.stderr, /error: cannot read .*nowhere\.tar: no such file/);
   });

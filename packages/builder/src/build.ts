@@ -117,7 +117,9 @@ export async function buildDockerfile(request: BuildRequest, services: BuilderSe
     await solver.settled().catch(() => undefined);
     request.signal.throwIfAborted();
     // What the build failed of is worth more than what can be said of its steps.
-    await request.onFailure?.(await notes()).catch(() => undefined);
+    await notes()
+      .then((steps) => request.onFailure?.(steps))
+      .catch(() => undefined);
     throw error;
   }
 }

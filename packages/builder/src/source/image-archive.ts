@@ -72,11 +72,11 @@ class ArchiveFiles {
   }
 
   static async read(archive: ByteStream, store: Store, signal: AbortSignal): Promise<ArchiveFiles> {
-    const iterator = archive[Symbol.asyncIterator]();
-    const first = await iterator.next();
-    const head = first.done ? new Uint8Array(0) : first.value;
-    const tar = await decompress(prepend(head, iterator), detectCompression(head));
     try {
+      const iterator = archive[Symbol.asyncIterator]();
+      const first = await iterator.next();
+      const head = first.done ? new Uint8Array(0) : first.value;
+      const tar = await decompress(prepend(head, iterator), detectCompression(head));
       const { blob, entries } = await store.archive(tar, signal);
       return new ArchiveFiles(store, blob, entries);
     } catch (error) {
