@@ -192,6 +192,7 @@ function become(spec: NativeInitSpec): void {
     ENOENT: 'no such file or directory',
     EACCES: 'permission denied',
     ENOEXEC: 'exec format error',
+    E2BIG: 'argument list too long: command and environment together take more than the kernel allows',
   };
   const code = errnoOf(why) ?? '';
   throw new Error(`exec: ${JSON.stringify(name)}: ${texts[code] ?? code}`);

@@ -7,6 +7,8 @@ const HIGHEST_ID = 2 ** 31 - 1;
 /** PATH_MAX of Linux, and folders in one another that are made for a mount at most: each is walked to from the root, several times. */
 const LONGEST_PATH = 4095;
 const DEEPEST_TARGET = 256;
+/** runc takes the square of their number, one minute for 100,000. */
+const MOST_VARIABLES = 32_768;
 
 /**
  * Refuses what the kernel or a runtime would misread: NUL bytes, variables without a name, relative paths, lines smuggled into
@@ -22,6 +24,9 @@ export function checkSpec(spec: ContainerSpec): void {
   };
   if (spec.args.length === 0) refuse('there is no command to run');
   for (const arg of spec.args) text(arg, 'the command');
+  if (spec.env.length > MOST_VARIABLES) {
+    refuse(`the environment has ${spec.env.length} variables, which is too many: the limit is ${MOST_VARIABLES}`);
+  }
   for (const entry of spec.env) {
     text(entry, 'a variable of the environment');
     if (entry.indexOf('=') < 1)

@@ -82,6 +82,7 @@ contract((tools) => {
         { env: ['NONAME'] },
         { env: ['=x'] },
         { env: ['A=\0'] },
+        { env: Array.from({ length: 100_000 }, (_, i) => `V${i}=`) },
         { cwd: 'relative' },
         { cwd: '/a\0b' },
         { hostname: 'a\nb' },

@@ -3,7 +3,7 @@ import type { Archive, ArchiveEntry, Store } from '@strake/store';
 import { posix } from 'node:path';
 
 import { builderError } from '../errors.js';
-import { baseName, joinTree, parentPath, resolveInTree, treePath } from '../tree/paths.js';
+import { baseName, joinTree, parentPath, treePath } from '../tree/paths.js';
 import { decompress, detectCompression, prepend } from './decompress.js';
 import type { CopyFacts } from './plan.js';
 import type { SelectedSource } from './selection.js';
@@ -133,9 +133,6 @@ class Unpacker {
 
   /** A path of the archive as a path of the target; links are followed with the destination as the root. */
   #inRoot(path: string, nofollow = false): string {
-    const resolved = resolveInTree(path, (p) => this.#target.lookup(joinTree(this.#root, p)), nofollow);
-    if (resolved === undefined)
-      throw builderError('COPY_CONFLICT', `"${path}" of the archive leads in a circle of links`);
-    return resolved === '' ? this.#root : this.#root === '' ? resolved : joinTree(this.#root, resolved);
+    return this.#target.resolve(path, this.#root, nofollow);
   }
 }

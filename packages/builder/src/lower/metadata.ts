@@ -118,7 +118,7 @@ function lowerEnv(instruction: Of<'ENV'>, { state, expander }: StageContext): vo
   const pairs = instruction.pairs.map((pair) => [expand(pair.key), expand(pair.value)] as const);
   for (const [key, value] of pairs) {
     state.env.set(key, value);
-    setConfigVariable(state.config, key, value);
+    setConfigVariable(state, key, value);
   }
   note(state, `ENV ${pairs.map(([key, value]) => `${key}=${value}`).join(' ')}`);
 }

@@ -22,6 +22,8 @@ export interface StageState {
   readonly history: HistoryItem[];
   /** What RUN and expansions see: ENV and declared ARGs. */
   readonly env: Variables;
+  /** Where in the config's Env a variable stands. */
+  readonly envPlaces: Map<string, number>;
   /** Declared ARGs in the order of declaration, with their last declared value. */
   readonly args: Map<string, string | undefined>;
   cmdSet: boolean;
@@ -63,6 +65,7 @@ export function startFromImage({ vertex, config: given, platform, layerCount }: 
     baseHistory: soundHistory(history ?? [], layerCount),
     history: [],
     env: new Variables(),
+    envPlaces: new Map(),
     args: new Map(),
     cmdSet: false,
     triggers: [],
@@ -81,6 +84,7 @@ export function startFromStage(base: StageState): StageState {
     config,
     history: [...base.history],
     env: base.env.clone(),
+    envPlaces: new Map(),
     args: new Map(base.args),
     cmdSet: false,
     triggers: [],
@@ -89,11 +93,15 @@ export function startFromStage(base: StageState): StageState {
   return state;
 }
 
-function prepare({ config, env, platform }: StageState): void {
+function prepare({ config, env, envPlaces, platform }: StageState): void {
   config.Env ??= [];
   if (hasDefaultPath(platform.os) && !config.Env.some((entry) => entry.startsWith('PATH=')))
     config.Env.push(`PATH=${DEFAULT_PATH}`);
-  for (const entry of config.Env) env.set(...splitVariable(entry));
+  for (const [at, entry] of config.Env.entries()) {
+    const [name, value] = splitVariable(entry);
+    env.set(name, value);
+    if (!envPlaces.has(name)) envPlaces.set(name, at);
+  }
   if (!config.WorkingDir) config.WorkingDir = '/';
 }
 
@@ -123,9 +131,9 @@ function soundHistory(history: readonly HistoryEntry[], layers: number): History
 }
 
 /** Sets a variable in the config, in its place where it is there. */
-export function setConfigVariable(config: ContainerConfig, name: string, value: string): void {
-  config.Env ??= [];
-  const at = config.Env.findIndex((entry) => splitVariable(entry)[0] === name);
-  if (at < 0) config.Env.push(`${name}=${value}`);
-  else config.Env[at] = `${name}=${value}`;
+export function setConfigVariable({ config, envPlaces }: StageState, name: string, value: string): void {
+  const variables = (config.Env ??= []);
+  const at = envPlaces.get(name) ?? variables.length;
+  envPlaces.set(name, at);
+  variables[at] = `${name}=${value}`;
 }

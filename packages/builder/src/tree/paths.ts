@@ -41,7 +41,12 @@ export function sortNames(names: string[]): string[] {
 }
 
 /** Links that a resolution may follow before it counts as a loop; as containerd's RootPath. */
-const MAX_LINKS = 255;
+export const MAX_LINKS = 255;
+
+const PATH_MAX = 4096;
+
+/** Bytes of the longest path that a layer may have: PATH_MAX less room for the place that a tree is unpacked to. */
+export const LONGEST_PATH = 3800;
 
 /**
  * Follows the links of PATH inside a tree's root. LOOKUP gives the type and link of exactly one path. Missing components stay.
@@ -53,24 +58,26 @@ export function resolveInTree(
   nofollow = false,
 ): string | undefined {
   let links = 0;
+  /** The paths of the components so far; they share their beginnings. */
   const done: string[] = [];
   const todo = path.split('/').reverse();
-  while (todo.length > 0) {
-    const part = todo.pop();
-    if (part === undefined || part === '' || part === '.') continue;
+  for (let part = todo.pop(); part !== undefined; part = todo.pop()) {
+    if (part === '' || part === '.') continue;
     if (part === '..') {
       done.pop();
       continue;
     }
-    const current = [...done, part].join('/');
-    const entry = nofollow && todo.every((rest) => rest === '' || rest === '.') ? undefined : lookup(current);
+    const current = joinTree(done.at(-1) ?? '', part);
+    const last = nofollow && todo.every((rest) => rest === '' || rest === '.');
+    // Nothing is at a path that is longer than a system takes; links can make one of a million components.
+    const entry = last || current.length > PATH_MAX ? undefined : lookup(current);
     if (entry?.type === 'symlink' && entry.link !== undefined) {
       if (++links > MAX_LINKS) return undefined;
       if (entry.link.startsWith('/')) done.length = 0;
       todo.push(...entry.link.split('/').reverse());
       continue;
     }
-    done.push(part);
+    done.push(current);
   }
-  return done.join('/');
+  return done.at(-1) ?? '';
 }

@@ -265,26 +265,32 @@ export class MergedView implements TreeView {
 
   resolve(path: string, options: { readonly nofollow?: boolean } = {}): string {
     const rest = path.split('/').reverse();
+    /** The paths of the components so far, which share their beginnings. */
     const done: string[] = [];
-    for (let links = 0; rest.length > 0;) {
-      const name = rest.pop() as string;
+    /** From so many components on there is nothing. */
+    let missing = Infinity;
+    for (let links = 0, name = rest.pop(); name !== undefined; name = rest.pop()) {
       if (name === '' || name === '.') continue;
       if (name === '..') {
         done.pop();
         continue;
       }
-      done.push(name);
-      const last = rest.every((part) => part === '' || part === '.');
-      if (last && options.nofollow) continue;
-      const entry = this.lookup(done.join('/'));
-      if (entry?.type !== 'symlink') continue;
-      if (++links > MAX_LINKS) throw linkLoop(path);
-      const target = entry.link ?? '';
-      done.pop();
-      if (target.startsWith('/')) done.length = 0;
-      rest.push(...target.split('/').reverse());
+      const folder = done.at(-1);
+      const current = folder === undefined ? name : `${folder}/${name}`;
+      if (done.length < missing) missing = Infinity;
+      const last = options.nofollow && rest.every((part) => part === '' || part === '.');
+      const entry = last || done.length >= missing ? undefined : this.lookup(current);
+      if (entry?.type === 'symlink') {
+        if (++links > MAX_LINKS) throw linkLoop(path);
+        const target = entry.link ?? '';
+        if (target.startsWith('/')) done.length = 0;
+        rest.push(...target.split('/').reverse());
+        continue;
+      }
+      done.push(current);
+      if (entry?.type !== 'directory' && done.length < missing) missing = done.length;
     }
-    return done.join('/');
+    return done.at(-1) ?? '';
   }
 
   async *open(entry: ViewEntry): AsyncGenerator<Uint8Array> {
