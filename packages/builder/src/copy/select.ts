@@ -1,4 +1,4 @@
-import { createPatternMatcher, goMatch, type PatternMatcher } from '@strake/parser';
+import { compileGoMatch, createPatternMatcher, goMatch, type PatternMatcher } from '@strake/parser';
 
 import { builderError } from '../errors.js';
 import { baseName, joinTree, treePath } from '../tree/paths.js';
@@ -24,7 +24,7 @@ export function selectSource(tree: SourceTree, pattern: string, options: SelectO
 
 function selectPlain(tree: SourceTree, pattern: string, options: SelectOptions): SelectedSource[] {
   const exclude = options.exclude.length > 0 ? createPatternMatcher(options.exclude) : undefined;
-  return matches(tree, pattern).map((path) => {
+  return matches(tree, pattern, options.where).map((path) => {
     const entry = tree.lookup(tree.resolve(path));
     if (!entry) throw notFound(path, options.where);
     return {
@@ -44,32 +44,40 @@ function selectWithParents(tree: SourceTree, pattern: string, options: SelectOpt
   const kept = treePath(pivot < 0 ? pattern : pattern.slice(pivot + 3));
   const exclude = options.exclude.length > 0 ? createPatternMatcher(options.exclude) : undefined;
   if (!hasWildcards(base) && !hasWildcards(kept)) {
-    // The kept part is walked, and walks go through no link.
-    const required = joinTree(tree.resolve(treePath(base)), kept);
-    if (!tree.lookup(kept === '' ? tree.resolve(treePath(base)) : required)) throw notFound(required, options.where);
+    // As BuildKit looks for it: a path that goes through no link, and no folder of which nothing is kept.
+    if (kept === '') throw nothingKept(treePath(base), options.where);
+    const required = joinTree(treePath(base), kept);
+    if (!tree.lookup(required)) throw notFound(required, options.where);
   }
-  return matches(tree, base).map((path) => {
+  return matches(tree, base, options.where).map((path) => {
     const entry = tree.lookup(tree.resolve(path));
     if (!entry) throw notFound(path, options.where);
     const below =
       kept === ''
-        ? walk(tree, entry, { exclude })
+        ? []
         : walk(tree, entry, { exclude, include: createPatternMatcher([kept]), includeParts: kept.split('/') });
     return { tree, name: baseName(path), entry, below, contentsOnly: true, unpack: false };
   });
 }
 
-/** The paths that a pattern stands for; one without wildcards stands for itself, there or not. */
-function matches(tree: SourceTree, pattern: string): string[] {
+/**
+ * The paths that a pattern stands for, which may be none; one without wildcards stands for itself, there or not. What it says in front
+ * of its first wildcard must be there. @throws StrakeError `COPY_SOURCE_NOT_FOUND`, `PATTERN_INVALID`
+ */
+function matches(tree: SourceTree, pattern: string, where: string): string[] {
   const parts = treePath(pattern).split('/');
   const wild = parts.findIndex(hasWildcards);
   if (wild < 0) return [parts.join('/')];
-  let found = [tree.resolve(parts.slice(0, wild).join('/'))];
-  for (const part of parts.slice(wild)) {
+  // All of it is read before anything is compared: a malformed pattern is one where no name gets that far, too.
+  const matchers = parts.slice(wild).map(compileGoMatch);
+  const start = tree.resolve(parts.slice(0, wild).join('/'));
+  if (start !== '' && !tree.lookup(start)) throw notFound(start, where);
+  let found = [start];
+  for (const fits of matchers) {
     found = found.flatMap((folder) =>
       tree
         .list(folder)
-        .filter((name) => goMatch(part, name))
+        .filter(fits)
         .map((name) => joinTree(folder, name)),
     );
   }
@@ -138,6 +146,16 @@ function candidates(
 
 function* matching(entries: Iterable<SourceEntry>, part: string): Generator<SourceEntry> {
   for (const entry of entries) if (goMatch(part, baseName(entry.path))) yield entry;
+}
+
+function nothingKept(path: string, where: string): Error {
+  return builderError(
+    'COPY_SOURCE_NOT_FOUND',
+    `"/${path}": not found in ${where}: --parents is given no path to keep`,
+    {
+      hint: `Name what lies in it, such as ${path === '' ? '' : `${path}/./`}*, or leave --parents out.`,
+    },
+  );
 }
 
 function notFound(path: string, where: string): Error {

@@ -131,14 +131,18 @@ export async function lowerCopy(instruction: CopyInstruction | AddInstruction, c
   state.history.push({ createdBy: `${instruction.kind} ${words.join(' ')} # buildkit`, emptyLayer: false, vertex });
 }
 
-/** The file that a heredoc makes; a slash may only stand in front of its name. */
-function heredocFile({ name, expand, content }: Heredoc, context: StageContext): SelectedSource {
+/** The name of the file that a heredoc makes; a slash may only stand in front of it. @throws StrakeError `INSTRUCTION_INVALID` */
+export function heredocFileName(name: string): string {
   const file = name.replace(/^\/+/, '');
-  if (file === '' || file.includes('/')) {
-    throw builderError('INSTRUCTION_INVALID', `a heredoc named "${name}" makes no file: no such file or directory`, {
-      hint: 'Its delimiter is the name of the file: write it without slashes.',
-    });
-  }
+  if (file !== '' && !file.includes('/')) return file;
+  throw builderError('INSTRUCTION_INVALID', `a heredoc named "${name}" makes no file: no such file or directory`, {
+    hint: 'Its delimiter is the name of the file: write it without slashes.',
+  });
+}
+
+/** The file that a heredoc makes. */
+function heredocFile({ name, expand, content }: Heredoc, context: StageContext): SelectedSource {
+  const file = heredocFileName(name);
   const text = expand ? expandHeredoc(content, context.state.env).text : content;
   return singleFile({ name: file, content: bytesOfText(text), mode: 0o644, mtime: now(context) });
 }

@@ -7,6 +7,7 @@ import { runVertex, type RunStep } from '../steps/run.js';
 import type { MountFrom, RunMountPlan } from '../steps/run-mounts.js';
 import { singleFile } from '../tree/single-file.js';
 import type { StageContext } from './context.js';
+import { heredocFileName } from './files.js';
 import { argumentPrefix } from './history.js';
 import { withShell } from './metadata.js';
 import { seenInstruction } from './seen.js';
@@ -22,7 +23,7 @@ export async function lowerRun(instruction: RunInstruction, context: StageContex
   const mounts: RunMountPlan[] = [];
   const { text: line, file, summary } = runScript(command);
   const args = withShell(state, command.form === 'exec' ? command : { ...command, args: [line] });
-  if (file) mounts.push(scriptMount(file.name, file.content));
+  if (file) mounts.push(scriptMount(heredocFileName(file.name), file.content));
   for (const text of instruction.mounts) {
     const mount = parseMount(text, (word) => expander.expandWord(word, state.env).text);
     const plan = await planMount(mount, mounts, instruction, context);

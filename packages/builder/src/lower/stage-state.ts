@@ -1,3 +1,5 @@
+import { posix } from 'node:path';
+
 import type { ContainerConfig, HistoryEntry, ImageConfig, Platform } from '@strake/core';
 import type { Vertex } from '@strake/solver';
 
@@ -102,7 +104,9 @@ function prepare({ config, env, envPlaces, platform }: StageState): void {
     env.set(name, value);
     if (!envPlaces.has(name)) envPlaces.set(name, at);
   }
-  if (!config.WorkingDir) config.WorkingDir = '/';
+  // An image that names none keeps naming none, as BuildKit leaves it.
+  if (config.WorkingDir) config.WorkingDir = posix.resolve('/', config.WorkingDir);
+  else delete config.WorkingDir;
 }
 
 /** A base image's config as far as it can be trusted: types checked, variables with a name and a value only. */
