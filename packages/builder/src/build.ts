@@ -135,7 +135,7 @@ export async function lowerPlatforms(request: BuildRequest, services: BuilderSer
   const { emit } = services;
   const lowered: LoweredPlatform[] = [];
   for (const platform of request.platforms) {
-    const options: LowerOptions = { ...request, platform };
+    const options: LowerOptions = { ...request, platform, severalPlatforms: request.platforms.length > 1 };
     const prefix = request.platforms.length > 1 ? `${lowered.length}:` : '';
     const stages = new StageLowering(options, services, request.resolver(platform), prefix);
     const report = await checkStages(stages, options, request.ignorePatterns, false);

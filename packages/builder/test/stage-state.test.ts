@@ -24,7 +24,8 @@ describe('the working directory that a stage begins with', () => {
   it('of scratch: /', () => {
     assert.equal(startFromImage(base(undefined)).config.WorkingDir, '/');
   });
-  it('is absolute and clean', () => {
+  it('is absolute; one that was is left as it is written', () => {
     assert.equal(startFromImage(base({ WorkingDir: 'a/../b/' })).config.WorkingDir, '/b');
+    assert.equal(startFromImage(base({ WorkingDir: '/a//b/' })).config.WorkingDir, '/a//b/');
   });
 });

@@ -45,6 +45,8 @@ export interface LowerOptions {
   readonly hostPlatform: Platform;
   /** Whether `--platform` was given: then the image's platform is that one, whatever the base says. */
   readonly platformGiven: boolean;
+  /** Whether the build is for more than one platform: then steps are named by theirs. */
+  readonly severalPlatforms?: boolean | undefined;
   readonly noCache: boolean;
   readonly noCacheFilter: readonly string[];
   readonly network: 'default' | 'host' | 'none' | 'private';

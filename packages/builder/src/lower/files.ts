@@ -17,9 +17,11 @@ import { remoteSource, isRemote } from '../source/remote.js';
 import { copyVertex, type CopySource } from '../steps/copy.js';
 import { mergeVertex } from '../steps/base-image.js';
 import { workdirVertex } from '../steps/workdir.js';
+import { treePath } from '../tree/paths.js';
 import { singleFile } from '../tree/single-file.js';
 import type { FromSource, StageContext } from './context.js';
 import { seenInstruction } from './seen.js';
+import { workdirIn } from './stage-state.js';
 
 /** A destination made absolute; a trailing slash (or `/.`, or nothing at all) stays one. */
 export function destinationPath(workdir: string, path: string): string {
@@ -103,7 +105,7 @@ export async function lowerCopy(instruction: CopyInstruction | AddInstruction, c
     copyVertex(
       {
         id: context.nextId(),
-        name: context.names.next(expander.expandForDisplay(instruction.original, state.env)),
+        name: context.names.next(expander.expandForDisplay(instruction.original, state.env), state.env),
         caching: context.caching,
         parent: link ? undefined : state.vertex,
         stage: from.kind === 'stage' ? from.vertex : undefined,
@@ -155,8 +157,7 @@ function now({ services, options }: StageContext): number {
 export function lowerWorkdir(instruction: WordInstruction, context: StageContext): void {
   const { state, expander, services, options } = context;
   const path = expander.expandWord(instruction.value, state.env).text;
-  const current = state.config.WorkingDir ?? '/';
-  const workdir = posix.join('/', path.startsWith('/') ? '' : current, path).replace(/(.)\/+$/, '$1');
+  const workdir = workdirIn(state.config.WorkingDir, path);
   state.config.WorkingDir = workdir;
   if (workdir === '/') {
     state.history.push({ createdBy: 'WORKDIR /', emptyLayer: true });
@@ -166,10 +167,10 @@ export function lowerWorkdir(instruction: WordInstruction, context: StageContext
     workdirVertex(
       {
         id: context.nextId(),
-        name: context.names.next(`WORKDIR ${path}`),
+        name: context.names.next(`WORKDIR ${path}`, state.env),
         parent: state.vertex,
         caching: context.caching,
-        path: workdir,
+        path: `/${treePath(workdir)}`,
         user: state.config.User ?? '',
         epoch: options.epoch,
       },

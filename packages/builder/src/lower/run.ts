@@ -1,4 +1,4 @@
-import { parseMount, runScript, type RunInstruction, type RunMount } from '@strake/parser';
+import { parseMount, runScript, type Environment, type RunInstruction, type RunMount } from '@strake/parser';
 import { formatPlatform } from '@strake/core';
 import { posix } from 'node:path';
 
@@ -39,13 +39,13 @@ export async function lowerRun(instruction: RunInstruction, context: StageContex
     runVertex(
       {
         id: context.nextId(),
-        name: context.names.next(displayName(instruction, summary, context)),
+        name: context.names.next(displayName(instruction, summary, context), state.env),
         caching: context.caching,
         parent: state.vertex,
         args,
         env,
         proxyEnv: [...proxyVariables(options.buildArgs)].map(([name, value]) => `${name}=${value}`),
-        cwd: state.config.WorkingDir ?? '/',
+        cwd: posix.resolve('/', state.config.WorkingDir ?? ''),
         user: state.config.User ?? '',
         hostname: options.buildArgs.get('BUILDKIT_SANDBOX_HOSTNAME') ?? 'buildkitsandbox',
         network: networkOf(instruction, context),
@@ -78,13 +78,24 @@ function networkOf({ network }: RunInstruction, { options }: StageContext): RunS
   return options.allowHosts && options.network === 'default' ? 'allowed' : options.network;
 }
 
+/** The variables that name secrets show as such: what an ENV of the same name says is not what the step sees. */
 function displayName(
-  { original }: RunInstruction,
+  { original, mounts }: RunInstruction,
   summary: string | undefined,
   { expander, state }: StageContext,
 ): string {
-  const text = expander.expandForDisplay(original, state.env, { run: true });
-  return summary === undefined ? text : `${text} (${summary})`;
+  const { env } = state;
+  const masked = new Set<string>();
+  for (const text of mounts) {
+    const mount = parseMount(text, (word) => expander.expandWord(word, env).text);
+    if (mount.type === 'secret' && mount.env !== undefined) masked.add(mount.env);
+  }
+  const seen: Environment = {
+    get: (name) => (masked.has(name) ? '****' : env.get(name)),
+    names: () => new Set([...env.names(), ...masked]),
+  };
+  const text = summary === undefined ? original : `${original} (${summary})`;
+  return expander.expandForDisplay(text, masked.size > 0 ? seen : env, { run: true });
 }
 
 function scriptMount(name: string, content: string): RunMountPlan {

@@ -95,6 +95,13 @@ export function startFromStage(base: StageState): StageState {
   return state;
 }
 
+/** PATH as a working directory: an absolute one stays as it is written, a relative one is joined to the CURRENT one and clean. */
+export function workdirIn(current: string | undefined, path: string): string {
+  if (path.startsWith('/')) return path;
+  if (path === '' && current) return current;
+  return posix.join('/', current ?? '', path).replace(/(.)\/$/, '$1');
+}
+
 function prepare({ config, env, envPlaces, platform }: StageState): void {
   config.Env ??= [];
   if (hasDefaultPath(platform.os) && !config.Env.some((entry) => entry.startsWith('PATH=')))
@@ -105,7 +112,7 @@ function prepare({ config, env, envPlaces, platform }: StageState): void {
     if (!envPlaces.has(name)) envPlaces.set(name, at);
   }
   // An image that names none keeps naming none, as BuildKit leaves it.
-  if (config.WorkingDir) config.WorkingDir = posix.resolve('/', config.WorkingDir);
+  if (config.WorkingDir) config.WorkingDir = workdirIn(undefined, config.WorkingDir);
   else delete config.WorkingDir;
 }
 

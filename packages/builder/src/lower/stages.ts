@@ -24,7 +24,7 @@ import { lowerCopy, lowerWorkdir } from './files.js';
 import { lowerMetadata } from './metadata.js';
 import { lowerRun } from './run.js';
 import { emptyImage, startFromImage, startFromStage, type StageState } from './stage-state.js';
-import { StepNames } from './step-names.js';
+import { isOnlyStage, StepNames } from './step-names.js';
 import { treeImage } from './tree-image.js';
 import { Variables } from './variables.js';
 
@@ -109,7 +109,7 @@ export class StageLowering {
         const { platform } = this.#options;
         if (prepared.baseName === 'scratch') return { env: emptyImage(platform).config?.Env ?? [], platform };
         return located(prepared.stage.from.location, async () => {
-          const image = await this.#resolveBase(prepared, '');
+          const image = await this.#resolveBase(prepared);
           const { Env, Shell, OnBuild } = image.config?.config ?? {};
           return { env: Env ?? [], platform: image.platform, shell: Shell, onbuild: OnBuild ?? undefined };
         });
@@ -188,31 +188,29 @@ export class StageLowering {
       const image = replaced.kind === 'tree' ? this.#treeImage(replaced, prepared.platform) : replaced.image;
       return startFromImage(image);
     }
-    const stageName = this.#dockerfile.stages.length === 1 ? '' : (stage.from.name ?? `stage-${index}`);
     let state: StageState;
     let triggers: readonly string[];
     let names: StepNames;
-    const count = (extra: number, hasBase: boolean): StepNames =>
-      new StepNames(stageName, (hasBase ? 1 : 0) + stage.instructions.filter(makesStep).length + extra);
     if (base !== undefined) {
       const parent = await this.#stage(base);
       state = startFromStage(parent);
       triggers = parent.triggers;
-      names = count(triggers.length, false);
+      names = this.#names(prepared, triggers.length, false);
     } else if (prepared.baseName === 'scratch') {
       const { platform } = this.#options;
       state = startFromImage({ vertex: scratchVertex(this.#nextId()), config: undefined, layerCount: 0, platform });
       triggers = [];
-      names = count(0, false);
+      names = this.#names(prepared, 0, false);
     } else {
-      state = await located(stage.from.location, () => this.#baseImage(prepared, stageName));
+      state = await located(stage.from.location, () => this.#baseImage(prepared));
       triggers = state.config.OnBuild ?? [];
       delete state.config.OnBuild;
-      names = count(triggers.length, true);
+      names = this.#names(prepared, triggers.length, true);
       names.next('');
     }
     const context = this.#context(state, names, index);
     const { location } = stage.from;
+    names.onbuild = true;
     for (const trigger of triggers) {
       await located(location, async () => {
         const instruction = parseOnbuildTrigger(trigger, {
@@ -222,6 +220,7 @@ export class StageLowering {
         await this.#instruction(instruction, context);
       });
     }
+    names.onbuild = false;
     for (const instruction of stage.instructions) {
       await located(instruction.location, () => this.#instruction(instruction, context));
     }
@@ -268,20 +267,28 @@ export class StageLowering {
     }
   }
 
-  async #baseImage(prepared: PreparedStage, stageName: string): Promise<StageState> {
-    const image = await this.#resolveBase(prepared, stageName);
+  async #baseImage(prepared: PreparedStage): Promise<StageState> {
+    const image = await this.#resolveBase(prepared);
     const { from, index } = prepared.stage;
     this.#steps.push({ vertex: image.vertex, location: from.location, stage: from.name ?? `stage-${index}` });
     return startFromImage(image);
   }
 
-  async #resolveBase(prepared: PreparedStage, stageName: string): Promise<ResolvedImage> {
+  async #resolveBase(prepared: PreparedStage): Promise<ResolvedImage> {
     const platform = prepared.platform ?? this.#options.platform;
     const named = await this.#named(prepared.baseName, prepared.platform);
     if (named) return named.kind === 'tree' ? this.#treeImage(named, platform) : named.image;
-    return this.#resolver.image(prepared.baseName, platform, (name) => {
-      const total = 1 + prepared.stage.instructions.filter(makesStep).length;
-      return new StepNames(stageName, total).next(`FROM ${name}`);
+    const stepName = (name: string): string => this.#names(prepared, 0, true).next(`FROM ${name}`);
+    return this.#resolver.image(prepared.baseName, platform, stepName);
+  }
+
+  /** Names for the steps of a stage; EXTRA: how many triggers there are. */
+  #names({ stage, platform }: PreparedStage, extra: number, hasBase: boolean): StepNames {
+    const { stages } = this.#dockerfile;
+    return new StepNames({
+      stage: isOnlyStage(stages) ? '' : (stage.from.name ?? `stage-${stage.index}`),
+      total: (hasBase ? 1 : 0) + stage.instructions.filter(makesStep).length + extra,
+      platform: this.#options.severalPlatforms ? (platform ?? this.#options.platform) : undefined,
     });
   }
 
