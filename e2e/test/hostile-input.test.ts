@@ -1,5 +1,10 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import net from 'node:net';
+import path from 'node:path';
 
+import { STRAKE } from './support/repository.js';
 import { Workshop } from './support/strake.js';
 
 const WITHIN = 30_000;
@@ -47,5 +52,151 @@ describe('hostile input', () => {
       assert.match(refused.stderr, /"\/?(a\/)+a?…" is too long: a path has 3800 bytes at most/);
       assert.ok(refused.took < WITHIN, `${refused.took} ms`);
     }
+  });
+
+  describe('pipes, sockets and devices where a file is expected', () => {
+    const SECRET = ['FROM busybox', 'RUN --mount=type=secret,id=s wc -c < /run/secrets/s'];
+    const inFolder = (name: string): string => path.join(workshop.folder, name);
+    let socket: net.Server;
+    before(async () => {
+      execFileSync('mkfifo', [inFolder('pipe')]);
+      socket = net.createServer();
+      await new Promise<void>((resolve) => socket.listen(inFolder('socket'), resolve));
+      workshop.write('f', 'f');
+    });
+    after(() => socket.close());
+
+    const refused = async (lines: readonly string[], argv: readonly string[], message: RegExp): Promise<void> => {
+      const outcome = await workshop.build(lines, argv, { cwd: workshop.folder });
+      assert.equal(outcome.status, 1, `${argv.join(' ')}: ${outcome.stderr}`);
+      assert.match(outcome.stderr, message);
+      assert.ok(outcome.took < WITHIN, `${outcome.took} ms`);
+    };
+
+    it('as a secret', async function () {
+      this.timeout(4 * WITHIN);
+      const given = (src: string): string[] => ['--secret', `id=s,src=${src}`];
+      await refused(SECRET, given('/dev/zero'), /^error: secret s is larger than 500 KiB$/m);
+      await refused(SECRET, given('pipe'), /secret s: cannot read ".*pipe": .*a pipe that nobody writes to/);
+      await refused(SECRET, given('socket'), /secret s: cannot read ".*socket": it is a socket/);
+      await refused(SECRET, given('.'), /secret s: cannot read ".*": it is a folder/);
+    });
+
+    it('as a secret from a command of the shell', async () => {
+      const argv = [
+        'build',
+        '--build-context',
+        `busybox=oci-layout://${workshop.busybox}`,
+        '-f',
+        '-',
+        workshop.context,
+      ];
+      const script = `exec "$0" "$@" --secret id=s,src=<(sleep 0.3; echo four) --progress plain`;
+      const said = execFileSync('bash', ['-c', `${script} 2>&1`, STRAKE, ...argv], {
+        input: SECRET.join('\n'),
+        encoding: 'utf8',
+        env: { ...process.env, STRAKE_ROOT: workshop.store },
+      });
+      assert.match(said, / 5$/m);
+    });
+
+    it('as an ssh key', async function () {
+      this.timeout(WITHIN);
+      const lines = ['FROM busybox', 'RUN --mount=type=ssh true'];
+      for (const name of ['pipe', '/dev/zero', '.']) {
+        await refused(lines, ['--ssh', `default=${name}`], /--ssh default: ".*" is no key file/);
+      }
+    });
+
+    it('as an output', async function () {
+      this.timeout(4 * WITHIN);
+      const lines = ['FROM busybox', 'COPY f /'];
+      for (const type of ['tar', 'oci']) {
+        await refused(lines, ['-o', `type=${type},dest=pipe`], /cannot write ".*pipe": nobody reads from it/);
+        await refused(lines, ['-o', `type=${type},dest=socket`], /cannot write ".*socket": nobody reads from it/);
+      }
+      await refused(lines, ['-o', 'type=local,dest=pipe'], /cannot write ".*pipe": a file is in its place/);
+    });
+
+    it('as an output that somebody reads', () => {
+      writeFileSync(inFolder('Listed'), 'FROM busybox\nCOPY f /of-the-context\n');
+      const context = ['--build-context', `busybox=oci-layout://${workshop.busybox}`];
+      const script = '"$0" "$@" & timeout 20 cat pipe | tar tf -; wait $!';
+      const argv = ['build', ...context, '-f', 'Listed', '-o', 'type=tar,dest=pipe', workshop.context];
+      const listed = execFileSync('sh', ['-c', script, STRAKE, ...argv], {
+        encoding: 'utf8',
+        cwd: workshop.folder,
+        stdio: ['ignore', 'pipe', 'ignore'],
+        env: { ...process.env, STRAKE_ROOT: workshop.store },
+      });
+      assert.match(listed, /^of-the-context$/m);
+    });
+
+    it('as a file for the id or facts of the image: nothing is built for what cannot be written', async function () {
+      this.timeout(4 * WITHIN);
+      const lines = ['FROM busybox', 'COPY f /'];
+      for (const flag of ['--iidfile', '--metadata-file']) {
+        await refused(lines, [flag, 'socket'], /cannot write socket: it is a socket/);
+        await refused(
+          lines,
+          [flag, '/dev/full', '-t', 'full'],
+          /^error: cannot write \/dev\/full: no space left on device$/m,
+        );
+        await refused(
+          lines,
+          [flag, 'pipe'],
+          /cannot write pipe: .*a pipe with nobody at its other end\nhint: The build itself is done/,
+        );
+      }
+      const images = await workshop.strake(['images']);
+      assert.doesNotMatch(images.stdout, /full/);
+    });
+
+    it('as a configuration of docker', async function () {
+      this.timeout(WITHIN);
+      for (const target of ['/dev/zero', inFolder('pipe'), inFolder('socket')]) {
+        const config = inFolder('docker');
+        mkdirSync(config, { recursive: true });
+        rmSync(path.join(config, 'config.json'), { force: true });
+        symlinkSync(target, path.join(config, 'config.json'));
+        const outcome = await workshop.build(['FROM 127.0.0.1:1/x'], [], { env: { DOCKER_CONFIG: config } });
+        assert.equal(outcome.status, 1);
+        assert.match(outcome.stderr, /127\.0\.0\.1:1 cannot be reached|config\.json/);
+        assert.ok(outcome.took < WITHIN, `${outcome.took} ms`);
+      }
+    });
+
+    it('as an archive to be loaded', async function () {
+      this.timeout(WITHIN);
+      for (const [name, message] of [
+        ['pipe', /a pipe with nobody at its other end/],
+        ['socket', /it is a socket/],
+      ] as const) {
+        const outcome = await workshop.strake(['load', '-i', name], { cwd: workshop.folder });
+        assert.equal(outcome.status, 1, outcome.stderr);
+        assert.match(outcome.stderr, message);
+      }
+    });
+  });
+
+  it('a disk that is full when the id of the image is written: no half of it, and word of what is there', function () {
+    if (process.getuid?.() !== 0) this.skip();
+    const full = path.join(workshop.folder, 'full');
+    mkdirSync(full);
+    writeFileSync(path.join(workshop.folder, 'Dockerfile'), 'FROM busybox\n');
+    const script =
+      'mount -t tmpfs -o size=8k none full && printf %8192s > full/filled; ' +
+      '"$0" build --iidfile full/id --build-context "busybox=oci-layout://$1" -f Dockerfile context 2>&1; echo "status $?"; ls full';
+    const said = execFileSync('unshare', ['-m', 'sh', '-c', script, STRAKE, workshop.busybox], {
+      encoding: 'utf8',
+      cwd: workshop.folder,
+      env: { ...process.env, STRAKE_ROOT: workshop.store },
+    });
+    assert.match(
+      said,
+      /error: cannot write full\/id: no space left on device\nhint: The build itself is done.*sha256:/,
+    );
+    assert.match(said, /status 1\nfilled\n$/);
+    assert.equal(existsSync(path.join(full, 'id')), false);
   });
 });

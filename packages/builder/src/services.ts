@@ -101,7 +101,7 @@ export interface BuilderServices {
   /** Looks at many files below a folder at once; undefined: one after the other. */
   readonly openLook?: ((root: string) => FolderLook) | undefined;
   /** A secret's bytes; undefined where the build was not given it. */
-  readonly secret: (id: string) => Promise<Uint8Array | undefined>;
+  readonly secret: (id: string, signal?: AbortSignal) => Promise<Uint8Array | undefined>;
   /** A socket that speaks the ssh agent protocol, for one step; undefined where the build was not given it. */
   readonly sshSocket: (id: string) => Promise<{ readonly path: string; close(): Promise<void> } | undefined>;
   /** Folders of cache mounts that this build has emptied (`--no-cache`): its further steps share what it puts there. */

@@ -1,4 +1,4 @@
-import { StrakeError } from '@strake/core';
+import { errnoOf, StrakeError } from '@strake/core';
 
 /** Codes of the failures that the command line itself finds. */
 export type CliErrorCode =
@@ -28,12 +28,12 @@ export function credentialsMissing(what: string): StrakeError {
   );
 }
 
-/** A file that was asked for (`--iidfile`, `--metadata-file`) cannot be written. */
-export function fileUnwritable(file: string, cause: unknown): StrakeError {
+/** A file that was asked for (`--iidfile`, `--metadata-file`) cannot be written. MADE: what has been done all the same. */
+export function fileUnwritable(file: string, cause: unknown, made?: string): StrakeError {
   return make(
     'FILE_UNWRITABLE',
     `cannot write ${file}: ${reasonOf(cause)}`,
-    'Check that its folder exists and may be written.',
+    made ?? 'Check that its folder exists and may be written.',
     cause,
   );
 }
@@ -46,7 +46,8 @@ export function fileUnreadable(file: string, cause: unknown): StrakeError {
 /** What a system call's failure says, without its code and its arguments. */
 function reasonOf(cause: unknown): string {
   if (!(cause instanceof Error)) return String(cause);
-  return cause.message.replace(/^E[A-Z]+: /, '').replace(/, \w+ '.*$/s, '');
+  if (errnoOf(cause) === 'ENXIO') return 'it is a socket, or a pipe with nobody at its other end';
+  return cause.message.replace(/^E[A-Z]+: /, '').replace(/, \w+(?: '.*)?$/s, '');
 }
 
 /** Both the context and the Dockerfile are `-`. */

@@ -72,4 +72,14 @@ describe('printed errors', () => {
     assert.equal(describeError(new Error('socket closed'), { debug: false, cancelled: true }), 'cancelled\n');
     assert.equal(describeError(new StrakeError({ code: 'CANCELLED', message: 'x' }), { debug: false }), 'cancelled\n');
   });
+
+  it('cuts what is megabytes long', () => {
+    const long = 'x'.repeat(1 << 20);
+    for (const error of [
+      new StrakeError({ code: 'STEP_FAILED', message: long, hint: long, step: long }),
+      new Error(long),
+    ]) {
+      assert.ok(describeError(error, { debug: false }).length < 50_000);
+    }
+  });
 });

@@ -24,6 +24,8 @@ export type {
   Platform,
 } from './oci.js';
 export { formatPlatform, hostPlatform, normalizePlatform, parsePlatform, selectPlatform } from './platform.js';
+export { openPipe, readAtOnce } from './pipe.js';
+export type { PipeOptions } from './pipe.js';
 export { canonicalName, familiarName, parseReference } from './reference.js';
 export type { ImageReference } from './reference.js';
 export { closest, editDistance } from './suggest.js';

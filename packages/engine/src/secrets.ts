@@ -1,4 +1,4 @@
-import { errnoOf, StrakeError } from '@strake/core';
+import { collect, errnoOf, isStrakeError, openPipe, readAtOnce, StrakeError } from '@strake/core';
 import fs from 'node:fs';
 
 import type { SecretSource } from './types.js';
@@ -13,12 +13,12 @@ const LIMIT = 500 << 10;
 export function createSecrets(
   sources: readonly SecretSource[],
   env: NodeJS.ProcessEnv,
-): (id: string) => Promise<Uint8Array | undefined> {
+): (id: string, signal?: AbortSignal) => Promise<Uint8Array | undefined> {
   const byId = new Map(sources.map((source) => [source.id, source] as const));
-  return async (id) => {
+  return async (id, signal) => {
     const source = byId.get(id);
     if (!source) return undefined;
-    const value = await valueOf(source, env);
+    const value = await valueOf(source, env, signal);
     if (value && value.length > LIMIT) {
       throw new StrakeError({
         code: 'SECRET_INVALID',
@@ -30,7 +30,11 @@ export function createSecrets(
   };
 }
 
-async function valueOf(source: SecretSource, env: NodeJS.ProcessEnv): Promise<Uint8Array | undefined> {
+async function valueOf(
+  source: SecretSource,
+  env: NodeJS.ProcessEnv,
+  signal: AbortSignal | undefined,
+): Promise<Uint8Array | undefined> {
   if (source.value) return source.value;
   if (source.env !== undefined) {
     const text = env[source.env];
@@ -41,25 +45,26 @@ async function valueOf(source: SecretSource, env: NodeJS.ProcessEnv): Promise<Ui
     return text === undefined ? undefined : Buffer.from(text);
   }
   try {
-    return await readUpTo(source.file, LIMIT + 1);
+    if (!fs.statSync(source.file).isFIFO()) return readAtOnce(source.file, LIMIT + 1);
+    return await collect(await openPipe(source.file, 'read', { signal }), LIMIT, `secret ${source.id}`);
   } catch (error) {
+    if (isStrakeError(error)) throw error;
     throw new StrakeError({
       code: 'SECRET_INVALID',
-      message: `secret ${source.id}: cannot read "${source.file}": ${errnoOf(error) ?? 'error'}`,
+      message: `secret ${source.id}: cannot read "${source.file}": ${reasonOf(error)}`,
       hint: 'Check the path given with --secret.',
       cause: error,
     });
   }
 }
 
-/** The first LIMIT bytes of what may be a pipe of the shell, or a device without end. */
-async function readUpTo(path: string, limit: number): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of fs.createReadStream(path) as AsyncIterable<Buffer>) {
-    chunks.push(chunk);
-    size += chunk.length;
-    if (size >= limit) break;
-  }
-  return Buffer.concat(chunks);
+const REASONS: Readonly<Record<string, string>> = {
+  EAGAIN: 'nothing has been written to it',
+  EISDIR: 'it is a folder',
+  ENXIO: 'it is a socket, or a pipe that nobody writes to',
+};
+
+function reasonOf(error: unknown): string {
+  const errno = errnoOf(error) ?? 'error';
+  return REASONS[errno] ?? errno;
 }

@@ -67,7 +67,11 @@ async function addKey(id: string, key: string, socket: string): Promise<void> {
     add.once('close', (code, signal) => resolve(code ?? signal ?? 'error'));
   });
   if (status !== 0) {
-    const why = said.trim().split('\n')[0] || `ssh-add ended with ${status}`;
+    const why =
+      said
+        .split('\n')
+        .find((line) => line.trim() !== '' && !line.startsWith('@'))
+        ?.trim() || `ssh-add ended with ${status}`;
     throw invalid(id, `cannot use the key "${key}": ${why}`, 'A key with a passphrase must be in a running agent.');
   }
 }

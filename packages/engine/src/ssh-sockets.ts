@@ -1,4 +1,4 @@
-import { StrakeError } from '@strake/core';
+import { errnoOf, StrakeError } from '@strake/core';
 import { mkdtemp, rm, stat } from 'node:fs/promises';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
@@ -74,7 +74,16 @@ async function agentSocket(
       hint: `Start an agent: eval "$(ssh-agent)" && ssh-add. Or name a key: --ssh ${id}=KEYFILE.`,
     });
   }
-  if (given.length === 1 && (await stat(first).catch(() => undefined))?.isSocket()) return first;
+  for (const path of given) {
+    const facts = await stat(path).catch((error: unknown) => errnoOf(error) ?? 'error');
+    if (typeof facts !== 'string' && facts.isSocket() && given.length === 1) return first;
+    if (typeof facts !== 'string' && facts.isFile()) continue;
+    throw new StrakeError({
+      code: 'SSH_INVALID',
+      message: `--ssh ${id}: "${path}" ${typeof facts === 'string' ? `cannot be read: ${facts}` : 'is no key file'}`,
+      hint: 'Name files with keys, or the socket of a running agent.',
+    });
+  }
   const agent = await startKeyAgent(id, given);
   cleanups.add(agent.close);
   return agent.socket;

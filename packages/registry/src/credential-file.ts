@@ -1,6 +1,5 @@
-import { open } from 'node:fs/promises';
 import { join } from 'node:path';
-import { errnoOf, StrakeError } from '@strake/core';
+import { errnoOf, readAtOnce } from '@strake/core';
 import { credentialsInvalid } from './errors.js';
 import { keyHost } from './registry-name.js';
 import type { Credentials } from './types.js';
@@ -45,21 +44,17 @@ export function credentialPaths(env: NodeJS.ProcessEnv, home: string): string[] 
  */
 export async function readCredentialFile(path: string): Promise<CredentialFile | undefined> {
   let content: string;
+  let large: boolean;
   try {
-    const file = await open(path, 'r');
-    try {
-      const { size } = await file.stat();
-      if (size > MAX_FILE) throw credentialsInvalid(path, `it is larger than ${MAX_FILE} bytes`);
-      content = await file.readFile('utf8');
-    } finally {
-      await file.close();
-    }
+    const bytes = readAtOnce(path, MAX_FILE + 1);
+    large = bytes.length > MAX_FILE;
+    content = bytes.toString('utf8');
   } catch (error) {
     const errno = errnoOf(error);
     if (errno === 'ENOENT' || errno === 'ENOTDIR') return undefined;
-    if (error instanceof StrakeError) throw error;
     throw credentialsInvalid(path, errno ?? 'it cannot be opened', error);
   }
+  if (large) throw credentialsInvalid(path, `it is larger than ${MAX_FILE} bytes`);
   if (content.trim() === '') return { path, raw: {} };
   try {
     const raw: unknown = JSON.parse(content);

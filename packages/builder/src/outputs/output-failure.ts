@@ -5,10 +5,13 @@ import { builderError } from '../errors.js';
 const REASONS: Readonly<Record<string, readonly [reason: string, hint?: string]>> = {
   EACCES: ['permission denied'],
   EDQUOT: ['the quota is used up'],
+  EEXIST: ['a file is in its place', 'Name a folder.'],
   EISDIR: ['it is a folder'],
   ENOENT: ['no such file or folder', 'The folder that it shall lie in does not exist.'],
   ENOSPC: ['no space left on the disk', 'Nothing of it was kept there.'],
   ENOTDIR: ['a part of the path is not a folder'],
+  ENXIO: ['nobody reads from it', 'It is a pipe or a socket: start its reader first, or name a file.'],
+  EPIPE: ['its reader has ended'],
   EROFS: ['the file system is read-only'],
 };
 

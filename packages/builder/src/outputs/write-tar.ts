@@ -1,8 +1,11 @@
 import fs from 'node:fs';
 import { rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import type { Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { Pack } from 'tar-stream';
+
+import { openPipe } from '@strake/core';
 
 import { builderError } from '../errors.js';
 import { outputFailure } from './output-failure.js';
@@ -27,8 +30,8 @@ export async function writeTo(
   }
   // A pipe or device is written to as it is.
   const direct = info !== undefined && !info.isFile();
-  const sink = toFile ? fs.createWriteStream(direct ? dest : temporary) : stdout;
   try {
+    const sink = toFile ? await fileSink(direct ? dest : temporary, info?.isFIFO() === true, signal) : stdout;
     const piped = pipeline(pack as AsyncIterable<Uint8Array>, sink, { signal, end: toFile });
     piped.catch(() => undefined);
     const filled = fill(pack).then(
@@ -46,4 +49,8 @@ export async function writeTo(
     if (toFile && !direct) await rm(temporary, { force: true });
     throw toFile ? outputFailure(dest, error) : error;
   }
+}
+
+async function fileSink(path: string, isPipe: boolean, signal: AbortSignal): Promise<Writable> {
+  return isPipe ? openPipe(path, 'write', { signal }) : fs.createWriteStream(path);
 }

@@ -192,7 +192,7 @@ export async function prepareMounts(
         mounts.push({ kind: 'tmpfs', target: plan.target, size: plan.size });
         return;
       case 'secret': {
-        const content = await services.secret(plan.id);
+        const content = await services.secret(plan.id, signal);
         if (!content && plan.required) {
           throw builderError('SECRET_MISSING', `secret ${plan.id}: not found`, {
             hint: `Give it to the build: --secret id=${plan.id},src=FILE or --secret id=${plan.id},env=NAME.`,

@@ -1,6 +1,9 @@
-import { readFileSync } from 'node:fs';
 import path from 'node:path';
+import { readAtOnce } from '@strake/core';
 import { emptyRecord } from '../args/values.js';
+
+/** Bytes of config.json that are looked at. */
+const MAX_FILE = 4 << 20;
 
 const KEYS: Readonly<Record<string, string>> = {
   httpProxy: 'HTTP_PROXY',
@@ -24,7 +27,7 @@ export function proxyArguments(env: Readonly<Record<string, string | undefined>>
   if (folder === undefined) return result;
   let config: unknown;
   try {
-    config = JSON.parse(readFileSync(path.join(folder, 'config.json'), 'utf8'));
+    config = JSON.parse(readAtOnce(path.join(folder, 'config.json'), MAX_FILE).toString('utf8'));
   } catch {
     return result;
   }

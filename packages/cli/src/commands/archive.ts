@@ -1,5 +1,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
+import { isStrakeError, openPipe } from '@strake/core';
 import { ENGINE_FLAGS } from '../args/engine-flags.js';
 import { positionals } from '../args/positionals.js';
 import { choice } from '../args/values.js';
@@ -36,8 +37,10 @@ async function input(file: string | undefined, io: Io): Promise<AsyncIterable<Ui
   if (file !== undefined && file !== '-') {
     const absolute = path.resolve(io.cwd, file);
     try {
+      if (fs.statSync(absolute).isFIFO()) return await openPipe(absolute, 'read', { signal: io.signal });
       return (await fs.promises.open(absolute)).createReadStream({ highWaterMark: 1 << 20 }) as AsyncIterable<Buffer>;
     } catch (error) {
+      if (isStrakeError(error)) throw error;
       throw fileUnreadable(file, error);
     }
   }

@@ -25,9 +25,10 @@ function report(result: BuildResult, args: Arguments, io: Io): void {
   const id = imageId(result);
   const iidfile = args.string('iidfile');
   const metadataFile = args.string('metadata-file');
-  if (iidfile !== undefined && id !== undefined) writeResultFile(iidfile, id, io.cwd);
+  const made = `The build itself is done, and its result kept${id === undefined ? '' : `: ${id}`}. Only this file is missing.`;
+  if (iidfile !== undefined && id !== undefined) writeResultFile(iidfile, id, io.cwd, made);
   if (metadataFile !== undefined) {
-    writeResultFile(metadataFile, `${JSON.stringify(result.metadata, undefined, 2)}\n`, io.cwd);
+    writeResultFile(metadataFile, `${JSON.stringify(result.metadata, undefined, 2)}\n`, io.cwd, made);
   }
   if (args.boolean('quiet') && id !== undefined) writeLine(io.stdout, id);
 }

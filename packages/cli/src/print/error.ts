@@ -3,6 +3,8 @@ import { harmless, harmlessLines } from '../progress/text.js';
 import { excerpt } from './excerpt.js';
 
 const TAIL_LINES = 20;
+/** Characters of a message: names and commands in it may have been made to be long. */
+const LONGEST = 10_000;
 
 /** What the operating system refuses for reasons that lie outside of strake. */
 const SYSTEM: Readonly<Record<string, string>> = {
@@ -24,22 +26,27 @@ export interface ErrorOptions {
   readonly cancelled?: boolean;
 }
 
+function clipped(text: string): string {
+  return harmlessLines(text.length > LONGEST ? `${text.slice(0, LONGEST)}…` : text);
+}
+
 function known(error: StrakeError): string {
-  let out = `error: ${harmlessLines(error.message)}\n`;
-  if (error.step !== undefined && !error.message.includes(error.step)) out += `  in step ${harmless(error.step)}\n`;
+  let out = `error: ${clipped(error.message)}\n`;
+  if (error.step !== undefined && !error.message.includes(error.step))
+    out += `  in step ${harmless(error.step.slice(0, LONGEST))}\n`;
   if (error.location) out += `\n${excerpt(error.location)}`;
   const tail = error.outputTail?.replace(/\n+$/, '');
   if (tail) {
     const lines = tail.split('\n').slice(-TAIL_LINES);
     out += `\nlast lines of the step's output:\n${lines.map((line) => `  | ${harmless(line)}`.trimEnd()).join('\n')}\n`;
   }
-  if (error.hint) out += `${error.location || tail ? '\n' : ''}hint: ${harmlessLines(error.hint)}\n`;
+  if (error.hint) out += `${error.location || tail ? '\n' : ''}hint: ${clipped(error.hint)}\n`;
   return out;
 }
 
 function bug(error: unknown, options: ErrorOptions): string {
   const message = error instanceof Error ? error.message : String(error);
-  const first = `error: this is a bug in strake: ${harmlessLines(message)}\n`;
+  const first = `error: this is a bug in strake: ${clipped(message)}\n`;
   return options.debug
     ? first
     : `${first}hint: Please report it, with the Dockerfile and what the same command prints with STRAKE_DEBUG=1.\n`;
