@@ -31,7 +31,7 @@ function step(name: string, more: Partial<StepNote> = {}): StepNote {
 }
 
 const file = (path: string, digest: string, mode = 0o644): SelectedFact => [path, 'file', mode, 0, 0, 1, '', digest];
-const nothing = (): Promise<undefined> => Promise.resolve(undefined);
+const nothing = { pair: (): Promise<undefined> => Promise.resolve(undefined) };
 const texts = (reasons: readonly StepReason[]): string[] => reasons.map(({ text }) => text);
 
 describe('explanations', () => {

@@ -7,7 +7,6 @@ import type { FormerFiles } from './layer/former-layer.js';
 import { IndexBuilder } from './layer/index-builder.js';
 import { importLayer } from './layer/layer-importer.js';
 import { LayerWriter } from './layer/layer-writer.js';
-import type { RawEntries } from './layer/raw-entries.js';
 import type { Job, JobResult, MadeLayer } from './worker-protocol.js';
 
 /** A job that comes with its entries. */
@@ -20,11 +19,10 @@ function layerWriter(
   return new LayerWriter(tarPath, (digest) => `${blobs}/${digest.slice(7)}`, former);
 }
 
-function writeIndex(path: string, entries: RawEntries): void {
-  const builder = new IndexBuilder(entries);
+function writeIndex(path: string, chunks: Iterable<Uint8Array>): void {
   const fd = openSync(path, 'wx', 0o600);
   try {
-    for (const chunk of builder.chunks()) {
+    for (const chunk of chunks) {
       for (let at = 0; at < chunk.length;) at += writeSync(fd, chunk, at);
     }
   } catch (error) {
@@ -57,7 +55,7 @@ export class WriteInProgress {
     if (this.#aborted()) throw new Error('aborted');
     const { digest, size } = this.#writer.finish({ sync: false });
     const { entries } = this.#writer;
-    writeIndex(this.#job.indexPath, entries);
+    writeIndex(this.#job.indexPath, new IndexBuilder(entries).chunks());
     return { diffId: digest, size, ...(this.#job.digests ? { digests: entries.fileDigests() } : {}) };
   }
 
@@ -71,11 +69,25 @@ export async function runJob(job: Exclude<Job, WriteJob>, aborted: () => boolean
   switch (job.kind) {
     case 'import': {
       const { entries, size } = await importLayer(job.job, aborted);
-      writeIndex(job.indexPath, entries);
+      writeIndex(job.indexPath, new IndexBuilder(entries).chunks());
       return { diffId: job.job.diffId, size };
     }
     case 'digest':
       return { digests: digestFilesNow(job.root, job.paths.split('\0'), aborted) };
+    case 'amend': {
+      const { amendLayer } = await import('./layer/amend-layer.js');
+      const writer = layerWriter(job);
+      let index;
+      try {
+        index = amendLayer(job.former, [...entriesOf(job.entries)], writer, aborted);
+      } finally {
+        if (!index) writer.abandon();
+      }
+      if (!index) return undefined;
+      const { digest, size } = writer.finish({ sync: false });
+      writeIndex(job.indexPath, [index]);
+      return { diffId: digest, size };
+    }
     case 'compress': {
       const { compressPart } = await import('./layer/compress-part.js');
       return compressPart(job.job);
@@ -93,7 +105,7 @@ export async function runJob(job: Exclude<Job, WriteJob>, aborted: () => boolean
         throw error;
       }
       const { digest, size } = writer.finish({ sync: false });
-      writeIndex(job.indexPath, writer.entries);
+      writeIndex(job.indexPath, new IndexBuilder(writer.entries).chunks());
       return { diffId: digest, size };
     }
     case 'unpack': {

@@ -158,6 +158,12 @@ export interface LayerStore {
     former?: Digest,
   ): Promise<LayerInfo>;
   /**
+   * Writes FORMER anew with ENTRIES, files and folders, in the places of those with the same paths: as {@link write} would write all of
+   * it, for a fraction of the work. Undefined where that cannot be done, for whatever reason.
+   * @throws StrakeError as {@link write} does
+   */
+  amend(former: Digest, entries: readonly LayerEntry[], signal?: AbortSignal): Promise<LayerInfo | undefined>;
+  /**
    * Makes a layer of an image usable: its blob (compressed or not, fetched with `fetch` where the store lacks it) is
    * decompressed, its diff ID checked, its entries validated as hostile input, its index written.
    * @throws StrakeError `LAYER_INVALID`, `DIGEST_MISMATCH`

@@ -63,6 +63,14 @@ export type Job =
       readonly indexPath: string;
       readonly blobs: string;
     }
+  | {
+      readonly kind: 'amend';
+      readonly former: FormerFiles;
+      readonly entries: EntryBatch;
+      readonly tarPath: string;
+      readonly indexPath: string;
+      readonly blobs: string;
+    }
   | { readonly kind: 'digest'; readonly root: string; readonly paths: string }
   | { readonly kind: 'compress'; readonly job: CompressJob }
   | { readonly kind: 'unpack'; readonly job: UnpackJob }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 
 import { digestOf } from '@strake/core';
 
@@ -65,6 +65,76 @@ describe('a layer that is like a former one', () => {
       assert.equal((await store.layers.write(small, undefined, former)).diffId, expected);
       writeFileSync(tar, bytes.subarray(0, 5000));
       assert.equal((await store.layers.write(small, undefined, former)).diffId, expected);
+    }),
+  );
+});
+
+describe('a former layer with other entries in it', () => {
+  const test = (what: (root: string, store: Parameters<Parameters<typeof withStore>[0]>[0]) => Promise<void>) => () =>
+    withStore((store) => withFolder((root) => what(root, store)));
+
+  it(
+    'is what writing all of it would give, tar and index',
+    test(async (root, store) => {
+      const indexOf = (diffId: string): Buffer => readFileSync(`${store.layout.layers}/${diffId.slice(7)}/index`);
+      const { diffId: former } = await store.layers.write(filesOf(root));
+      const changes: readonly (readonly [string, string])[] = [
+        ['f000', ''],
+        ['f007', 'short'],
+        ['f100', 'changed'],
+        ['f101', 'f101 '.repeat(304)],
+        ['f299', 'long '.repeat(200_000)],
+      ];
+      for (let count = 0; count <= changes.length; count++) {
+        const entries = filesOf(root, new Map(changes.slice(0, count)));
+        const folders = [{ ...folder('d'), mtime: 5000 + count, mode: 0o700 }];
+        const all = [...folders, ...entries.slice(1)];
+        const names = changes.slice(0, count).map(([name]) => `d/${name}`);
+        const changed = all.filter(({ path }) => path === 'd' || names.includes(path));
+        const amended = await store.layers.amend(former, changed.toReversed());
+        assert.ok(amended);
+        const index = indexOf(amended.diffId);
+        rmSync(`${store.layout.layers}/${amended.diffId.slice(7)}`, { recursive: true });
+        const written = await store.layers.write(all);
+        assert.equal(amended.diffId, written.diffId);
+        assert.deepEqual(index, indexOf(written.diffId));
+      }
+    }),
+  );
+
+  it(
+    'is not made where that cannot be done, or the former one is not as it was',
+    test(async (root, store) => {
+      const entries: LayerEntry[] = [
+        ...filesOf(root),
+        { type: 'symlink', path: 'd/link', link: 'f001', mode: 0o777, uid: 0, gid: 0, size: 0, mtime: 1000 },
+        { type: 'hardlink', path: 'd/name', link: 'd/f002', mode: 0o644, uid: 0, gid: 0, size: 0, mtime: 1000 },
+      ];
+      const { diffId: former } = await store.layers.write(entries);
+      const [, , second, third] = entries;
+      assert.ok(second?.type === 'file' && third);
+      for (const other of [
+        { ...second, path: 'd/new' },
+        { ...second, path: 'd/link' },
+        { ...second, path: 'd/f002' },
+        { ...second, path: 'd' },
+        { ...second, xattrs: { 'user.a': 'b' } },
+        entries.at(-2) as LayerEntry,
+        { type: 'whiteout', path: 'd/f001' } as const,
+      ]) {
+        assert.equal(await store.layers.amend(former, [other]), undefined, other.path);
+      }
+      assert.ok(await store.layers.amend(former, [second]));
+      await assert.rejects(store.layers.amend(former, [{ ...second, size: 7 }]), { code: 'SOURCE_CHANGED' });
+      const left = readdirSync(store.layout.tmp);
+      const tar = store.blobs.path(former);
+      const bytes = readFileSync(tar);
+      for (const damaged of [bytes.map((byte, i) => (i === 70_000 ? byte ^ 1 : byte)), bytes.subarray(0, 9000)]) {
+        rmSync(tar);
+        writeFileSync(tar, damaged);
+        assert.equal(await store.layers.amend(former, [second]), undefined);
+      }
+      assert.deepEqual(readdirSync(store.layout.tmp), left);
     }),
   );
 });

@@ -54,6 +54,19 @@ describe('notes of builds', () => {
     assert.deepEqual(left(), names('new', '=of both'));
   });
 
+  it('keep the facts that others are a change of', async () => {
+    for (const [like, of] of [
+      ['spoken of', 'base'],
+      ['forgotten', 'other base'],
+    ] as const) {
+      await store.journal.writeFacts(digestOf(of), of);
+      await store.journal.writeFacts(digestOf(like), { like: digestOf(of), changed: [] });
+    }
+    await store.journal.write('note', { steps: [{ content: { source: digestOf('spoken of') } }] });
+    await collectJournal(store.layout, now + 2 * DAY, LIMITS);
+    assert.deepEqual(left(), names('note', '=spoken of', '=base'));
+  });
+
   it('stay within their limits, the newest last', async () => {
     for (let i = 0; i < 14; i++) await note(`note ${i}`, i);
     await collectJournal(store.layout, now, LIMITS);

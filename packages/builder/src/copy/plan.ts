@@ -124,6 +124,32 @@ export function* copyEntries(
   }
 }
 
+/**
+ * Of the entries that {@link copyEntries} makes of a folder those of SOME, which are known to be in nobody's way, and those of the
+ * folders that lead there. Undefined where one is not a file or folder with nothing but its facts.
+ */
+export function someEntries(
+  target: TargetTree,
+  source: SelectedSource,
+  destination: string,
+  facts: CopyFacts,
+  some: Iterable<SourceEntry>,
+): LayerEntry[] | undefined {
+  const { to, fresh } = place(target, source, destination, facts);
+  const root = source.entry.path;
+  const start = root === '' ? 0 : root.length + 1;
+  const entries = [...target.entries()];
+  for (const entry of some) {
+    const plain = entry.type === 'file' || entry.type === 'directory';
+    if (!plain || entry.inode !== undefined) return undefined;
+    if (entry.path === root && !(fresh && !target.node(to))) continue;
+    const content = entry.type === 'file' ? { content: source.tree.source(entry) } : {};
+    const path = entry.path === root ? to : joinTree(to, entry.path.slice(start));
+    entries.push({ ...copiedFacts(entry, facts), path, ...content });
+  }
+  return entries;
+}
+
 /** A folder that is there and only leads to what is copied: it keeps its owner, and takes the mode of the source's, whatever --chmod says. */
 function passedFolder(target: TargetTree, there: TargetFacts, { mode }: SourceEntry): Omit<EntryFacts, 'path'> {
   const { uid, gid, xattrs } = there;

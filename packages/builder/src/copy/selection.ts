@@ -1,8 +1,10 @@
 import { canonicalJson, type Digest } from '@strake/core';
-import { createHash } from 'node:crypto';
+import { createHash, hash } from 'node:crypto';
 
 import type { SelectedFact } from '../explain/types.js';
+import { BLOCK, type RememberedSelection } from '../tree/remembered-selections.js';
 import type { SourceEntry, SourceTree } from '../tree/source-tree.js';
+import { changedSince, timesOf, type Renewal } from './renewal.js';
 
 /** An entry below a selected source. */
 export interface SelectedEntry {
@@ -24,12 +26,16 @@ export class EntryList implements Iterable<SelectedEntry> {
   #count = 0;
   /** What the entries come to, the root's included, once it is known: {@link entriesDigest}. */
   digest: Digest | undefined;
+  /** What was selected under the same name last. */
+  readonly #before: RememberedSelection | undefined;
+  #renewal: Renewal | undefined;
 
   /** ROOT: the path in TREE that the relative paths start from. NAME: under which the tree may remember what was selected. */
   constructor(tree: SourceTree, root: string, name?: string) {
     this.#tree = tree;
     this.#root = root;
     this.#name = name;
+    this.#before = name === undefined ? undefined : tree.remembered?.(name);
   }
 
   /** What an earlier build selected under NAME, where the tree can say that nothing came or went since. */
@@ -45,14 +51,38 @@ export class EntryList implements Iterable<SelectedEntry> {
   }
 
   /** Has the tree remember, for later builds, what these entries and that of their root come to. */
-  remember(root: SourceEntry, digest: Digest): void {
+  remember(root: SourceEntry, digest: Digest, blocks: Buffer): void {
     this.digest = digest;
+    const rows = this.#rows(root);
+    if (this.#name !== undefined && rows) this.#tree.remember?.(this.#name, { rows, digest, blocks });
+  }
+
+  /** What the times of all entries before a renewal came to. */
+  timesBefore({ before }: Renewal): string {
+    return timesOf(before.rows, this.#tree);
+  }
+
+  /** What the times of ROOT and all entries come to; undefined where the tree has no numbers for them. */
+  times(root: SourceEntry): string | undefined {
+    const rows = this.#rows(root);
+    return rows && timesOf(rows, this.#tree);
+  }
+
+  /** The numbers of ROOT and all entries, where the tree has them. */
+  #rows(root: SourceEntry): Uint32Array | undefined {
     const number = this.#tree.numberOf?.(root);
-    if (this.#name === undefined || number === undefined || this.#implied.size > 0) return;
+    if (number === undefined || this.#implied.size > 0) return undefined;
     const rows = new Uint32Array(this.#count + 1);
     rows[0] = number;
     rows.set(this.#numbers.subarray(0, this.#count), 1);
-    this.#tree.remember?.(this.#name, { rows, digest });
+    return rows;
+  }
+
+  /** How the entries, that of ROOT among them, differ from those selected last; undefined where others came or went. */
+  renewal(root: SourceEntry): Renewal | undefined {
+    const rows = this.#before && !this.#renewal && this.#rows(root);
+    if (this.#before && rows) this.#renewal = changedSince(this.#before, rows, this.#tree);
+    return this.#renewal;
   }
 
   /** Numbers of the entries, where the tree has numbers. */
@@ -140,13 +170,19 @@ export function selectionFacts(sources: readonly SelectedSource[]): SelectedFact
   const facts: SelectedFact[] = [];
   for (const source of sources) {
     const { tree, origin } = source;
-    for (const { relative, entry: e } of selectedEntries(source)) {
+    for (const { relative, entry } of selectedEntries(source)) {
       // A repository's own folder has no link: there stands its commit.
-      const link = e.link ?? (relative === '' ? (origin?.commit ?? '') : '');
-      facts.push([shownPath(e.path, origin), e.type, e.mode, e.uid, e.gid, e.size, link, tree.digest(e) ?? '']);
+      const link = entry.link ?? (relative === '' ? (origin?.commit ?? '') : '');
+      facts.push(factOf(entry, tree, shownPath(entry.path, origin), link));
     }
   }
   return facts;
+}
+
+/** The facts of one entry. */
+export function factOf(entry: SourceEntry, tree: SourceTree, path: string, link: string): SelectedFact {
+  const { type, mode, uid, gid, size } = entry;
+  return [path, type, mode, uid, gid, size, link, tree.digest(entry) ?? ''];
 }
 
 /** A path for people; of what was fetched the address, and behind it the path in a repository. */
@@ -159,9 +195,6 @@ function shownPath(path: string, origin: SelectedSource['origin']): string {
 export function selectionSize(sources: readonly SelectedSource[]): number {
   return sources.reduce((sum, { below }) => sum + 1 + below.length, 0);
 }
-
-/** Characters that are gathered for one update of a hash. */
-const GATHER = 1 << 16;
 
 /**
  * The digest of everything in a selection that can show in the image: relative paths, types, modes, owners, sizes, link
@@ -181,20 +214,50 @@ export async function selectionDigest(sources: readonly SelectedSource[], signal
 /** The digest of a source's entries; remembered where nothing changed since an earlier build. Their contents have been learned. */
 function entriesDigest(source: SelectedSource): Digest {
   const { tree, entry: root, below } = source;
-  if (below instanceof EntryList && below.digest) return below.digest;
-  const hash = createHash('sha256');
+  const list = below instanceof EntryList ? below : undefined;
+  if (list?.digest) return list.digest;
+  const blocks = list && renewedBlocks(list, root, tree);
+  const all = blocks ?? blocksOf(selectedEntries(source), 1 + below.length, tree);
+  const digest: Digest = `sha256:${hash('sha256', all, 'hex')}`;
+  list?.remember(root, digest, all);
+  return digest;
+}
+
+/** The blocks of a list of which only few entries are others than last time. */
+function renewedBlocks(list: EntryList, root: SourceEntry, tree: SourceTree): Buffer | undefined {
+  const renewal = list.renewal(root);
+  const { numbers } = list;
+  if (!renewal || !numbers || !tree.entryOf) return undefined;
+  const blocks = Buffer.from(renewal.before.blocks);
+  const skipped = root.path === '' ? 0 : root.path.length + 1;
+  for (const block of new Set(renewal.places.map((place) => Math.floor(place / BLOCK)))) {
+    const entries: SelectedEntry[] = block === 0 ? [{ relative: '', entry: root }] : [];
+    const start = Math.max(0, block * BLOCK - 1);
+    for (const number of numbers.subarray(start, (block + 1) * BLOCK - 1)) {
+      const entry = tree.entryOf(number);
+      entries.push({ relative: entry.path.slice(skipped), entry });
+    }
+    blocks.set(blocksOf(entries, entries.length, tree), block * DIGEST);
+  }
+  return blocks;
+}
+
+const DIGEST = 32;
+
+/** The sha256 of each block of COUNT entries. */
+function blocksOf(entries: Iterable<SelectedEntry>, count: number, tree: SourceTree): Buffer {
+  const blocks = Buffer.allocUnsafe(Math.ceil(count / BLOCK) * DIGEST);
   let text = '';
-  for (const { relative, entry: e } of selectedEntries(source)) {
+  let done = 0;
+  for (const { relative, entry: e } of entries) {
     const more = e.xattrs || e.device ? JSON.stringify([e.xattrs ?? {}, e.device ?? {}]) : '';
     const { type, mode, uid, gid, size, link = '' } = e;
     // No path and no link holds a NUL.
     text += `${relative}\0${type}\0${mode}\0${uid}\0${gid}\0${size}\0${link}\0${tree.digest(e) ?? ''}\0${more}\0`;
-    if (text.length > GATHER) {
-      hash.update(text);
-      text = '';
-    }
+    done++;
+    if (done % BLOCK !== 0 && done < count) continue;
+    blocks.write(hash('sha256', text, 'hex'), (Math.ceil(done / BLOCK) - 1) * DIGEST, 'hex');
+    text = '';
   }
-  const digest: Digest = `sha256:${hash.update(text).digest('hex')}`;
-  if (below instanceof EntryList) below.remember(root, digest);
-  return digest;
+  return blocks;
 }

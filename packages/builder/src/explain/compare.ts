@@ -4,10 +4,8 @@ import { compareFiles } from './files.js';
 import { diffInstructions, shownChanges } from './instruction-diff.js';
 import { displayedText, instructionText } from './match.js';
 import { isHidden, shownValue } from './secrets.js';
-import type { PlainReason, SeenVariable, SelectedFact, StepNote, StepReason } from './types.js';
-
-/** Where the files of a selection are looked up; undefined where they were not kept. */
-export type FilesOf = (digest: Digest) => Promise<readonly SelectedFact[] | undefined>;
+import type { SelectionNotes } from './selection-notes.js';
+import type { PlainReason, SeenVariable, StepNote, StepReason } from './types.js';
 
 /** Parts of an operation that follow from what the instruction says: told only where that did not change. */
 const FROM_INSTRUCTION = ['args', 'destination', 'chown', 'chmod', 'link', 'mounts', 'network', 'security', 'path'];
@@ -99,11 +97,11 @@ async function compareContent(
   what: string,
   before: Digest | undefined,
   after: Digest | undefined,
-  filesOf: FilesOf,
+  files: Pick<SelectionNotes, 'pair'>,
 ): Promise<StepReason[]> {
   if (before === after) return [];
-  const [old, now] = [before && (await filesOf(before)), after && (await filesOf(after))];
-  const changes = old && now ? compareFiles(old, now) : [];
+  const pair = before && after && (await files.pair(before, after));
+  const changes = pair ? compareFiles(...pair) : [];
   return changes.length > 0 ? changes : [{ kind: 'content', text: `${what} changed` }];
 }
 
@@ -113,7 +111,7 @@ const reason = (kind: PlainReason, text: string): StepReason[] => [{ kind, text 
 export async function explainStep(
   before: StepNote | undefined,
   after: StepNote,
-  filesOf: FilesOf,
+  files: Pick<SelectionNotes, 'pair'>,
   known: boolean,
 ): Promise<StepReason[]> {
   if (after.cached) return [];
@@ -132,14 +130,14 @@ export async function explainStep(
   }
   const found = compareOperation(before, after);
   for (const name of new Set([...Object.keys(before.content), ...Object.keys(after.content)])) {
-    found.push(...(await compareContent('what it reads', before.content[name], after.content[name], filesOf)));
+    found.push(...(await compareContent('what it reads', before.content[name], after.content[name], files)));
   }
   const parents: StepReason[] = [];
   for (const [i, input] of after.inputs.entries()) {
     const old = before.inputs[i];
     if (old?.digest === input.digest) continue;
     if (input.part) {
-      found.push(...(await compareContent(`what it takes from ${input.name}`, old?.digest, input.digest, filesOf)));
+      found.push(...(await compareContent(`what it takes from ${input.name}`, old?.digest, input.digest, files)));
     } else {
       const text = `built on a step that changed: ${input.name}`;
       parents.push({ kind: 'parent', step: input.name, text });

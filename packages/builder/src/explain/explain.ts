@@ -1,21 +1,8 @@
 import type { Digest } from '@strake/core';
 import type { Journal } from '@strake/store';
 
+import { SelectionNotes } from './selection-notes.js';
 import type { BuildNote, SelectedFact, StepNote } from './types.js';
-
-/** Files of one selection that are kept: some megabytes. Of more it can only be said that something changed. */
-const MOST_FACTS = 100_000;
-
-/** Keeps what a step took, under the digest that stands in its key. */
-export async function noteSelection(
-  journal: Journal,
-  digest: Digest,
-  facts: () => readonly SelectedFact[],
-  count: number,
-): Promise<void> {
-  if (count > MOST_FACTS || (await journal.hasFacts(digest))) return;
-  await journal.writeFacts(digest, facts());
-}
 
 /** A remembered build. */
 export async function readBuild(journal: Journal, name: string): Promise<BuildNote | undefined> {
@@ -94,13 +81,12 @@ export async function explainSteps(
   const [{ explainStep }, { matchSteps }] = await Promise.all([import('./compare.js'), import('./match.js')]);
   const before = await predecessor(journal, names, steps);
   const matched = matchSteps(before?.steps ?? [], steps);
-  const filesOf = async (digest: Digest): Promise<readonly SelectedFact[] | undefined> =>
-    selections?.get(digest)?.() ?? ((await journal.facts(digest)) as readonly SelectedFact[] | undefined);
+  const files = new SelectionNotes(journal, selections);
   const explained = [];
   for (const step of steps) {
     explained.push({
       ...step,
-      reasons: await explainStep(matched.get(step), step, filesOf, before !== undefined),
+      reasons: await explainStep(matched.get(step), step, files, before !== undefined),
     });
   }
   return explained;

@@ -4,7 +4,7 @@ import { planCopy } from '../copy/plan.js';
 import { selectSource } from '../copy/select.js';
 import { selectionDigest, selectionFacts, selectionSize } from '../copy/selection.js';
 import { TargetTree } from '../copy/target-tree.js';
-import { noteSelection } from '../explain/explain.js';
+import { noteSelection } from '../explain/selection-notes.js';
 import type { BuilderServices, ParentChain } from '../services.js';
 import { parentPath, treePath } from '../tree/paths.js';
 import type { SourceTree } from '../tree/source-tree.js';

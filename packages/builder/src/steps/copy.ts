@@ -14,13 +14,14 @@ import {
 } from '../copy/selection.js';
 import { selectSource, type SelectOptions } from '../copy/select.js';
 import { TargetTree } from '../copy/target-tree.js';
-import { noteSelection } from '../explain/explain.js';
+import { noteSelection } from '../explain/selection-notes.js';
 import { EMPTY_CHAIN, storedLayer, usableChain, type ChainResult } from '../result.js';
 import type { BuilderServices } from '../services.js';
 import { layerTree } from '../tree/layer-tree.js';
 import type { SourceTree } from '../tree/source-tree.js';
 import { textReader } from '../tree/text-reader.js';
 import { copyEarly, isUnknown, type EarlyLayer } from './early-copy.js';
+import { FormerLayer } from './former-layer.js';
 
 /** Where a COPY or ADD takes something from. */
 export type CopySource =
@@ -90,7 +91,7 @@ export function copyVertex(step: CopyStep, services: BuilderServices): Vertex<Ch
   ): Promise<EarlyLayer | undefined> => {
     if (!source || more.length > 0 || (source.unpack && source.entry.type !== 'directory')) return undefined;
     // What was copied before may be found again, which must not write it once more.
-    if (!context || !isUnknown(source) || (await formerLayer(source, step, services))?.known) return undefined;
+    if (!context || !isUnknown(source) || (await findFormer(source))?.known) return undefined;
     const inputs = await context.inputs();
     if (!inputs) return undefined;
     const below = parent ? (inputs[0] ?? EMPTY_CHAIN) : EMPTY_CHAIN;
@@ -103,8 +104,8 @@ export function copyVertex(step: CopyStep, services: BuilderServices): Vertex<Ch
       mode: step.mode,
     };
   };
-  const note = (digest: Digest, sources: readonly SelectedSource[]): Promise<void> =>
-    noteSelection(services.store.journal, digest, () => selectionFacts(sources), selectionSize(sources));
+  const findFormer = (source: SelectedSource | undefined): Promise<FormerLayer | undefined> =>
+    FormerLayer.find(source, destination, step.caching === 'use', services);
   return {
     id: step.id,
     name: step.name,
@@ -156,12 +157,17 @@ export function copyVertex(step: CopyStep, services: BuilderServices): Vertex<Ch
       const from = inputs[parent ? 1 : 0];
       const found = from && stage ? await takeStage(from, signal) : await findOutside(signal);
       const sources = source.kind === 'stage' ? [...found, ...source.heredocs] : found;
-      const target = new TargetTree(view, Math.floor(services.now() / 1000));
+      const plan = (): TargetTree => new TargetTree(view, Math.floor(services.now() / 1000));
+      const target = plan();
       const facts = await factsOn(chain);
       const [only] = sources.length === 1 ? sources : [];
+      const former = await findFormer(only);
+      /** What the layer is made of besides the selection. */
+      const on = digestOf(canonicalJson({ chain: parent ? chain : [], chown: chown ?? '', chmod: chmod ?? '', link }));
+      const amended = early ? undefined : await former?.amended(on, plan(), destination, facts, signal);
       let entries: Iterable<LayerEntry> | undefined;
       const written = early && isDeepStrictEqual(early.below, chain) ? early : undefined;
-      for (const one of written ? [] : sources) {
+      for (const one of (amended ?? written) ? [] : sources) {
         if (one.unpack) {
           const { planUnpack } = await import('../copy/unpack.js');
           if (await planUnpack(target, one, destination, facts, services.store, signal)) continue;
@@ -170,45 +176,16 @@ export function copyVertex(step: CopyStep, services: BuilderServices): Vertex<Ch
         if (one === only) entries = copyEntries(target, one, destination, facts);
         else planCopy(target, one, destination, facts);
       }
-      const former = await formerLayer(only, step, services);
-      const layer = await (written?.install() ??
-        services.store.layers.write(entries ?? target.entries(), signal, former?.diffId));
-      await former?.replace(layer.diffId);
+      const layer =
+        amended ??
+        (await (written?.install() ??
+          services.store.layers.write(entries ?? target.entries(), signal, former?.diffId)));
       selected ??= await selectionDigest(found, signal);
-      await note(selected, found);
+      const size = selectionSize(found);
+      const { journal } = services.store;
+      const noted = await noteSelection(journal, selected, () => selectionFacts(found), size, former?.likeNote);
+      await former?.replace(layer.diffId, on, noted);
       return { layers: [...below.layers, storedLayer(layer.diffId)] };
     },
   };
-}
-
-/** Files of so many bytes are noted one by one. */
-const LARGE = 4 << 20;
-
-/**
- * What the same folder of a local context was made into last: most of its files are likely to be the same. Undefined where there is
- * no sense in it. Only a hint: contents count by their digests.
- */
-async function formerLayer(
-  source: SelectedSource | undefined,
-  { destination, caching }: CopyStep,
-  { store }: BuilderServices,
-): Promise<
-  | {
-      readonly known: boolean;
-      /** Where it is there still. */
-      readonly diffId: Digest | undefined;
-      replace(diffId: Digest): Promise<void>;
-    }
-  | undefined
-> {
-  const { place } = source?.tree ?? {};
-  // Of a file it is of no use but for the question whether it was copied before, which is asked for large ones.
-  if (place === undefined || (source?.entry.type !== 'directory' && (source?.entry.size ?? 0) < LARGE))
-    return undefined;
-  const key = digestOf(
-    canonicalJson({ kind: 'former layer', version: 1, place, path: source?.entry.path, destination }),
-  );
-  const known = caching === 'use' ? await store.records.get<{ diffId: Digest }>(key) : undefined;
-  const there = known && (await store.layers.info(known.diffId));
-  return { known: known !== undefined, diffId: there?.diffId, replace: (diffId) => store.records.put(key, { diffId }) };
 }

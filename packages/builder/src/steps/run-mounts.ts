@@ -4,7 +4,7 @@ import type { Input, Vertex } from '@strake/solver';
 import { selectSource, type SelectOptions } from '../copy/select.js';
 import { selectionDigest, selectionFacts, selectionSize } from '../copy/selection.js';
 import { builderError } from '../errors.js';
-import { noteSelection } from '../explain/explain.js';
+import { noteSelection } from '../explain/selection-notes.js';
 import type { SelectedFact } from '../explain/types.js';
 import { parentOf, usableChain, type ChainResult } from '../result.js';
 import type { BuilderServices, ParentChain, StepMount } from '../services.js';

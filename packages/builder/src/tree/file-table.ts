@@ -8,7 +8,7 @@ import { RememberedSelections, type RememberedSelection } from './remembered-sel
  * The file: a header (magic 8, count u32, bytes of the paths f64), records of fixed size, the paths, each ended by NUL, in the order
  * in which they were last asked for (a scan asks in the same order again, which makes finding them free), and what was selected.
  */
-const MAGIC = 'strkdig4';
+const MAGIC = 'strkdig5';
 const HEADER = 20;
 /** Offsets in a record. */
 const SIZE = 0;
@@ -28,7 +28,7 @@ const PATH_PAGE = 1 << PATH_BITS;
 /** How many saves an entry survives that nobody asked for. Builds of several Dockerfiles may take turns on one context. */
 const MAX_UNSEEN = 16;
 const SECOND = 1000;
-/** How far ahead of the last record found the next one is looked for: folders lie between files, files between folders. */
+/** How far ahead of the last record found the next one is looked for: folders and files lie between each other. */
 const AHEAD = 8;
 const CHUNK = 1 << 20;
 
@@ -187,11 +187,17 @@ export class FileTable {
     return { bytes: this.#loaded, at };
   }
 
+  /** Says that the path of a row is asked for next. */
+  seek(row: number): void {
+    this.#cursor = row;
+  }
+
   /** Takes a row as asked for, whose facts were found to be what they were. */
   confirm(row: number): void {
-    if (row >= this.#base || this.#fates[row] !== Fate.unseen) return;
-    this.#fates[row] = Fate.asked;
-    this.#asked.push(row);
+    if (row < this.#base && this.#fates[row] === Fate.unseen) {
+      this.#fates[row] = Fate.asked;
+      this.#asked.push(row);
+    }
   }
 
   /** Whether a path has more than its facts: a link's target, attributes, further names. */
@@ -331,9 +337,7 @@ export class FileTable {
   #isRacy(row: number): boolean {
     const page = this.#page(row);
     const at = this.#at(row);
-    const mtime = page.readDoubleLE(at + MTIME);
-    const ctime = page.readDoubleLE(at + CTIME);
-    return isRacy(mtime, ctime, this.#opened);
+    return isRacy(page.readDoubleLE(at + MTIME), page.readDoubleLE(at + CTIME), this.#opened);
   }
 
   /** Rows that go into the file: what was asked for in that order, then what nobody asked for, for some time. */

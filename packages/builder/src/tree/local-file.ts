@@ -53,3 +53,13 @@ export function readFolder(root: string, path: string): string[] {
     throw unreadable(path === '' ? '.' : path, error);
   }
 }
+
+/** What lstat(2) says of PATH, which is at FULL; undefined where nothing is. @throws StrakeError `CONTEXT_UNREADABLE` */
+export function statOf(path: string, full: string | Buffer): fs.Stats | undefined {
+  try {
+    return fs.lstatSync(full, { throwIfNoEntry: false });
+  } catch (error) {
+    if (errnoOf(error) === 'ENOTDIR' || errnoOf(error) === 'ENAMETOOLONG') return undefined;
+    throw unreadable(path, error);
+  }
+}

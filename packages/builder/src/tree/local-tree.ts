@@ -8,7 +8,7 @@ import { builderError } from '../errors.js';
 import type { FileTable } from './file-table.js';
 import type { IgnoreRules } from './ignore.js';
 import { deviceNumbers, fileIdentity, isEarlier, isSocket, lstatNow, readLink, stampOf, typeOf } from './stat.js';
-import { openFile, readFolder, replaced, unreadable } from './local-file.js';
+import { openFile, readFolder, replaced, statOf, unreadable } from './local-file.js';
 import { hasReliableFolders, recallRows, type FolderLook } from './recall.js';
 import type { RememberedSelection } from './remembered-selections.js';
 import { NOTHING, type TreeMemory } from './tree-memory.js';
@@ -133,8 +133,8 @@ export class LocalTree implements SourceTree {
   }
 
   recall(name: string): { readonly rows: Uint32Array; readonly digest: Digest | undefined } | undefined {
-    const { openLook } = this.#options;
-    const known = this.#mayRecall ? this.#table.selection(this.#nameOf(name)) : undefined;
+    const { openLook, memory } = this.#options;
+    const known = memory === undefined ? this.remembered(name) : undefined;
     if (!known || known.rows.length < FEW || !openLook || !hasReliableFolders(this.#root)) return undefined;
     const look = openLook(this.#root);
     try {
@@ -148,13 +148,17 @@ export class LocalTree implements SourceTree {
   }
 
   remember(name: string, selection: RememberedSelection): void {
-    if (this.#mayRecall) this.#table.setSelection(this.#nameOf(name), selection);
+    if (this.#mayRemember) this.#table.setSelection(this.#nameOf(name), selection);
+  }
+
+  remembered(name: string): RememberedSelection | undefined {
+    return this.#mayRemember ? this.#table.selection(this.#nameOf(name)) : undefined;
   }
 
   /** Not where an exception of the ignore file may show what lies deep in a folder that is not there. */
-  get #mayRecall(): boolean {
-    const { keep, memory, ignore } = this.#options;
-    return keep !== undefined && memory === undefined && ignore?.hasExceptions !== true;
+  get #mayRemember(): boolean {
+    const { keep, ignore } = this.#options;
+    return keep !== undefined && ignore?.hasExceptions !== true;
   }
 
   #nameOf(selection: string): string {
@@ -167,6 +171,10 @@ export class LocalTree implements SourceTree {
       throw builderError('COPY_SOURCE_NOT_FOUND', `"${path}" of the context leads in a circle of links`);
     }
     return resolved;
+  }
+
+  secondsOf(row: number): number {
+    return this.#table.seconds(row);
   }
 
   numberOf(entry: SourceEntry): number {
@@ -336,7 +344,7 @@ export class LocalTree implements SourceTree {
     const excluded = path !== '' && ignore?.excluded(path) === true;
     if (excluded && !ignore.mayContainIncluded(path)) return undefined;
     const full = path === '' ? this.#root : this.#root === '/' ? `/${path}` : `${this.#root}/${path}`;
-    const stat = this.#stat(path, fsPath(full));
+    const stat = statOf(path, fsPath(full));
     const type = stat && typeOf(stat.mode);
     if (!stat || type === undefined || (excluded && !(type === 'directory' && this.#hasVisible(path))))
       return undefined;
@@ -367,15 +375,6 @@ export class LocalTree implements SourceTree {
         ...(several ? { inode: fileIdentity(fsPath(full)) } : {}),
         ...(xattrs ? { xattrs } : {}),
       });
-    }
-  }
-
-  #stat(path: string, full: string | Buffer): fs.Stats | undefined {
-    try {
-      return fs.lstatSync(full, { throwIfNoEntry: false });
-    } catch (error) {
-      if (errnoOf(error) === 'ENOTDIR' || errnoOf(error) === 'ENAMETOOLONG') return undefined;
-      throw unreadable(path, error);
     }
   }
 

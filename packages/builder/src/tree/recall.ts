@@ -37,7 +37,7 @@ export function hasReliableFolders(path: string): boolean {
  * Undefined where anything else changed, or lies on another file system than the root.
  */
 export function recallRows(
-  { rows, digest }: RememberedSelection,
+  { rows, digest }: Pick<RememberedSelection, 'rows' | 'digest'>,
   table: FileTable,
   look: FolderLook,
   lookAnew: (path: string) => number | undefined,
@@ -55,6 +55,7 @@ export function recallRows(
     if (!known && !(isFile && typeOf(look.facts.mode) === 'file')) return undefined;
     if (known && !table.hasExtras(row)) table.confirm(row);
     else {
+      table.seek(row);
       const anew = lookAnew(table.path(row));
       if (anew === undefined || (anew !== row && typeOf(table.mode(anew)) !== typeOf(table.mode(row))))
         return undefined;

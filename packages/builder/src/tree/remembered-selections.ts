@@ -4,15 +4,21 @@ import type { Digest } from '@strake/core';
 const MOST = 8;
 const HEAD = 40;
 
+/** Entries whose facts are digested together: where few changed, the others need not be looked at again. */
+export const BLOCK = 512;
+const DIGEST = 32;
+
 /** What was selected of a context: rows of its table, in order, and what their facts and contents come to. */
 export interface RememberedSelection {
   readonly rows: Uint32Array;
   readonly digest: Digest;
+  /** The 32 bytes that each {@link BLOCK} of them comes to. */
+  readonly blocks: Buffer;
 }
 
 /**
  * What earlier builds selected of a context, by how they selected it. In the table's file each is: bytes of its name u32, count of
- * rows u32, digest 32, name, rows u32.
+ * rows u32, digest 32, name, rows u32, blocks.
  */
 export class RememberedSelections {
   readonly #loaded = new Map<string, RememberedSelection>();
@@ -25,12 +31,17 @@ export class RememberedSelections {
       const count = bytes.readUInt32LE(at + 4);
       const digest: Digest = `sha256:${bytes.toString('hex', at + 8, at + HEAD)}`;
       const start = at + HEAD + nameLength;
-      const end = start + count * 4;
+      const rowsEnd = start + count * 4;
+      const end = rowsEnd + Math.ceil(count / BLOCK) * DIGEST;
       if (end > bytes.length) return;
       const numbers = new Uint32Array(count);
       for (let i = 0; i < count; i++) numbers[i] = bytes.readUInt32LE(start + i * 4);
       if (numbers.every((row) => row < rows)) {
-        this.#loaded.set(bytes.toString('utf8', at + HEAD, start), { rows: numbers, digest });
+        this.#loaded.set(bytes.toString('utf8', at + HEAD, start), {
+          rows: numbers,
+          digest,
+          blocks: bytes.subarray(rowsEnd, end),
+        });
       }
       at = end;
     }
@@ -48,15 +59,16 @@ export class RememberedSelections {
   bytes(places: Int32Array): Buffer {
     const all = new Map([...this.#used, ...[...this.#loaded].filter(([name]) => !this.#used.has(name))]);
     const parts: Buffer[] = [];
-    for (const [name, { rows, digest }] of [...all].slice(0, MOST)) {
+    for (const [name, { rows, digest, blocks }] of [...all].slice(0, MOST)) {
       if (rows.some((row) => (places[row] ?? -1) < 0)) continue;
       const named = Buffer.from(name, 'utf8');
-      const part = Buffer.allocUnsafe(HEAD + named.length + rows.length * 4);
+      const part = Buffer.allocUnsafe(HEAD + named.length + rows.length * 4 + blocks.length);
       part.writeUInt32LE(named.length, 0);
       part.writeUInt32LE(rows.length, 4);
       part.write(digest.slice(7), 8, 'hex');
       part.set(named, HEAD);
       rows.forEach((row, i) => part.writeUInt32LE(places[row] as number, HEAD + named.length + i * 4));
+      part.set(blocks, part.length - blocks.length);
       parts.push(part);
     }
     return Buffer.concat(parts);

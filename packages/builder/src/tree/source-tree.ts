@@ -1,6 +1,8 @@
 import type { Digest } from '@strake/core';
 import type { ContentSource, EntryFacts } from '@strake/store';
 
+import type { RememberedSelection } from './remembered-selections.js';
+
 /** A path of a tree that COPY, ADD or a mount reads from. A hard link is shown as the file that it is. */
 export interface SourceEntry extends EntryFacts {
   /** Equal for all names of one file. */
@@ -35,6 +37,8 @@ export interface SourceTree {
   /** A number that the entry can be had back for: trees of many files have it, so that none must be kept as an object. */
   numberOf?(entry: SourceEntry): number;
   entryOf?(number: number): SourceEntry;
+  /** The time of an entry by its number, in seconds. */
+  secondsOf?(number: number): number;
   /** How many of these are files, and how many of them, of how many bytes, have digests that are not known. */
   unlearned?(numbers: Iterable<number>): { readonly files: number; readonly count: number; readonly bytes: number };
   /** Takes over a file's digest (32 bytes) that was learned while its content was copied. */
@@ -46,6 +50,8 @@ export interface SourceTree {
    * where all of it is as it was.
    */
   recall?(name: string): { readonly rows: Uint32Array; readonly digest: Digest | undefined } | undefined;
-  /** Remembers for later builds what was selected under NAME: numbers of entries, and the digest that they came to. */
-  remember?(name: string, selection: { readonly rows: Uint32Array; readonly digest: Digest }): void;
+  /** What was selected under NAME last, by numbers of entries as they were, whatever became of them. */
+  remembered?(name: string): RememberedSelection | undefined;
+  /** Remembers for later builds what was selected under NAME: numbers of entries, and what they came to. */
+  remember?(name: string, selection: RememberedSelection): void;
 }

@@ -19,6 +19,9 @@ const LIMITS: JournalLimits = { age: 60 * 24 * HOUR, notes: 1000, bytes: 64e6 };
 /** So long facts may be without a note that speaks of them: that of a build that is still running. */
 const GRACE = 24 * HOUR;
 
+/** No note of few changes is larger. */
+const MOST_OF_LIKE = 1 << 20;
+
 interface NoteFile {
   readonly path: string;
   readonly name: string;
@@ -69,6 +72,7 @@ export async function collectJournal(layout: StoreLayout, now: number, limits: J
       if (!spokenOf.has(name)) spokenOf.set(name, note.used);
     }
   }
+  await followLikes(files, spokenOf);
   const facts = files
     .filter(({ name }) => name.startsWith(FACTS))
     .map((file) => ({ ...file, used: spokenOf.get(file.name) ?? (now - file.used < GRACE ? file.used : -Infinity) }))
@@ -79,4 +83,15 @@ export async function collectJournal(layout: StoreLayout, now: number, limits: J
     bytes += file.size;
   }
   for (const file of [...notes, ...facts]) if (!kept.has(file)) await rm(file.path, { force: true });
+}
+
+/** Facts that are a few changes of others, `{"like":"sha256:..."`: these live as long as they do. */
+async function followLikes(files: readonly NoteFile[], spokenOf: Map<string, number>): Promise<void> {
+  for (const { path, name, size } of files) {
+    const used = spokenOf.get(name);
+    if (used === undefined || size > MOST_OF_LIKE) continue;
+    const text = await unlessMissing(readFile(path, 'utf8'));
+    const hex = text && /^\{"like":"sha256:([0-9a-f]{64})"/.exec(text)?.[1];
+    if (hex) spokenOf.set(`${FACTS}${hex}`, Math.max(used, spokenOf.get(`${FACTS}${hex}`) ?? 0));
+  }
 }

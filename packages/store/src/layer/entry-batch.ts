@@ -50,7 +50,8 @@ export interface EntryBatch {
 
 const NO_ROOT = 255;
 
-function encode(entries: readonly LayerEntry[]): EntryBatch {
+/** Entries as they go through a message port. */
+export function encodeEntries(entries: readonly LayerEntry[]): EntryBatch {
   const numbers = new Float64Array(entries.length * NUMBERS);
   const rootOf = new Uint8Array(entries.length).fill(NO_ROOT);
   const roots: string[] = [];
@@ -126,7 +127,7 @@ export async function* batchesOf(
     return batch.length >= BATCH_ENTRIES || bytes >= BATCH_BYTES;
   };
   const flush = (): EntryBatch => {
-    const encoded = encode(batch);
+    const encoded = encodeEntries(batch);
     batch = [];
     bytes = 0;
     return encoded;

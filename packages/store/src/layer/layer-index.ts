@@ -136,6 +136,15 @@ export class LayerIndex {
     return first === NONE ? undefined : first;
   }
 
+  /** Whether a record is an entry's of the tar without link, attributes, marks or further names. */
+  hasOnlyFacts(record: number): boolean {
+    return (
+      this.#bytes[this.#at(record) + Field.flags] === 0 &&
+      this.#u32(record, Field.extraLength) === 0 &&
+      this.firstName(record) === undefined
+    );
+  }
+
   extra(record: number): Extra {
     const length = this.#u32(record, Field.extraLength);
     if (length === 0) return NO_EXTRA;

@@ -49,6 +49,22 @@ function readerOfBytes(bytes: Uint8Array): ReadInto {
   };
 }
 
+/** The header of an entry that is neither a whiteout nor has content. */
+export function headerOf({ path, type, mode, uid, gid, mtime, link, device, xattrs }: Omit<Entry, 'size'>): TarHeader {
+  return {
+    name: type !== 'directory' ? path : path === '' ? './' : `${path}/`,
+    type: TarType[type],
+    mode,
+    uid,
+    gid,
+    size: 0,
+    mtime: Math.floor(mtime),
+    link: type === 'symlink' || type === 'hardlink' ? link : undefined,
+    device,
+    xattrs: type === 'hardlink' ? undefined : withoutOwn(xattrs),
+  };
+}
+
 /** Writes a layer's tar and notes the entries for its index; synchronously, for worker threads. */
 export class LayerWriter {
   readonly entries: RawEntries = new RawEntries();
@@ -101,25 +117,13 @@ export class LayerWriter {
   }
 
   #addEntry(entry: Entry, key: Buffer, sparse: SparseFile | undefined, opened: number | undefined): void {
-    const { path, type, mode, uid, gid, link, device, xattrs } = entry;
-    const mtime = Math.floor(entry.mtime);
+    const { path, type, mode, uid, gid, device } = entry;
     const folder = type === 'directory';
-    const attributes = withoutOwn(xattrs);
-    const header: TarHeader = {
-      name: folder ? (path === '' ? './' : `${path}/`) : path,
-      type: TarType[type],
-      mode,
-      uid,
-      gid,
-      size: 0,
-      mtime,
-      link: type === 'symlink' || type === 'hardlink' ? link : undefined,
-      device,
-      xattrs: type === 'hardlink' ? undefined : attributes,
-    };
+    const header = headerOf(entry);
+    const { mtime } = header;
     const extra: Extra = { link: header.link, device, xattrs: header.xattrs };
     let size = 0;
-    let offset = 0;
+    let offset: number;
     let digest: string | undefined;
     if (type === 'file') {
       size = entry.size;
@@ -138,6 +142,7 @@ export class LayerWriter {
       }
     } else {
       this.#sink.header(header);
+      offset = this.#sink.position;
       if (folder && entry.opaque) this.#mark(path === '' ? OPAQUE_MARK : `${path}/${OPAQUE_MARK}`);
     }
     this.entries.add({
@@ -153,6 +158,11 @@ export class LayerWriter {
       digest: digest === undefined ? undefined : Buffer.from(digest, 'hex'),
       extra: extra.link !== undefined || extra.device || extra.xattrs || extra.segments ? extra : undefined,
     });
+  }
+
+  /** Takes over LENGTH bytes of another tar, entries and all, of which nothing is noted. False where there are fewer. */
+  take(length: number, read: ReadInto): boolean {
+    return this.#sink.take(length, read);
   }
 
   /** Takes a file's content from a former layer that has it: its sha256 in hex; undefined where none has. */

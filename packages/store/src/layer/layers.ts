@@ -19,7 +19,9 @@ import type { FileBlobs } from '../blobs.js';
 import type { GrowingLayer, LayerEntry, LayerInfo, LayerStore, TreeView } from '../types.js';
 import type { Job, MadeLayer } from '../worker-protocol.js';
 import type { WorkerPool } from '../worker-pool.js';
+import { amendInPool } from './amend-in-pool.js';
 import { batchesOf, isSmall, startingWith, type EntryBatch } from './entry-batch.js';
+import type { FormerFiles } from './former-layer.js';
 import { IndexCache } from './index-cache.js';
 import { loadIndex, type LayerIndex } from './layer-index.js';
 import { addForm, isForm } from './layer-forms.js';
@@ -116,15 +118,10 @@ export class FileLayers implements LayerStore {
     former?: Digest,
   ): Promise<LayerInfo> {
     const { blobs } = this.#layout;
-    const like = former && {
-      diffId: former,
-      tarPath: this.#blobs.path(former),
-      indexPath: `${layerPath(this.#layout, former)}/index`,
-    };
     const batches = batchesOf(entries);
     const first = await batches.next();
     const info = await this.make(
-      (tarPath, indexPath) => ({ kind: 'write', tarPath, indexPath, blobs, former: like }),
+      (tarPath, indexPath) => ({ kind: 'write', tarPath, indexPath, blobs, former: former && this.#filesOf(former) }),
       first.done ? batches : startingWith(first.value, batches),
       { signal, small: first.done === true || isSmall(first.value) },
     );
@@ -132,15 +129,31 @@ export class FileLayers implements LayerStore {
     return info;
   }
 
+  #filesOf(diffId: Digest): FormerFiles {
+    return { diffId, tarPath: this.#blobs.path(diffId), indexPath: `${layerPath(this.#layout, diffId)}/index` };
+  }
+
+  #temporaryFiles(): { readonly tarPath: string; readonly indexPath: string } {
+    return { tarPath: this.#holder.temporaryPath('tar'), indexPath: this.#holder.temporaryPath('index') };
+  }
+
+  async amend(former: Digest, entries: readonly LayerEntry[], signal?: AbortSignal): Promise<LayerInfo | undefined> {
+    const files = this.#temporaryFiles();
+    const job = { former: this.#filesOf(former), ...files, blobs: this.#layout.blobs };
+    return amendInPool(this.#pool, job, entries, signal, (made) => this.#place(made, files));
+  }
+
   async stage(entries: Iterable<LayerEntry>, signal?: AbortSignal): Promise<StagedLayer> {
-    const files = { tarPath: this.#holder.temporaryPath('tar'), indexPath: this.#holder.temporaryPath('index') };
+    const files = this.#temporaryFiles();
     const job = { kind: 'write', ...files, blobs: this.#layout.blobs, former: undefined, digests: true } as const;
     const run = (): Promise<MadeLayer | undefined> => this.#pool.run(job, { batches: batchesOf(entries), signal });
-    return stageLayer(this.#layout.root, files, run, async ({ diffId, size }) => {
-      await this.#install(diffId, size, files, false);
-      this.#secureLater(diffId);
-      return { diffId, size, compressed: await this.#compressed(diffId) };
-    });
+    return stageLayer(this.#layout.root, files, run, (made) => this.#place(made, files));
+  }
+
+  async #place({ diffId, size }: MadeLayer, files: Made): Promise<LayerInfo> {
+    await this.#install(diffId, size, files, false);
+    this.#secureLater(diffId);
+    return { diffId, size, compressed: await this.#compressed(diffId) };
   }
 
   /** Runs a job that makes a layer, and puts tar and index in their places. */
@@ -149,8 +162,7 @@ export class FileLayers implements LayerStore {
     batches: AsyncIterable<EntryBatch> | undefined,
     options: MakeOptions = {},
   ): Promise<LayerInfo> {
-    const tarPath = this.#holder.temporaryPath('tar');
-    const indexPath = this.#holder.temporaryPath('index');
+    const { tarPath, indexPath } = this.#temporaryFiles();
     try {
       const made = await this.#pool.run(job(tarPath, indexPath), batches ? { ...options, batches } : options);
       if (!made) throw new Error('the job made no layer');
@@ -167,9 +179,8 @@ export class FileLayers implements LayerStore {
    * Puts a layer's files in their places. The facts of one that is not SYNCED come first and say so: no power cut leaves its tar
    * without them. What is there already is never replaced: a name may promise it.
    */
-  async #install(diffId: Digest, size: number, made: Made, synced: boolean): Promise<void> {
+  async #install(diffId: Digest, size: number, { tarPath, indexPath }: Made, synced: boolean): Promise<void> {
     const folder = layerPath(this.#layout, diffId);
-    const { tarPath, indexPath } = made;
     if (tarPath !== undefined && this.#sizeNow(diffId) === size) {
       await Promise.all([rm(tarPath), rm(indexPath)]);
       return;

@@ -141,3 +141,9 @@ export function longHeader(header: TarHeader): Buffer {
   writeBlock(bytes, extended, header, name.subarray(0, 100), '', link.subarray(0, 100));
   return bytes;
 }
+
+/** The bytes of an entry's header, whatever it needs. */
+export function headerBytes(header: TarHeader): Buffer {
+  const block = Buffer.alloc(BLOCK);
+  return writePlainHeader(block, 0, header) ? block : longHeader(header);
+}

@@ -134,6 +134,18 @@ export class TarSink {
     return { digest: digest.digest('hex'), whole: read(Buffer.allocUnsafe(1), 0, 1) === 0 };
   }
 
+  /** LENGTH bytes, whatever they are. False where there are fewer. */
+  take(length: number, read: ReadInto): boolean {
+    for (let rest = length; rest > 0;) {
+      if (this.#used === SLAB) this.#flush();
+      const got = read(this.#slab, this.#used, Math.min(rest, SLAB - this.#used));
+      if (got === 0) return false;
+      this.#used += got;
+      rest -= got;
+    }
+    return true;
+  }
+
   /** Ends the tar. With `sync` it is on the disk when this returns. */
   finish(options: { readonly sync: boolean }): { readonly digest: Digest; readonly size: number } {
     this.write(Buffer.alloc(2 * BLOCK));

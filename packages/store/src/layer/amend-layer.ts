@@ -1,0 +1,125 @@
+import { closeSync, openSync, readFileSync, readSync, fstatSync } from 'node:fs';
+
+import { errnoOf } from '@strake/core';
+
+import { BLOCK, headerBytes, paddingOf, type TarHeader } from '../tar/header.js';
+import { readerOf } from '../tar/sink.js';
+import type { LayerEntry } from '../types.js';
+import type { FormerFiles } from './former-layer.js';
+import { Field, HEADER_SIZE, RECORD_SIZE, TypeCode } from './index-format.js';
+import { LayerIndex } from './layer-index.js';
+import { headerOf, type LayerWriter } from './layer-writer.js';
+import type { RawEntries } from './raw-entries.js';
+
+/** An entry that takes the place of a record's. */
+interface Replacement {
+  readonly entry: LayerEntry;
+  readonly record: number;
+  /** What the entry in the former tar takes: from its header to its padding. */
+  readonly start: number;
+  readonly end: number;
+}
+
+/** What two zero blocks at the end of a tar take. */
+const END = 2 * BLOCK;
+
+/**
+ * Writes FORMER anew with ENTRIES in the places of those with the same paths: what lies between is copied in long pieces, and its
+ * index taken over. Byte for byte what writing all entries would give. Only files and folders that have nothing but their facts can
+ * be replaced, by their like. Undefined where something else is asked for, or FORMER is not as it was written; whether its bytes are
+ * still those of its diff ID is not looked at.
+ */
+export function amendLayer(
+  { diffId, tarPath, indexPath }: FormerFiles,
+  entries: readonly LayerEntry[],
+  writer: LayerWriter,
+  aborted: () => boolean,
+): Buffer | undefined {
+  let tar: number | undefined;
+  try {
+    const bytes = readFileSync(indexPath);
+    const index = new LayerIndex(diffId, bytes);
+    tar = openSync(tarPath, 'r');
+    const whole = fstatSync(tar).size - END;
+    const replaced: Replacement[] = [];
+    for (const entry of entries) {
+      const one = replacement(index, entry, tar);
+      if (!one) return undefined;
+      replaced.push(one);
+    }
+    replaced.sort((a, b) => a.start - b.start);
+    let at = 0;
+    for (const { entry, start, end } of replaced) {
+      if (start < at || end > whole || aborted() || !writer.take(start - at, readerOf(tar, at))) return undefined;
+      writer.add(entry);
+      at = end;
+    }
+    if (!writer.take(whole - at, readerOf(tar, at))) return undefined;
+    amendIndex(bytes, index, replaced, writer.entries);
+    return bytes;
+  } catch (error) {
+    if (error instanceof RangeError || errnoOf(error) === 'ENOENT') return undefined;
+    throw error;
+  } finally {
+    if (tar !== undefined) closeSync(tar);
+  }
+}
+
+/** Where ENTRY's like lies; undefined where there is none, or not a plain one. */
+function replacement(index: LayerIndex, entry: LayerEntry, tar: number): Replacement | undefined {
+  if (entry.type !== 'file' && entry.type !== 'directory') return undefined;
+  const record = index.findPath(entry.path);
+  const plain =
+    record >= 0 &&
+    index.type(record) === TypeCode[entry.type] &&
+    index.hasOnlyFacts(record) &&
+    entry.xattrs === undefined &&
+    !entry.opaque;
+  if (!plain) return undefined;
+  const size = entry.type === 'file' ? index.contentSize(record) : 0;
+  const header: TarHeader = {
+    ...headerOf({
+      path: entry.path,
+      type: entry.type,
+      mode: index.mode(record),
+      uid: index.uid(record),
+      gid: index.gid(record),
+      mtime: index.mtime(record),
+    }),
+    size,
+  };
+  const expected = headerBytes(header);
+  const content = index.offset(record);
+  const start = content - expected.length;
+  if (start < 0) return undefined;
+  const there = Buffer.alloc(expected.length);
+  if (readSync(tar, there, 0, there.length, start) !== there.length || !there.equals(expected)) return undefined;
+  return { entry, record, start, end: content + size + paddingOf(size) };
+}
+
+/** Brings the bytes of an index up to date. WRITTEN: the entries that stand in the places of REPLACED, in this order. */
+function amendIndex(bytes: Buffer, index: LayerIndex, replaced: readonly Replacement[], written: RawEntries): void {
+  const ends = replaced.map(({ end }) => end);
+  const shifts: number[] = [];
+  for (const [i, { record, end }] of replaced.entries()) {
+    const size = written.record(i).readDoubleLE(Field.size);
+    const contentEnd = written.record(i).readDoubleLE(Field.offset) + size + paddingOf(size);
+    shifts.push(contentEnd - end);
+    const at = HEADER_SIZE + record * RECORD_SIZE;
+    // The path and its place stay as they are.
+    for (const field of [Field.mode, Field.uid, Field.gid]) written.record(i).copy(bytes, at + field, field, field + 4);
+    written.record(i).copy(bytes, at + Field.size, Field.size, RECORD_SIZE);
+  }
+  if (shifts.every((shift) => shift === 0)) return;
+  const own = new Set(replaced.map(({ record }) => record));
+  /** Which replaced entry lies before a place of the former tar. */
+  let before = -1;
+  for (let record = 0; record < index.count; record++) {
+    const offset = index.offset(record);
+    if (offset === 0 || own.has(record)) continue;
+    while (before + 1 < ends.length && (ends[before + 1] as number) <= offset) before++;
+    while (before >= 0 && (ends[before] as number) > offset) before--;
+    const shift = shifts[before];
+    if (shift) bytes.writeDoubleLE(offset + shift, HEADER_SIZE + record * RECORD_SIZE + Field.offset);
+  }
+}
