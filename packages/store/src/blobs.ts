@@ -117,6 +117,8 @@ export class FileBlobs implements BlobStore {
       let bytes = 0;
       const done = { bytes: 0, endsInHole: false };
       const flush = async (): Promise<void> => {
+        // The hole before this end is still to be made.
+        if (bytes === 0) return;
         const all = waiting.length === 1 && waiting[0] ? waiting[0] : Buffer.concat(waiting);
         waiting = [];
         bytes = 0;

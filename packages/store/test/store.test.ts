@@ -53,6 +53,19 @@ describe('store', () => {
 });
 
 describe('blobs', () => {
+  it('that end in zeros have all of them, wherever their bytes are gathered', () =>
+    withStore(async (store) => {
+      for (const size of [1 << 16, 1 << 18, 1 << 20, (1 << 20) + 1]) {
+        const zeros = (async function* () {
+          for (let at = 0; at < size; at += 1 << 16)
+            yield await Promise.resolve(Buffer.alloc(Math.min(1 << 16, size - at)));
+        })();
+        const { digest } = await store.blobs.put(zeros);
+        assert.equal(digest, digestOf(Buffer.alloc(size)));
+        assert.equal(statSync(store.blobs.path(digest)).size, size);
+      }
+    }));
+
   it('give back ranges of what was put', () =>
     withStore(async ({ blobs }) => {
       const { digest, size } = await blobs.put('hello world');

@@ -52,6 +52,7 @@ export class TarSink {
   }
 
   #flush(): void {
+    if (this.#used === 0) return;
     const bytes = this.#slab.subarray(0, this.#used);
     this.#hash.update(bytes);
     this.#hole = bytes.length === SLAB && isZeros(bytes);
