@@ -23,7 +23,7 @@ export interface RunOptions {
   /** Called with what the command has printed so far; a signal that is returned is sent. */
   readonly onOutput?: (text: string) => NodeJS.Signals | undefined;
   /** Called once the process is there; `kill` is SIGKILL. */
-  readonly onStart?: (child: { kill(): void }) => void;
+  readonly onStart?: (child: { kill(signal?: NodeJS.Signals): void }) => void;
 }
 
 const STACK_TRACE = /^\s+at .*(?:\(|:\d+:\d+)|node:internal|UnhandledPromise|triggerUncaughtException/m;
@@ -67,7 +67,7 @@ export class Workshop {
       stdio: ['pipe', output ?? 'pipe', 'pipe'],
     });
     if (output !== undefined) closeSync(output);
-    options.onStart?.({ kill: () => void child.kill('SIGKILL') });
+    options.onStart?.({ kill: (signal = 'SIGKILL') => void child.kill(signal) });
     let stdout = '';
     let stderr = '';
     const heard = (): void => {

@@ -201,7 +201,7 @@ describe('downloads', () => {
 
   it('end when nothing comes, and when the build is cancelled', async () => {
     server.answer = (_request, response) => void response.writeHead(200, { 'content-length': '10' }).write('x');
-    const timeouts = { connect: 1000, stall: 50 };
+    const timeouts = { connect: 1000, stall: 50, slow: 60_000 };
     await assert.rejects(fetch('/stall', { timeouts }), { code: 'DOWNLOAD_FAILED', message: /nothing came/ });
     server.answer = () => undefined;
     await assert.rejects(fetch('/silent', { timeouts }), { code: 'DOWNLOAD_FAILED', message: /nothing came/ });
@@ -212,6 +212,35 @@ describe('downloads', () => {
       fixture.leftovers().filter((name) => !/holder|lock|lease/.test(name)),
       [],
     );
+  });
+
+  it('end when next to nothing comes, in the head or in the body, and when answers only announce others', async () => {
+    const timeouts = { connect: 1000, stall: 5000, slow: 200 };
+    let drip: NodeJS.Timeout | undefined;
+    const every = (write: () => void): void => {
+      clearInterval(drip);
+      drip = setInterval(write, 20);
+    };
+    server.answer = (_request, response) => {
+      response.writeHead(200, { 'content-length': '100000' });
+      every(() => void response.write('x'));
+    };
+    await assert.rejects(fetch('/drip', { timeouts }), {
+      code: 'DOWNLOAD_FAILED',
+      message: /less than 1024 bytes came/,
+    });
+    server.answer = (_request, response) => {
+      response.socket?.write('HTTP/1.1 200 OK\r\nX-More: ');
+      every(() => void response.socket?.write('x'));
+    };
+    await assert.rejects(fetch('/head', { timeouts }), { code: 'DOWNLOAD_FAILED', message: /no whole answer after/ });
+    server.answer = (_request, response) =>
+      every(() => void response.socket?.write('HTTP/1.1 103 Hints\r\n\r\n'.repeat(50)));
+    await assert.rejects(fetch('/hints', { timeouts: { ...timeouts, slow: 10_000 } }), {
+      code: 'DOWNLOAD_FAILED',
+      message: /interim answers without end/,
+    });
+    clearInterval(drip);
   });
 
   it('say what is wrong with a server', async () => {

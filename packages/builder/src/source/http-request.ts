@@ -9,9 +9,16 @@ export interface HttpTimeouts {
   readonly connect: number;
   /** Between two pieces of an answer, its head included. */
   readonly stall: number;
+  /** From the connection until the head of the answer is whole, and the time in which its body must bring {@link LEAST} bytes. */
+  readonly slow: number;
 }
 
-export const HTTP_TIMEOUTS: HttpTimeouts = { connect: 30_000, stall: 60_000 };
+export const HTTP_TIMEOUTS: HttpTimeouts = { connect: 30_000, stall: 60_000, slow: 120_000 };
+
+/** Bytes: a server that sends less in the time `slow` keeps a build for nothing. */
+const LEAST = 1024;
+/** Answers that announce another one (RFC 9110, 15.2). */
+const MOST_INTERIM = 100;
 
 export interface HttpOptions {
   readonly headers: Readonly<Record<string, string>>;
@@ -138,6 +145,22 @@ function limitSilence(request: http.ClientRequest, timeouts: HttpTimeouts): void
   }, timeouts.connect);
   const stop = (): void => clearTimeout(connecting);
   let answer: IncomingMessage | undefined;
+  let interim = 0;
+  let had = 0;
+  const seconds = timeouts.slow / 1000;
+  const drip = setInterval(() => {
+    const now = request.socket?.bytesRead ?? 0;
+    // Nothing is read of an answer while nobody takes it.
+    const reading = answer?.complete === false && answer.readableLength < answer.readableHighWaterMark;
+    if (!answer) request.destroy(new HttpTimeout(`there is no whole answer after ${seconds} s`));
+    else if (reading && now - had < LEAST) {
+      answer.destroy(new HttpTimeout(`less than ${LEAST} bytes came in ${seconds} s`));
+    }
+    had = now;
+  }, timeouts.slow);
+  request.on('information', () => {
+    if (++interim > MOST_INTERIM) request.destroy(new HttpTimeout('the server sends interim answers without end'));
+  });
   request.on('socket', (socket) => {
     if (!socket.connecting && !('encrypted' in socket)) stop();
     socket.once('encrypted' in socket ? 'secureConnect' : 'connect', stop);
@@ -149,6 +172,12 @@ function limitSilence(request: http.ClientRequest, timeouts: HttpTimeouts): void
     answer = message;
     stop();
   });
-  request.on('connect', stop);
-  request.on('close', stop);
+  request.on('connect', () => {
+    stop();
+    clearInterval(drip);
+  });
+  request.on('close', () => {
+    stop();
+    clearInterval(drip);
+  });
 }
