@@ -153,6 +153,22 @@ describe('build options', () => {
     });
   });
 
+  it('takes no empty value for the folder it is in, or for this machine', async () => {
+    assert.match(await refused(''), /the context "" is empty/);
+    assert.match(await refused('.', '--build-context', 'x='), /the source of "x" is empty/);
+    for (const platform of ['', 'linux/amd64,']) {
+      assert.match(await refused('.', '--platform', platform), /--platform: the value is empty/);
+    }
+    assert.match(await refused('.', '--output', ''), /--output: the value is empty/);
+    for (const flag of ['--build-arg', '--label', '--build-context', '--secret', '--ssh', '--ulimit', '--shm-size']) {
+      assert.match(await refused('.', flag, ''), new RegExp(`${flag}: `));
+    }
+    // As docker has it, for scripts whose variable is empty.
+    const { secrets, target, file } = await built(['.', '--secret', 'id=s,src=', '--target', '', '-f', '']);
+    assert.deepEqual([secrets?.[0]?.file, target, file], ['/work/s', undefined, undefined]);
+    await built(['.', '--iidfile', '', '--metadata-file', '']);
+  });
+
   it('refuses what makes no sense', async () => {
     assert.match(await refused(), /context is missing/);
     assert.match(await refused('a', 'b'), /one context.*a b/);

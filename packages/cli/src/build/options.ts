@@ -35,7 +35,10 @@ function commaSeparated(values: readonly string[]): string[] {
 export function buildOptions(args: Arguments, { cwd, env, stdoutIsTerminal }: Surroundings): BuildOptions {
   const [given, ...rest] = args.positionals;
   if (given === undefined || given === '') {
-    throw usage('the context is missing', 'Say which folder to build, for example: strake build .');
+    throw usage(
+      given === '' ? 'the context "" is empty' : 'the context is missing',
+      'Say which folder to build, for example: strake build .',
+    );
   }
   if (rest.length > 0) {
     throw usage(`one context is expected, but ${args.positionals.length} are given: ${args.positionals.join(' ')}`);
@@ -48,7 +51,9 @@ export function buildOptions(args: Arguments, { cwd, env, stdoutIsTerminal }: Su
     throw usage(`--build-context: "${name}" must be written as name=source`);
   });
   for (const name of Object.keys(buildContexts)) {
-    buildContexts[name] = contextSource(buildContexts[name] ?? '', cwd);
+    const source = buildContexts[name] ?? '';
+    if (source === '') throw usage(`--build-context: the source of "${name}" is empty`, 'Write it as name=source.');
+    buildContexts[name] = contextSource(source, cwd);
   }
   const network = args.string('network');
   const shmSize = args.string('shm-size');
@@ -61,7 +66,7 @@ export function buildOptions(args: Arguments, { cwd, env, stdoutIsTerminal }: Su
     buildContexts,
     labels: pairs(args.list('label'), '--label', () => ''),
     annotations: args.list('annotation'),
-    platforms: commaSeparated(args.list('platform')),
+    platforms: platformsOf(args.list('platform')),
     noCache: args.boolean('no-cache'),
     noCacheFilter: commaSeparated(args.list('no-cache-filter')),
     pull: args.boolean('pull'),
@@ -88,6 +93,13 @@ export function buildOptions(args: Arguments, { cwd, env, stdoutIsTerminal }: Su
     timeout: optional(args, 'timeout', duration),
     allow: commaSeparated(args.list('allow')),
   };
+}
+
+/** An empty one, as of a variable that is not set, would stand for this machine's without a word. */
+function platformsOf(given: readonly string[]): string[] {
+  const platforms = given.flatMap((value) => value.split(',').map((word) => word.trim()));
+  if (platforms.includes('')) throw usage('--platform: the value is empty', 'Write it like linux/arm64.');
+  return platforms;
 }
 
 /** The value of a flag, read by PARSE; undefined where it is not given. */

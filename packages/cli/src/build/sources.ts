@@ -20,8 +20,8 @@ export function parseSecret(text: string, where: Where): SecretSource {
   let type: string | undefined;
   for (const [key, value] of csvPairs(text, '--secret')) {
     if (key === 'id') id = value;
-    else if (key === 'src' || key === 'source') file = value;
-    else if (key === 'env') env = value;
+    else if (key === 'src' || key === 'source') file = value || undefined;
+    else if (key === 'env') env = value || undefined;
     else if (key !== 'type') throw usage(`--secret: unknown key "${key}"`, 'Known are id, src, env and type.');
     else if (value === 'file' || value === 'env') type = value;
     else throw usage(`--secret: "${value}" is not one of file, env`);

@@ -23,8 +23,8 @@ async function call(engine: Engine, { method, json }: Call, options: BuildOption
 
 function report(result: BuildResult, args: Arguments, io: Io): void {
   const id = imageId(result);
-  const iidfile = args.string('iidfile');
-  const metadataFile = args.string('metadata-file');
+  const iidfile = args.string('iidfile') || undefined;
+  const metadataFile = args.string('metadata-file') || undefined;
   const made = `The build itself is done, and its result kept${id === undefined ? '' : `: ${id}`}. Only this file is missing.`;
   if (iidfile !== undefined && id !== undefined) writeResultFile(iidfile, id, io.cwd, made);
   if (metadataFile !== undefined) {
@@ -110,8 +110,8 @@ async function run(args: Arguments, io: Io): Promise<number> {
   const engine = await io.createEngine({ ...store, once: true });
   try {
     if (wanted) return await call(engine, wanted, options, io);
-    prepareResultFile(args.string('iidfile'), true, io.cwd);
-    prepareResultFile(args.string('metadata-file'), false, io.cwd);
+    prepareResultFile(args.string('iidfile') || undefined, true, io.cwd);
+    prepareResultFile(args.string('metadata-file') || undefined, false, io.cwd);
     const recorded = await recordingOf(args, options, io);
     const result = await buildShown(engine, options, kind, recorded, io);
     await explain(result.steps, args, io);
