@@ -132,6 +132,8 @@ async function tryExecutor(executor: Executor, options: ProbeOptions): Promise<s
     return error.message.replace(/\s+/g, ' ');
   } finally {
     fs.rmSync(path.join(root, 'exit'), { force: true });
+    // Mount points that stayed, empty.
+    for (const name of fs.readdirSync(root)) fs.rmdirSync(path.join(root, name));
     fs.rmdirSync(root);
   }
 }

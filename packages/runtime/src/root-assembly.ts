@@ -69,7 +69,7 @@ export function assembleRoot(spec: ContainerSpec, scratch: string): RootAssembly
     const created = (stub: Stub): void => void stubs.push(stub);
     const rootFd = fs.openSync(root, fs.constants.O_RDONLY | fs.constants.O_DIRECTORY);
     try {
-      for (const name of ['proc', 'sys', 'dev']) systemFolder(rootFd, name, created);
+      for (const name of ['proc', 'sys', 'dev']) systemFolder(rootFd, name);
       mountDevices(path.join(root, 'dev'), spec);
       const sysfs = spec.network === 'host';
       if (sysfs) attempt('/sys', () => attachAt(systemFiles(spec), path.join(root, 'sys')));
@@ -102,11 +102,14 @@ function unmountAll(folder: string): void {
   }
 }
 
-/** Sees to it that NAME, a folder directly in the root, is there and no link: OCI runtimes follow it with the host's eyes. */
-export function systemFolder(root: number, name: string, created: (stub: Stub) => void): void {
+/**
+ * Sees to it that NAME, a folder directly in the root, is there and no link: OCI runtimes follow it with the host's eyes. One that is
+ * made stays: BuildKit's runtime leaves /proc, /sys and /dev behind in an image that has none, and programs miss them there.
+ */
+export function systemFolder(root: number, name: string): void {
   const facts = fs.lstatSync(`/proc/self/fd/${root}/${name}`, { throwIfNoEntry: false });
   if (facts && !facts.isDirectory()) throw rootInvalid(`/${name}`, facts.isSymbolicLink() ? 'a link' : 'a file');
-  if (!facts) closeDescriptor(walkRoot(root, name, { create: 'folder', created }).fd);
+  if (!facts) closeDescriptor(walkRoot(root, name, { create: 'folder' }).fd);
 }
 
 /** A fresh sysfs, or where a user namespace may not have one for a network it does not own, this machine's as it is. */

@@ -81,10 +81,10 @@ describeFor('container', 'chroot', (tools) => {
       );
       assert.equal(reply.upper['/etc/hosts'], undefined);
     });
-    it('needs no folder of the image, and leaves none', async () => {
+    it('needs no folder of the image, and leaves those that BuildKit leaves', async () => {
       const edits = ['dev', 'proc', 'sys', 'etc'].map((name) => ({ path: name, remove: true }));
       const reply = await sh('test -e /dev/null && test -f /proc/meminfo && cat /etc/hosts', {}, edits);
-      assert.deepEqual([reply.status?.exitCode, reply.upper], [0, {}]);
+      assert.deepEqual([reply.status?.exitCode, Object.keys(reply.upper)], [0, ['/dev', '/proc', '/sys']]);
     });
     it('refuses images whose /dev, /proc or /sys is a link', async () => {
       for (const name of ['dev', 'proc', 'sys']) {

@@ -69,7 +69,7 @@ export async function assembleChroot(
     rootFd = fs.openSync(root, fs.constants.O_RDONLY | fs.constants.O_DIRECTORY | fs.constants.O_NOFOLLOW);
     placements = new Placements(rootFd, own);
     const into = placements;
-    for (const name of ['proc', 'sys', 'dev']) systemFolder(rootFd, name, into.created);
+    for (const name of ['proc', 'sys', 'dev']) systemFolder(rootFd, name);
     for (const [name, make] of [
       ['proc', (at: string) => writeProc(at, spec.hostname)],
       ['sys', writeSys],
