@@ -12,6 +12,7 @@ import { storedLayer, type ChainResult } from '../src/result.js';
 import { copyVertex } from '../src/steps/copy.js';
 import { FileTable } from '../src/tree/file-table.js';
 import { LocalTree } from '../src/tree/local-tree.js';
+import { TreeMemory } from '../src/tree/tree-memory.js';
 import { createFixture, type Fixture } from './support/source-fixture.js';
 
 const FOLDERS = 8;
@@ -54,16 +55,22 @@ describe('a COPY of much, of which little changed since', () => {
     readonly parent?: ChainResult | undefined;
     /** The step is found in the cache. */
     readonly cached?: boolean;
+    /** A tree that is kept from one build to the next, in place of one of its own. */
+    readonly kept?: LocalTree;
+  }
+
+  function openTree(bytes?: Buffer, memory?: TreeMemory): LocalTree {
+    // As if long after all that was written.
+    const table = new FileTable(bytes, Date.now() + 60_000);
+    const keep = (kept: FileTable): Promise<void> => Promise.resolve(void (saved = Buffer.concat([...kept.chunks()])));
+    return new LocalTree({ root, table, keep, memory, xattrs: () => undefined });
   }
 
   /** The key and the layer of a COPY. */
   async function copy(given: Given): Promise<{ selected: Digest; layer: string }> {
-    const { caching = 'use', destination = '/there', chown, parent = base, cached = false } = given;
+    const { caching = 'use', destination = '/there', chown, parent = base, cached = false, kept } = given;
     const { services, signal } = fixture;
-    // As if long after all that was written.
-    const table = new FileTable(saved, Date.now() + 60_000);
-    const keep = (kept: FileTable): Promise<void> => Promise.resolve(void (saved = Buffer.concat([...kept.chunks()])));
-    const tree = new LocalTree({ root, table, keep, xattrs: () => undefined });
+    const tree = kept ?? openTree(saved);
     const select = { exclude: [], parents: false, unpack: false, where: 'the context' };
     const vertex = copyVertex(
       {
@@ -128,6 +135,35 @@ describe('a COPY of much, of which little changed since', () => {
     );
     assert.ok(amended > count / 4, `${amended} of ${count} were amended`);
     assert.deepEqual(fixture.leftovers(), []);
+  });
+
+  it('is the same for a process that is told of what changes, and looks at nothing else', async () => {
+    const kept = openTree(undefined, new TreeMemory());
+    let listed: string[] = [];
+    const children = kept.children.bind(kept);
+    kept.children = (path) => (listed.push(path), children(path));
+    const edit = fc.tuple(fc.constantFrom(...Object.keys(edits)), fc.nat(5000));
+    await copy({ kept });
+    amended = 0;
+    let [count, quick] = [0, 0];
+    await fc.assert(
+      fc.asyncProperty(fc.array(edit, { maxLength: 3 }), async (some) => {
+        now += 1_000_000;
+        for (const [kind, n] of some) {
+          edits[kind as keyof typeof edits](n);
+          const path = file(n).slice(root.length + 1);
+          kept.forget([path, `${path}.more`, ...(kind === 'folderMode' ? [path.slice(0, path.lastIndexOf('/'))] : [])]);
+        }
+        listed = [];
+        const { layer, selected } = await copy({ kept });
+        if (listed.length < FOLDERS) quick++;
+        count++;
+        assert.deepEqual({ layer, selected }, await copy({ caching: 'renew' }));
+      }),
+      { numRuns: 40 },
+    );
+    assert.ok(amended > count / 4, `${amended} of ${count} were amended`);
+    assert.ok(quick > count / 4, `${quick} of ${count} were not walked`);
   });
 
   it('is not taken from what was copied otherwise', async () => {

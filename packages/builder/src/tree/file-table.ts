@@ -60,8 +60,8 @@ export class FileTable {
   readonly #paths: Buffer[] = [];
   readonly #opened: number;
   readonly #asked: number[] = [];
-  /** Rows of files that changed once more while the build ran. */
-  readonly #stale = new Set<number>();
+  /** Rows of this build that others have taken the place of. */
+  readonly #replaced = new Set<number>();
   #pathUsed = PATH_PAGE;
   #count: number;
   #cursor = 0;
@@ -218,11 +218,11 @@ export class FileTable {
     this.#setFlag(row, Flag.plain);
   }
 
-  /** Forgets what was learned of a row's file: it is known to have been written to, whatever its facts. */
+  /** A row's file is known to have been written to, whatever its facts: it gets a new row. */
   forget(row: number): void {
     this.#changed = true;
-    const flags = this.#flags(row) & ~(Flag.digest | Flag.plain);
-    this.#page(row).writeUInt16LE(flags, this.#at(row) + FLAGS);
+    if (row < this.#base) this.#fates[row] = Fate.replaced;
+    else this.#replaced.add(row);
   }
 
   /** The row of PATH with these facts; a new one, without digest, where there is none. */
@@ -240,6 +240,7 @@ export class FileTable {
     const page = this.#page(row);
     const at = this.#at(row);
     return (
+      !this.#isReplaced(row) &&
       page.readDoubleLE(at + SIZE) === size &&
       page.readDoubleLE(at + MTIME) === mtime &&
       page.readDoubleLE(at + CTIME) === ctime &&
@@ -279,8 +280,7 @@ export class FileTable {
       if (this.#slots) this.#insert(path, row);
       return row;
     }
-    if (replaced < this.#base) this.#fates[replaced] = Fate.replaced;
-    else this.#stale.add(replaced);
+    this.forget(replaced);
     this.#moveSlot(path, replaced, row);
     return row;
   }
@@ -314,7 +314,7 @@ export class FileTable {
   }
 
   #isReplaced(row: number): boolean {
-    return row < this.#base ? this.#fates[row] === Fate.replaced : this.#stale.has(row);
+    return row < this.#base ? this.#fates[row] === Fate.replaced : this.#replaced.has(row);
   }
 
   #insert(path: string, row: number): void {

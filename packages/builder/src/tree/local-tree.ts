@@ -9,7 +9,7 @@ import type { FileTable } from './file-table.js';
 import type { IgnoreRules } from './ignore.js';
 import { deviceNumbers, fileIdentity, isEarlier, isSocket, lstatNow, readLink, stampOf, typeOf } from './stat.js';
 import { openFile, readFolder, replaced, statOf, unreadable } from './local-file.js';
-import { hasReliableFolders, recallRows, type FolderLook } from './recall.js';
+import { hasReliableFolders, recallRows, recallWalk, type FolderLook } from './recall.js';
 import type { RememberedSelection } from './remembered-selections.js';
 import { NOTHING, type TreeMemory } from './tree-memory.js';
 import { baseName, fsPath, joinTree, parentPath, resolveInTree } from './paths.js';
@@ -52,10 +52,8 @@ const FEW = 1000;
 /** Paths that are looked at again before others get their turn. */
 const AT_ONCE = 256;
 
-interface LocalEntry extends SourceEntry {
-  /** Of the table. */
-  readonly row: number;
-}
+/** With its row of the table. */
+type LocalEntry = SourceEntry & { readonly row: number };
 
 /** What few entries have. */
 type Extra = Pick<SourceEntry, 'link' | 'device' | 'inode' | 'xattrs'>;
@@ -134,7 +132,9 @@ export class LocalTree implements SourceTree {
 
   recall(name: string): { readonly rows: Uint32Array; readonly digest: Digest | undefined } | undefined {
     const { openLook, memory } = this.#options;
-    const known = memory === undefined ? this.remembered(name) : undefined;
+    const walk = this.#mayRemember ? memory?.walk(this.#nameOf(name)) : undefined;
+    if (walk) return recallWalk(walk, this.#table, this, (entry) => this.numberOf(entry));
+    const known = memory ? undefined : this.remembered(name);
     if (!known || known.rows.length < FEW || !openLook || !hasReliableFolders(this.#root)) return undefined;
     const look = openLook(this.#root);
     try {
@@ -148,7 +148,9 @@ export class LocalTree implements SourceTree {
   }
 
   remember(name: string, selection: RememberedSelection): void {
-    if (this.#mayRemember) this.#table.setSelection(this.#nameOf(name), selection);
+    if (!this.#mayRemember) return;
+    this.#table.setSelection(this.#nameOf(name), selection);
+    this.#options.memory?.setWalk(this.#nameOf(name), selection);
   }
 
   remembered(name: string): RememberedSelection | undefined {

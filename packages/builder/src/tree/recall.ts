@@ -4,6 +4,8 @@ import fs from 'node:fs';
 import type { FileTable } from './file-table.js';
 import { fsPath } from './paths.js';
 import type { RememberedSelection } from './remembered-selections.js';
+import type { KnownWalk } from './tree-memory.js';
+import type { SourceEntry } from './source-tree.js';
 import { stampOf, typeOf } from './stat.js';
 
 /** Looks at many paths below a folder, which lie in buffers, each ended by NUL; '' is the folder itself. */
@@ -68,4 +70,34 @@ export function recallRows(
     if (isFile && !table.hasDigest(row)) same = false;
   }
   return { rows: now, digest: same ? digest : undefined };
+}
+
+/**
+ * The same of what this process has walked, where all that changed was told: only that is looked at again. Undefined where a folder
+ * has other names, or something is of another type.
+ */
+export function recallWalk(
+  { rows, digest, files, folders }: KnownWalk,
+  table: FileTable,
+  tree: { lookup(path: string): SourceEntry | undefined; list(path: string): readonly string[] },
+  rowOf: (entry: SourceEntry) => number,
+): { readonly rows: Uint32Array; readonly digest: Digest | undefined } | undefined {
+  const now = rows.slice();
+  const renew = (path: string, row: number): boolean => {
+    const place = rows.indexOf(row);
+    if (place < 0) return true;
+    const entry = tree.lookup(path);
+    if (!entry || typeOf(table.mode(rowOf(entry))) !== typeOf(table.mode(row))) return false;
+    now[place] = rowOf(entry);
+    return true;
+  };
+  for (const [path, { row, names }] of folders) {
+    if (row >= 0 && rows.includes(row)) {
+      const known = tree.list(path);
+      if (!names || known.length !== names.length || known.some((name, i) => name !== names[i])) return undefined;
+    }
+    if (!renew(path, row)) return undefined;
+  }
+  for (const [path, row] of files) if (!renew(path, row)) return undefined;
+  return { rows: now, digest: now.every((row, i) => row === rows[i]) ? digest : undefined };
 }

@@ -1,8 +1,18 @@
+import type { Digest } from '@strake/core';
+
 import type { IgnoreRules } from './ignore.js';
 import { parentPath } from './paths.js';
 
 /** No row: nothing can be seen at a path. */
 export const NOTHING = -1;
+
+/** What was selected under a name, and what was forgotten since: paths with the rows that they had. */
+export interface KnownWalk {
+  readonly rows: Uint32Array;
+  readonly digest: Digest;
+  readonly files: Map<string, number>;
+  readonly folders: Map<string, { readonly row: number; readonly names: readonly string[] | undefined }>;
+}
 
 /** What a tree has looked at, kept for the next build of this process, which looks again only at what is said to have changed. */
 export class TreeMemory {
@@ -11,6 +21,16 @@ export class TreeMemory {
   readonly lists: Map<string, readonly string[]> = new Map();
   /** Excluded folders that were read to see whether something in them is visible. */
   readonly probed: Set<string> = new Set();
+  readonly #walks = new Map<string, KnownWalk>();
+
+  walk(name: string): KnownWalk | undefined {
+    return this.#walks.get(name);
+  }
+
+  /** Keeps what was selected under NAME: rows, and what they come to. */
+  setWalk(name: string, { rows, digest }: Pick<KnownWalk, 'rows' | 'digest'>): void {
+    this.#walks.set(name, { rows, digest, files: new Map(), folders: new Map() });
+  }
 
   /** What was looked at: folders whose names were read, and paths, whether something is there or not. */
   reads(): { readonly folders: Iterable<string>; readonly paths: Iterable<string> } {
@@ -42,7 +62,11 @@ export class TreeMemory {
     const parents = new Set<string>();
     for (const path of paths) {
       const row = this.rows.get(path) ?? NOTHING;
-      if (row === NOTHING || !isFile(row)) folders.add(path);
+      const file = row !== NOTHING && isFile(row);
+      if (!file) folders.add(path);
+      // Where nothing was, only the folder has other names.
+      if (file) for (const { files } of this.#walks.values()) files.set(path, files.get(path) ?? row);
+      else if (row !== NOTHING || this.lists.has(path)) this.#walks.clear();
       drop(path);
       if (path !== '') parents.add(parentPath(path));
     }
@@ -53,6 +77,11 @@ export class TreeMemory {
     for (let folder of parents) {
       for (;;) {
         const hidden = this.rows.get(folder) === NOTHING || this.probed.has(folder);
+        if (hidden) this.#walks.clear();
+        const known = { row: this.rows.get(folder) ?? NOTHING, names: this.lists.get(folder) };
+        for (const walk of this.#walks.values()) {
+          if (!walk.folders.has(folder)) walk.folders.set(folder, known);
+        }
         this.rows.delete(folder);
         this.lists.delete(folder);
         if (folder === '' || !hidden) break;

@@ -8,16 +8,22 @@ import type { LayerEntry, LayerInfo } from '../types.js';
 import type { Job, MadeLayer } from '../worker-protocol.js';
 import type { WorkerPool } from '../worker-pool.js';
 import { encodeEntries } from './entry-batch.js';
+import { stampOf } from './layer-facts.js';
+import type { FormerFiles } from './former-layer.js';
 
-type AmendJob = Omit<Extract<Job, { kind: 'amend' }>, 'kind' | 'entries'>;
+interface Amending extends Omit<Extract<Job, { kind: 'amend' }>, 'kind' | 'entries'> {
+  /** The former tar's stamp when it was written, where it is known. */
+  readonly stamp: string | undefined;
+}
 
 /**
- * Has one thread amend a layer while another one reads all of it: what is taken over is as good as the former's digest. INSTALL puts
+ * Has one thread amend a layer while another one, where it may have been touched, reads all of it: what is taken over is as good as the
+ * former's digest. INSTALL puts
  * the new layer into the store. Undefined, and nothing left behind, where that was not to be.
  */
 export async function amendInPool(
   pool: WorkerPool,
-  job: AmendJob,
+  { stamp, ...job }: Amending,
   entries: readonly LayerEntry[],
   signal: AbortSignal | undefined,
   install: (made: MadeLayer) => Promise<LayerInfo>,
@@ -28,18 +34,26 @@ export async function amendInPool(
   };
   const [made, read] = await Promise.allSettled([
     pool.run({ kind: 'amend', ...job, entries: encodeEntries(entries) }, { signal }),
-    pool.run({ kind: 'digest', root: dirname(former.tarPath), paths: basename(former.tarPath) }, { signal }),
+    (stamp !== undefined && stamp === stampOf(former.tarPath)) || isSound(pool, former, signal),
   ]);
   try {
     throwIfAborted(signal);
     if (made.status === 'rejected') throw made.reason as Error;
-    const digests = read.status === 'fulfilled' ? read.value?.digests : undefined;
-    const sound = digests !== undefined && Buffer.from(digests).toString('hex') === former.diffId.slice(7);
-    if (made.value && sound) return await install(made.value);
+    if (made.value && read.status === 'fulfilled' && read.value) return await install(made.value);
     await remove();
     return undefined;
   } catch (error) {
     await remove();
     throw writeFailure(error, dirname(dirname(former.tarPath)));
   }
+}
+
+/** Whether the tar of a layer has the bytes that its diff ID stands for. */
+async function isSound(
+  pool: WorkerPool,
+  { tarPath, diffId }: FormerFiles,
+  signal: AbortSignal | undefined,
+): Promise<boolean> {
+  const read = await pool.run({ kind: 'digest', root: dirname(tarPath), paths: basename(tarPath) }, { signal });
+  return read !== undefined && Buffer.from(read.digests).toString('hex') === diffId.slice(7);
 }

@@ -1,8 +1,9 @@
 import { mkdir, readFile } from 'node:fs/promises';
 
-import { hexOf, type Descriptor, type Digest } from '@strake/core';
+import { hexOf, isDigest, type Descriptor, type Digest } from '@strake/core';
 
-import { readJsonNow, unlessMissing, writeFileWhole } from '../files.js';
+import type { FileBlobs } from '../blobs.js';
+import { namesNow, readJsonNow, unlessMissing, writeFileWhole } from '../files.js';
 import type { OwnHolder } from '../holders.js';
 import { layerPath, type StoreLayout } from '../layout.js';
 
@@ -26,4 +27,17 @@ export async function addForm(layout: StoreLayout, holder: OwnHolder, diffId: Di
   const text = JSON.stringify({ mediaType, digest, size });
   if ((await unlessMissing(readFile(path, 'utf8'))) === text) return;
   await writeFileWhole(path, text, holder.temporaryPath('form'));
+}
+
+/** The compressed forms of a layer that are in the store. */
+export async function formsOf(layout: StoreLayout, blobs: FileBlobs, diffId: Digest): Promise<Descriptor[]> {
+  const folder = layerPath(layout, diffId);
+  const there: Descriptor[] = [];
+  for (const file of namesNow(folder)) {
+    if (!file.startsWith('blob-')) continue;
+    const form = readJsonNow(`${folder}/${file}`) as Partial<Descriptor> | undefined;
+    if (!isDigest(form?.digest) || typeof form.size !== 'number' || typeof form.mediaType !== 'string') continue;
+    if ((await blobs.size(form.digest)) === form.size) there.push(form as Descriptor);
+  }
+  return there;
 }

@@ -1,17 +1,9 @@
 import { mkdir, rename, rm, stat } from 'node:fs/promises';
 
-import {
-  errnoOf,
-  isDigest,
-  isStrakeError,
-  MediaType,
-  type ByteStream,
-  type Descriptor,
-  type Digest,
-} from '@strake/core';
+import { errnoOf, isStrakeError, MediaType, type ByteStream, type Descriptor, type Digest } from '@strake/core';
 
 import { layerNotFound, writeFailure } from '../errors.js';
-import { namesNow, readJsonNow, sizeNow, syncData, writeFileWhole } from '../files.js';
+import { readJsonNow, sizeNow, syncData, writeFileWhole } from '../files.js';
 import { GrowingFile } from '../growing-file.js';
 import { bootId, type OwnHolder } from '../holders.js';
 import { layerPath, type StoreLayout } from '../layout.js';
@@ -24,9 +16,9 @@ import { batchesOf, isSmall, startingWith, type EntryBatch } from './entry-batch
 import type { FormerFiles } from './former-layer.js';
 import { IndexCache } from './index-cache.js';
 import { loadIndex, type LayerIndex } from './layer-index.js';
-import { addForm, isForm } from './layer-forms.js';
+import { addForm, formsOf, isForm } from './layer-forms.js';
 import { LayerHomes } from './layer-homes.js';
-import { isOfThisBoot, type LayerFacts } from './layer-facts.js';
+import { isOfThisBoot, stampOf, type LayerFacts } from './layer-facts.js';
 import { placeTar, stageLayer, type StagedLayer } from './staged-layer.js';
 import { MergedView } from './tree-view.js';
 
@@ -99,17 +91,8 @@ export class FileLayers implements LayerStore {
     return whole ? facts.size : undefined;
   }
 
-  async #compressed(diffId: Digest): Promise<Descriptor[]> {
-    const folder = layerPath(this.#layout, diffId);
-    const files = namesNow(folder);
-    const there: Descriptor[] = [];
-    for (const file of files) {
-      if (!file.startsWith('blob-')) continue;
-      const form = readJsonNow(`${folder}/${file}`) as Partial<Descriptor> | undefined;
-      if (!isDigest(form?.digest) || typeof form.size !== 'number' || typeof form.mediaType !== 'string') continue;
-      if ((await this.#blobs.size(form.digest)) === form.size) there.push(form as Descriptor);
-    }
-    return there;
+  #compressed(diffId: Digest): Promise<Descriptor[]> {
+    return formsOf(this.#layout, this.#blobs, diffId);
   }
 
   async write(
@@ -139,7 +122,12 @@ export class FileLayers implements LayerStore {
 
   async amend(former: Digest, entries: readonly LayerEntry[], signal?: AbortSignal): Promise<LayerInfo | undefined> {
     const files = this.#temporaryFiles();
-    const job = { former: this.#filesOf(former), ...files, blobs: this.#layout.blobs };
+    const job = {
+      former: this.#filesOf(former),
+      stamp: this.#factsNow(former)?.stamp,
+      ...files,
+      blobs: this.#layout.blobs,
+    };
     return amendInPool(this.#pool, job, entries, signal, (made) => this.#place(made, files));
   }
 
@@ -204,7 +192,7 @@ export class FileLayers implements LayerStore {
     const path = this.#blobs.path(diffId);
     try {
       await Promise.all([syncData(path), syncData(`${layerPath(this.#layout, diffId)}/index`)]);
-      await this.#writeFacts(diffId, { size: facts.size, index: facts.index });
+      await this.#writeFacts(diffId, { size: facts.size, index: facts.index, stamp: stampOf(path) });
     } catch (error) {
       // Collected meanwhile.
       if (errnoOf(error) !== 'ENOENT') throw writeFailure(error, path);
