@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync, statfsSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
 
@@ -198,5 +198,48 @@ describe('hostile input', () => {
     );
     assert.match(said, /status 1\nfilled\n$/);
     assert.equal(existsSync(path.join(full, 'id')), false);
+  });
+
+  describe('sparse files of terabytes', () => {
+    const TERA = 2 ** 40;
+    it('in a context: a word of what the disk cannot hold, before they are read', async () => {
+      const large = path.join(workshop.context, 'sub', 'large');
+      mkdirSync(path.dirname(large));
+      writeFileSync(large, '');
+      truncateSync(large, 8 * TERA);
+      for (const line of ['COPY . /all/', 'COPY sub/large /', 'COPY sub/larg? f /x/', 'ADD sub /x']) {
+        const outcome = await workshop.build(['FROM busybox', line]);
+        assert.equal(outcome.status, 1, outcome.stderr);
+        assert.match(
+          outcome.stderr,
+          /has 8796\.1 GB, and the disk of the store has .* no space left[^]*sub\/large, with 8796\.1 GB/,
+        );
+        assert.ok(outcome.took < WITHIN, `${outcome.took} ms`);
+      }
+      rmSync(large);
+    });
+
+    it('in a context: an interruption ends the reading of one', async function () {
+      this.timeout(2 * WITHIN);
+      const large = path.join(workshop.context, 'half');
+      writeFileSync(large, '');
+      const { bavail, bsize } = statfsSync(workshop.folder);
+      truncateSync(large, Math.floor((bavail * bsize) / 2));
+      const outcome = await workshop.build(['FROM busybox', 'COPY half /'], ['--timeout', '1s']);
+      assert.equal(outcome.status, 1, outcome.stderr);
+      assert.match(outcome.stderr, /did not end within 1 s/);
+      assert.ok(outcome.took < WITHIN / 3, `${outcome.took} ms`);
+      rmSync(large);
+    });
+
+    it('made by a step: refused by name', async () => {
+      const outcome = await workshop.build([
+        'FROM busybox',
+        `RUN truncate -s ${TERA} /made && truncate -s 5000000 /small`,
+      ]);
+      assert.equal(outcome.status, 1, outcome.stderr);
+      assert.match(outcome.stderr, /the sparse file \/made is larger than 274877906944 bytes/);
+      assert.ok(outcome.took < WITHIN, `${outcome.took} ms`);
+    });
   });
 });

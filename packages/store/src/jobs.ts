@@ -14,9 +14,10 @@ type WriteJob = Extract<Job, { kind: 'write' }>;
 
 function layerWriter(
   { tarPath, blobs }: { readonly tarPath: string; readonly blobs: string },
+  aborted: () => boolean,
   former?: FormerFiles,
 ): LayerWriter {
-  return new LayerWriter(tarPath, (digest) => `${blobs}/${digest.slice(7)}`, former);
+  return new LayerWriter(tarPath, (digest) => `${blobs}/${digest.slice(7)}`, former, aborted);
 }
 
 function writeIndex(path: string, chunks: Iterable<Uint8Array>): void {
@@ -40,7 +41,7 @@ export class WriteInProgress {
 
   constructor(job: WriteJob, aborted: () => boolean) {
     this.#job = job;
-    this.#writer = layerWriter(job, job.former);
+    this.#writer = layerWriter(job, aborted, job.former);
     this.#aborted = aborted;
   }
 
@@ -76,7 +77,7 @@ export async function runJob(job: Exclude<Job, WriteJob>, aborted: () => boolean
       return { digests: digestFilesNow(job.root, job.paths.split('\0'), aborted) };
     case 'amend': {
       const { amendLayer } = await import('./layer/amend-layer.js');
-      const writer = layerWriter(job);
+      const writer = layerWriter(job, aborted);
       let index;
       try {
         index = amendLayer(job.former, [...entriesOf(job.entries)], writer, aborted);
@@ -96,7 +97,7 @@ export async function runJob(job: Exclude<Job, WriteJob>, aborted: () => boolean
     case 'commit-copy': {
       const { commitTree } = await import('./snapshot/commit.js');
       const { commitCopy } = await import('./snapshot/commit-copy.js');
-      const writer = layerWriter(job);
+      const writer = layerWriter(job, aborted);
       try {
         if (job.kind === 'commit') commitTree(job.job, writer, aborted);
         else commitCopy(job.job, writer, aborted);

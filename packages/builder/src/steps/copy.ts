@@ -13,6 +13,7 @@ import {
   type SelectedSource,
 } from '../copy/selection.js';
 import { selectSource, type SelectOptions } from '../copy/select.js';
+import { checkRoom } from '../copy/room.js';
 import { TargetTree } from '../copy/target-tree.js';
 import { noteSelection } from '../explain/selection-notes.js';
 import { EMPTY_CHAIN, storedLayer, usableChain, type ChainResult } from '../result.js';
@@ -145,6 +146,7 @@ export function copyVertex(step: CopyStep, services: BuilderServices): Vertex<Ch
           : { operation, content: { heredocs: await selectionDigest(heredocs) } };
       }
       const found = await findOutside(signal);
+      checkRoom(found, services.store.root);
       early ??= await startEarly(found, context, signal);
       selected = await selectionDigest(found, signal);
       services.selections?.set(selected, () => selectionFacts(found));

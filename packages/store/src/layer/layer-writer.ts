@@ -75,8 +75,8 @@ export class LayerWriter {
   readonly #former: FormerLayer | undefined;
 
   /** BLOBPATH: where a blob that contents are read from lies. FORMER: a layer that may have some of the files. */
-  constructor(tarPath: string, blobPath: (digest: Digest) => string, former?: FormerFiles) {
-    this.#sink = new TarSink(tarPath);
+  constructor(tarPath: string, blobPath: (digest: Digest) => string, former?: FormerFiles, aborted?: () => boolean) {
+    this.#sink = new TarSink(tarPath, aborted);
     this.#blobPath = blobPath;
     this.#former = former && FormerLayer.open(former);
   }

@@ -3,9 +3,11 @@ import { closeSync, openSync, readdirSync, readlinkSync, type Stats } from 'node
 import { textOfBytes } from '@strake/core';
 import { getXattr, listXattrs, splitDevice } from '@strake/sys';
 
+import { shown, tooLarge } from '../errors.js';
 import { loadIndex } from '../layer/layer-index.js';
 import type { LayerWriter } from '../layer/layer-writer.js';
 import { MergedView } from '../layer/tree-view.js';
+import { MAX_HOLES } from '../tar/parser.js';
 import { readerOf } from '../tar/sink.js';
 import type { EntryFacts, ViewEntry } from '../types.js';
 import { digestOfFile } from './file-digest.js';
@@ -74,12 +76,14 @@ export function viewOf(chain: readonly LayerFiles[]): MergedView {
 export class ChangeWriter {
   readonly #root: string;
   readonly #writer: LayerWriter;
+  readonly #aborted: () => boolean;
   /** Folders on the way to here that have not been written. */
   readonly #parents: (EntryFacts | (() => EntryFacts))[] = [];
   readonly #links = new Map<string, string>();
 
-  constructor(root: string, writer: LayerWriter) {
+  constructor(root: string, writer: LayerWriter, aborted: () => boolean) {
     this.#root = root;
+    this.#aborted = aborted;
     this.#writer = writer;
   }
 
@@ -167,7 +171,7 @@ export class ChangeWriter {
       this.add(entry);
       return;
     }
-    const sparse = stats.blocks * 512 < stats.size ? scanSparse(this.source(path), stats.size) : undefined;
+    const sparse = stats.blocks * 512 < stats.size ? this.#scan(path, stats) : undefined;
     if (!sparse && opened !== undefined) {
       this.#flushParents();
       this.#writer.add(entry, undefined, opened);
@@ -184,6 +188,13 @@ export class ChangeWriter {
     } finally {
       closeSync(fd);
     }
+  }
+
+  #scan(path: string, { size, blocks }: NodeFacts): ReturnType<typeof scanSparse> {
+    // No reader of ours takes more, and to hash them would take an hour.
+    if (size - blocks * 512 > MAX_HOLES)
+      throw tooLarge(`what is not written of the sparse file /${shown(path)}`, MAX_HOLES);
+    return scanSparse(this.source(path), size, this.#aborted);
   }
 
   #flushParents(): void {

@@ -46,7 +46,7 @@ class CopyWalk {
   readonly after: TreeScan = new TreeScan();
 
   constructor(job: CommitCopyJob, writer: LayerWriter, aborted: () => boolean) {
-    this.#changes = new ChangeWriter(job.tree, writer);
+    this.#changes = new ChangeWriter(job.tree, writer, aborted);
     this.#view = viewOf(job.chain);
     this.#before = TreeScan.load(job.scan);
     this.#aborted = aborted;

@@ -34,7 +34,7 @@ class UpperWalk {
 
   constructor(job: CommitJob, writer: LayerWriter, aborted: () => boolean) {
     this.#job = job;
-    this.#changes = new ChangeWriter(job.upper, writer);
+    this.#changes = new ChangeWriter(job.upper, writer, aborted);
     this.#aborted = aborted;
     this.#view = viewOf(job.chain);
   }

@@ -15,7 +15,11 @@ const MAX_SEGMENTS = 10_000;
  * The pieces of a file that are not zeros, and its sha256 (hex), read once; undefined where there is little to save.
  * (Node has no lseek(2) with SEEK_HOLE; reading a hole costs no disk, and the whole must be hashed anyway.)
  */
-export function scanSparse(path: string, size: number): { segments: Segments; digest: string } | undefined {
+export function scanSparse(
+  path: string,
+  size: number,
+  aborted: () => boolean,
+): { segments: Segments; digest: string } | undefined {
   const fd = openSync(fsPath(path), 'r');
   try {
     const hash = createHash('sha256');
@@ -29,6 +33,7 @@ export function scanSparse(path: string, size: number): { segments: Segments; di
       else segments.push([at, length]);
     };
     for (let at = 0; at < size;) {
+      if (aborted()) throw new Error('aborted');
       let got = 0;
       for (let read = -1; read !== 0 && got < CHUNK; got += read)
         read = readSync(fd, buffer, got, CHUNK - got, at + got);

@@ -11,7 +11,7 @@ import { checkedSegments, gnuSparseNumbers, paxSparseNumbers, SparseMapReader } 
 const MAX_PAX = 1 << 20;
 const MAX_LONG_NAME = 1 << 16;
 /** Bytes of holes in sparse files of one tar: they cost time to hash, and space where something writes them out. */
-const MAX_HOLES = 256 * 2 ** 30;
+export const MAX_HOLES: number = 256 * 2 ** 30;
 const MAX_ID = 0xfffffffe;
 const EMPTY_BLOCK = Buffer.alloc(BLOCK);
 const NO_RECORDS: ReadonlyMap<string, string> = new Map();

@@ -33,6 +33,7 @@ export type ReadInto = (target: Buffer, at: number, length: number) => number;
 export class TarSink {
   readonly #path: string;
   readonly #fd: number;
+  readonly #aborted: () => boolean;
   readonly #slab: Buffer = Buffer.allocUnsafeSlow(SLAB);
   readonly #hash = createHash('sha256');
   #used = 0;
@@ -41,8 +42,10 @@ export class TarSink {
   #hole = false;
   #open = true;
 
-  constructor(path: string) {
+  /** ABORTED: asked now and then, as one file may be terabytes of zeros. */
+  constructor(path: string, aborted: () => boolean = () => false) {
     this.#path = path;
+    this.#aborted = aborted;
     this.#fd = openSync(path, 'wx', 0o600);
   }
 
@@ -53,6 +56,7 @@ export class TarSink {
 
   #flush(): void {
     if (this.#used === 0) return;
+    if (this.#aborted()) throw new Error('aborted');
     const bytes = this.#slab.subarray(0, this.#used);
     this.#hash.update(bytes);
     this.#hole = bytes.length === SLAB && isZeros(bytes);
