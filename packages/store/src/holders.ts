@@ -113,7 +113,7 @@ export function judgeHolders(layout: StoreLayout): { alive: Set<string>; dead: S
   return { alive, dead };
 }
 
-/** The digests that processes which live have leases of,. */
+/** The digests that processes which live have leases of. */
 export function leasedDigests(layout: StoreLayout): Set<Digest> {
   const { dead } = judgeHolders(layout);
   const digests = new Set<Digest>();

@@ -1,5 +1,7 @@
 import os from 'node:os';
 
+import { StrakeError } from '@strake/core';
+
 /** Of two names for a number the first in the alphabet, as Node has it: EAGAIN, ENOTSUP. */
 const NAMES = new Map(
   Object.entries(os.constants.errno)
@@ -23,4 +25,15 @@ export class SystemCallError extends Error {
     this.syscall = syscall;
     this.path = path;
   }
+}
+
+/** The one package that is no JavaScript, or its binary for this machine, is not there. */
+export function nativeMissing(cause: unknown): StrakeError {
+  const why = cause instanceof Error ? (cause.message.split('\n')[0] ?? '') : String(cause);
+  return new StrakeError({
+    code: 'NATIVE_MISSING',
+    message: `the package koffi, by which strake calls the system, cannot be loaded: ${why}`,
+    hint: `Install strake again where optional packages are not left out: its binary for ${process.platform} ${process.arch} is one.`,
+    cause,
+  });
 }

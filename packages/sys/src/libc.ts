@@ -2,7 +2,7 @@ import { createRequire } from 'node:module';
 
 import type Koffi from 'koffi';
 
-import { SystemCallError } from './errors.js';
+import { nativeMissing, SystemCallError } from './errors.js';
 
 export type Call = (...args: unknown[]) => number | bigint;
 
@@ -12,7 +12,11 @@ let library: ReturnType<typeof Koffi.load> | undefined;
 const calls = new Map<string, Call>();
 
 function loaded(): typeof Koffi {
-  return (koffi ??= createRequire(import.meta.url)('koffi') as typeof Koffi);
+  try {
+    return (koffi ??= createRequire(import.meta.url)('koffi') as typeof Koffi);
+  } catch (error) {
+    throw nativeMissing(error);
+  }
 }
 
 /** A function of the C library by its C prototype, for many calls. Its result is told as it is. */
