@@ -235,6 +235,9 @@ describe('contexts', () => {
       assert.deepEqual(await visible(context), ['.dockerignore', 'Dockerfile', 'f']);
       const file = join(fixture.write({ Mine: 'FROM mine' }, 'here'), 'Mine');
       assert.equal((await open(`${server.url}/x.tar.gz`, { file })).dockerfile.text, 'FROM mine');
+      // A named context is the file itself.
+      const named = await openTree(`${server.url}/x.tar.gz`, fixture.services, fixture.signal);
+      assert.deepEqual([paths(named), named.lookup('context')?.mtime], [['context'], 1546300800]);
       await server.close();
     });
 

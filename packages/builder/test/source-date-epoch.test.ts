@@ -49,8 +49,10 @@ describe('SOURCE_DATE_EPOCH', () => {
   it("may be the context's, and is nothing where that has no time", async () => {
     const dated = await find('FROM scratch', 'context', { contextEpoch: 7 });
     assert.deepEqual([dated.epoch, dated.buildArgs.get('SOURCE_DATE_EPOCH'), dated.globalArg], [7, '7', undefined]);
-    const folder = await find('FROM scratch', 'context');
-    assert.deepEqual([folder.epoch, folder.buildArgs.get('SOURCE_DATE_EPOCH')], [undefined, '']);
+    for (const given of ['context', '']) {
+      const folder = await find('FROM scratch', given);
+      assert.deepEqual([folder.epoch, folder.buildArgs.size, folder.globalArg], [undefined, 0, '']);
+    }
     const own = await find('ARG SOURCE_DATE_EPOCH=context\nFROM scratch', undefined, { contextEpoch: 7 });
     assert.deepEqual([own.epoch, own.buildArgs.size, own.globalArg], [7, 0, '7']);
   });

@@ -62,7 +62,7 @@ export interface LowerOptions {
   readonly stepTimeout?: number | undefined;
   /** Seconds since 1970: SOURCE_DATE_EPOCH. */
   readonly epoch: number | undefined;
-  /** What the global ARG SOURCE_DATE_EPOCH stands for, where its default is the name of a source. */
+  /** What the global ARG SOURCE_DATE_EPOCH stands for, where its default is the name of a source; '' for no value. */
   readonly epochArg?: string | undefined;
 }
 

@@ -124,8 +124,9 @@ export class StageLowering {
         const given = this.#options.buildArgs.get(name);
         const { epochArg } = this.#options;
         if (given !== undefined) this.#globalArgs.set(name, given);
-        else if (name === 'SOURCE_DATE_EPOCH' && epochArg !== undefined) this.#globalArgs.set(name, epochArg);
-        else if (value !== undefined) {
+        else if (name === 'SOURCE_DATE_EPOCH' && epochArg !== undefined) {
+          if (epochArg !== '') this.#globalArgs.set(name, epochArg);
+        } else if (value !== undefined) {
           const text = withLocation(
             instruction.location,
             () => this.#expander.expandWord(value, this.#globalArgs).text,

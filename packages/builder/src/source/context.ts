@@ -105,7 +105,7 @@ export async function openTree(
     if (content.kind === 'archive') return temporaryTree(content.root, content.owners);
     throw builderError('CONTEXT_UNREADABLE', 'the stream of a named context is no tar');
   }
-  const place = await locate(spec, services, signal, new Map());
+  const place = await locate(spec, services, signal, new Map(), 'named');
   if (place.kind !== 'folder') return temporaryTree(place.root, place.owners);
   const unfiltered = temporaryTree(place.root, undefined, services.kept !== undefined);
   try {
@@ -143,6 +143,7 @@ async function locate(
   services: BuilderServices,
   signal: AbortSignal,
   buildArgs: ReadonlyMap<string, string>,
+  role: 'main' | 'named' = 'main',
 ): Promise<Place> {
   const folder = localFolder(spec);
   if (folder !== undefined) return { kind: 'folder', root: folder };
@@ -158,7 +159,7 @@ async function locate(
     );
     return { kind: 'git', root, epoch: committed };
   }
-  if (/^https?:\/\//i.test(spec)) return httpPlace(spec, services, signal);
+  if (/^https?:\/\//i.test(spec)) return httpPlace(spec, services, signal, role);
   throw builderError('CONTEXT_NOT_FOUND', `the build context "${spec}" does not exist`, {
     hint: 'Name a folder, a URL, a Git repository, or - for stdin.',
   });
@@ -181,11 +182,19 @@ function localFolder(spec: string): string | undefined {
   }
 }
 
-async function httpPlace(spec: string, services: BuilderServices, signal: AbortSignal): Promise<Place> {
+async function httpPlace(
+  spec: string,
+  services: BuilderServices,
+  signal: AbortSignal,
+  role: 'main' | 'named',
+): Promise<Place> {
   const { download } = await import('./http.js');
   const { readStreamContext, temporaryFolder } = await import('./stdin-context.js');
   const file = await download(parseUrl(spec), services, { signal });
-  const content = await readStreamContext(services.store.blobs.open(file.blob), services, signal);
+  const bytes = services.store.blobs.open(file.blob);
+  // BuildKit unpacks the main context only: a named one is the file, archive or not.
+  const content =
+    role === 'main' ? await readStreamContext(bytes, services, signal) : { kind: 'file' as const, stream: bytes };
   if (content.kind === 'archive') {
     return { kind: 'http', root: content.root, epoch: file.modified ?? content.newest, owners: content.owners };
   }

@@ -25,9 +25,9 @@ export interface SourceDateOptions {
 export interface SourceDate {
   /** Seconds since 1970; undefined where there is none. */
   readonly epoch: number | undefined;
-  /** The build arguments; a name that stood there is replaced by its seconds. */
+  /** The build arguments; a name that stood there is replaced by its seconds, or gone where it has no time. */
   readonly buildArgs: ReadonlyMap<string, string>;
-  /** What the Dockerfile's global ARG has become, where its default was a name. */
+  /** What the Dockerfile's global ARG has become, where its default was a name; '' where it has no value. */
   readonly globalArg: string | undefined;
 }
 
@@ -48,10 +48,16 @@ export async function sourceDateEpoch(options: SourceDateOptions, services: Buil
     return none;
   const globals = evaluateGlobalArgs(dockerfile, { ...options, buildPlatform }).env;
   const text = given ?? globals.get(NAME) ?? '';
-  if (text === '') return none;
+  const unset = {
+    epoch: undefined,
+    buildArgs: new Map([...buildArgs].filter(([name]) => name !== NAME)),
+    globalArg: '',
+  };
+  if (text === '') return given === undefined ? none : unset;
   if (/^[-+]?\d{1,12}$/.test(text)) return { ...none, epoch: Number(text) };
   const epoch = await named(text, new Map(globals), options, services);
-  const found = epoch === undefined ? '' : String(epoch);
+  if (epoch === undefined) return unset;
+  const found = String(epoch);
   return given === undefined
     ? { epoch, buildArgs, globalArg: found }
     : { epoch, buildArgs: new Map([...buildArgs, [NAME, found]]), globalArg: undefined };
