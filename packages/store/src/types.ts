@@ -113,8 +113,9 @@ export interface TreeView {
   readonly chain: readonly Digest[];
   /** The entry at exactly this path (links are not followed, parents must be folders), or undefined. '' is the root, always a directory. */
   lookup(path: string): ViewEntry | undefined;
-  /** Names in a folder, sorted by bytes; empty where it is no folder. */
+  /** Names in a folder, sorted by bytes, and its entries; none where it is no folder. */
   list(path: string): readonly string[];
+  children(path: string): Iterable<ViewEntry>;
   /**
    * The path with all links followed inside the root (`..` stops at the root), the last component too unless `nofollow`.
    * Missing components are kept as they are. @throws StrakeError `LINK_LOOP` after 255 links
@@ -159,8 +160,7 @@ export interface LayerStore {
   ): Promise<LayerInfo>;
   /**
    * Writes FORMER anew with ENTRIES, files and folders, in the places of those with the same paths: as {@link write} would write all of
-   * it, for a fraction of the work. Undefined where that cannot be done, for whatever reason.
-   * @throws StrakeError as {@link write} does
+   * it, for a fraction of the work. Undefined where that cannot be done. @throws StrakeError as {@link write} does
    */
   amend(former: Digest, entries: readonly LayerEntry[], signal?: AbortSignal): Promise<LayerInfo | undefined>;
   /**

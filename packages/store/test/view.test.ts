@@ -160,6 +160,9 @@ describe('views', () => {
             assert.ok(shown.startsWith(entry.type));
             const parent = at.split('/').slice(0, -1).join('/');
             assert.ok(view.list(parent).includes(at.slice(parent === '' ? 0 : parent.length + 1)));
+            const below = (name: string): string => (at === '' ? name : `${at}/${name}`);
+            const children = view.list(at).map((name) => view.lookup(below(name)));
+            assert.deepEqual([...view.children(at)], children);
           }
           assert.equal(view.lookup('a/b/c/d/e'), undefined);
         }),

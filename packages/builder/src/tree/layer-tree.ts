@@ -1,6 +1,5 @@
 import type { ContentSource, TreeView, ViewEntry } from '@strake/store';
 
-import { joinTree } from './paths.js';
 import type { SourceEntry, SourceTree } from './source-tree.js';
 
 /** The layers of a stage or an image as a source of COPY. Content digests are in the layers' indexes: nothing is read for them. */
@@ -14,12 +13,7 @@ export function layerTree(view: TreeView): SourceTree {
   return {
     lookup: (path) => view.lookup(path),
     list: (path) => view.list(path),
-    *children(path) {
-      for (const name of view.list(path)) {
-        const entry = view.lookup(joinTree(path, name));
-        if (entry) yield entry;
-      }
-    },
+    children: (path) => view.children(path),
     resolve: (path, options) => view.resolve(path, options),
     learn: () => Promise.resolve(),
     digest: (entry) => entryOf(entry).digest,

@@ -214,6 +214,15 @@ export class MergedView implements TreeView {
     return names;
   }
 
+  *children(path: string): Generator<ViewEntry> {
+    for (const { child } of this.#children(this.#places(path))) yield* this.#childEntry(child);
+  }
+
+  *#childEntry({ place, folders }: Child): Generator<ViewEntry> {
+    const facts = folders.length > 0 ? this.#factsOf(folders) : place;
+    if (facts) yield this.#entry(facts);
+  }
+
   *walk(path: string): Generator<ViewEntry> {
     const places = this.#places(path);
     const entry = this.lookup(path);
@@ -227,9 +236,9 @@ export class MergedView implements TreeView {
         stack.pop();
         continue;
       }
-      const { place, folders } = next.value.child;
-      const facts = folders.length > 0 ? this.#factsOf(folders) : place;
-      if (facts) yield this.#entry(facts);
+      const { child } = next.value;
+      const { folders } = child;
+      yield* this.#childEntry(child);
       if (folders.length > 0) stack.push(this.#children(folders));
     }
   }
