@@ -23,8 +23,8 @@ describe('a build that fails', () => {
     prototype.outcome = () => Promise.reject(new TypeError('not the reason'));
     const engine = await createEngine({ root: path.join(folder, 'store') });
     try {
-      const build = engine.build({ context: {}, dockerfile: 'FROM scratch\nCOPY missing /\n' });
-      await assert.rejects(build, { code: 'COPY_SOURCE_NOT_FOUND' });
+      const build = engine.build({ context: { a: 'x' }, dockerfile: 'FROM scratch\nCOPY a /a\nCOPY a /a/b\n' });
+      await assert.rejects(build, { code: 'COPY_CONFLICT' });
     } finally {
       await engine.close();
     }
