@@ -31,6 +31,9 @@ export interface StartedChild {
   readonly ended: Promise<ExitStatus>;
 }
 
+/** Milliseconds until a container that has nothing to be ended yet is looked at again. */
+const AGAIN = 20;
+
 /** Starts a program. Its output is not read before {@link superviseChild}. */
 export function startChild(command: ChildCommand): StartedChild {
   const pipes = command.terminal ? [] : [new OutputPipe(), new OutputPipe()];
@@ -61,8 +64,11 @@ export function startChild(command: ChildCommand): StartedChild {
 }
 
 export interface Supervision {
-  /** How to end the container: first politely, then for good. Called with the child's process id. */
-  readonly terminate: (pid: number, signal: NodeJS.Signals) => void;
+  /**
+   * How to end the container: first politely, then for good. Called with the child's process id. False where there is nothing yet
+   * that could be told: it is called again.
+   */
+  readonly terminate: (pid: number, signal: NodeJS.Signals) => boolean;
   /** What is to be done where the child was killed: what it started may live on. */
   readonly abandoned?: () => void;
   /** Milliseconds between the two. */
@@ -80,6 +86,7 @@ export async function superviseChild(
   supervision: Supervision,
 ): Promise<ExitStatus> {
   let timer: NodeJS.Timeout | undefined;
+  let again: NodeJS.Timeout | undefined;
   let off = (): void => undefined;
   let offKill = (): void => undefined;
   try {
@@ -88,16 +95,19 @@ export async function superviseChild(
       pipe.closeWriter();
       await pipe.read((data) => options.onOutput(i === 0 ? 'stdout' : 'stderr', data));
     });
-    const terminate = (signal: NodeJS.Signals): void => {
+    const terminate = (signal: NodeJS.Signals): boolean => {
       const { pid, exitCode, signalCode } = child.process;
       // The number of a process that has ended may be that of another one by now.
-      if (pid !== undefined && exitCode === null && signalCode === null) supervision.terminate(pid, signal);
+      return pid === undefined || exitCode !== null || signalCode !== null || supervision.terminate(pid, signal);
     };
     off = onAbort(options.signal, () => {
-      terminate(spec.stop?.signal ?? 'SIGTERM');
-      timer = setTimeout(() => terminate('SIGKILL'), spec.stop?.grace ?? supervision.grace);
+      const ask = (): void => {
+        if (!terminate(spec.stop?.signal ?? 'SIGTERM')) again = setTimeout(ask, AGAIN);
+      };
+      ask();
+      timer = setTimeout(() => void terminate('SIGKILL'), spec.stop?.grace ?? supervision.grace);
     });
-    offKill = onAbort(options.kill, () => terminate('SIGKILL'));
+    offKill = onAbort(options.kill, () => void terminate('SIGKILL'));
     const ended = child.ended.then((status) => {
       if (status.signal !== undefined) supervision.abandoned?.();
       return status;
@@ -108,6 +118,7 @@ export async function superviseChild(
     off();
     offKill();
     clearTimeout(timer);
+    clearTimeout(again);
     for (const pipe of child.pipes) pipe.discard();
   }
 }

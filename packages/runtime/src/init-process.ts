@@ -2,6 +2,7 @@ import { cancelled } from '@strake/core';
 
 import { superviseChild, type StartedChild, type Supervision } from './child.js';
 import { containerFailed } from './errors.js';
+import { BECOMING } from './init-answer.js';
 import type { NativeInitFailure, NativeInitSpec } from './native-init.js';
 import type { ContainerSpec, ExitStatus, RunOptions } from './types.js';
 
@@ -67,14 +68,18 @@ export async function superviseInit(
   supervision: Supervision & { readonly name: string },
 ): Promise<ExitStatus> {
   let answer = '';
+  // Node's own handlers would swallow what is to stop it; nothing of the program has run.
+  const terminate = (pid: number, signal: NodeJS.Signals): boolean =>
+    supervision.terminate(pid, spec.stop && !answer.startsWith(BECOMING) ? 'SIGKILL' : signal);
   child.control?.output.on('data', (data: Uint8Array) => (answer += Buffer.from(data).toString()));
   // A child that ends before it has read everything tells why by its exit status.
   child.control?.input.on('error', () => undefined);
   child.control?.input.end(JSON.stringify(init));
-  const status = await superviseChild(child, spec, options, supervision);
+  const status = await superviseChild(child, spec, options, { ...supervision, terminate });
+  const failed = answer.startsWith(BECOMING) ? answer.slice(BECOMING.length) : answer;
   if (options.signal?.aborted) throw cancelled(options.signal);
-  if (answer === '') return status;
-  const failure = JSON.parse(answer) as NativeInitFailure;
+  if (failed === '') return status;
+  const failure = JSON.parse(failed) as NativeInitFailure;
   if (failure.kind === 'setup') throw containerFailed(supervision.name, failure.message);
   options.onOutput('stderr', Buffer.from(`${failure.message}\n`));
   return { exitCode: 1 };

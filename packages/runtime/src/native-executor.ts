@@ -76,6 +76,7 @@ export function createNativeExecutor(options: NativeExecutorOptions): Executor {
             const [first] = childrenOf(pid);
             if (first !== undefined) signalContainer(first, signal, spec.stop !== undefined);
             else endRuntime(pid);
+            return true;
           },
         });
       } finally {

@@ -29,6 +29,7 @@ import {
   unshare,
 } from '@strake/sys';
 
+import { BECOMING } from './init-answer.js';
 import { CAPABILITIES, capabilitySet } from './capabilities.js';
 import { attachAt, bindMount, memoryMount } from './mount-points.js';
 import { DEFAULT_PATH } from './program.js';
@@ -75,6 +76,7 @@ const FAILURE_FD = 4;
  */
 export function runNativeInit(): void {
   let kind: NativeInitFailure['kind'] = 'setup';
+  leaveSignals();
   try {
     const spec = JSON.parse(fs.readFileSync(SPEC_FD, 'utf8')) as NativeInitSpec;
     if (spec.confinement === 'chroot') enterChroot(spec);
@@ -87,12 +89,24 @@ export function runNativeInit(): void {
     if (spec.confinement === 'chroot') followParent(spec.parent);
     process.umask(0o022);
     kind = 'program';
+    fs.writeSync(FAILURE_FD, BECOMING);
     become(spec);
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     fs.writeSync(FAILURE_FD, JSON.stringify({ kind, message } satisfies NativeInitFailure));
   }
   process.exit(1);
+}
+
+/**
+ * Takes back the handlers that Node has: in a first process they would swallow a signal that is to stop the container before it has
+ * become its program. Without one, whoever sends it sees that it would be lost (see `signalContainer`).
+ */
+function leaveSignals(): void {
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGUSR1'] as const) {
+    process.on(signal, () => undefined);
+    process.removeAllListeners(signal);
+  }
 }
 
 function enterNamespaces(spec: NativeInitSpec): void {

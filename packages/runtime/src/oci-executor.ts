@@ -104,8 +104,13 @@ async function start(
     terminate: (pid, signal) => {
       const first = init();
       if (first !== undefined) signalContainer(first, signal, spec.stop !== undefined);
-      else if (signal !== 'SIGKILL') for (const child of childrenOf(pid)) signalContainer(child, signal);
-      else endRuntime(pid);
+      else if (signal === 'SIGKILL') endRuntime(pid);
+      else {
+        const children = childrenOf(pid);
+        for (const child of children) signalContainer(child, signal);
+        return children.length > 0;
+      }
+      return true;
     },
     abandoned: () => {
       const first = init();

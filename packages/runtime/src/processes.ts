@@ -51,12 +51,24 @@ function catches(pid: number, signal: NodeJS.Signals): boolean {
   }
 }
 
+/** Whether a first process is still runc's own, which names itself so. */
+function isRuntime(init: number): boolean {
+  try {
+    return fs.readFileSync(`/proc/${init}/comm`, 'utf8').startsWith('runc:[');
+  } catch (error) {
+    if (isGone(error)) return false;
+    throw error;
+  }
+}
+
 /**
  * Sends SIGNAL to all processes of the container whose first process is INIT, parents first: a shell is to know that it shall end
  * before the command that it waits for does. For SIGKILL the first alone is enough: the kernel ends a process namespace with it.
  * POLITELY: as `docker stop`, the first alone where it catches the signal, as it ends the others in its own way.
  */
 export function signalContainer(init: number, signal: NodeJS.Signals, politely = false): void {
+  // Go's handlers in a runtime's process, which is to become the program, would let the signal go by.
+  if (politely && isRuntime(init)) return signalProcess(init, 'SIGKILL');
   if (politely && signal !== 'SIGKILL' && catches(init, signal)) return signalProcess(init, signal);
   const all = [init];
   if (signal !== 'SIGKILL') {

@@ -124,6 +124,14 @@ contract((tools) => {
       assert.equal(reply.error?.code, 'CANCELLED');
       assert.equal(reply.upper['/told']?.text, 'told\n');
     });
+    it('comes soon where it is stopped before it has become its program', async () => {
+      const stop = { signal: 'SIGTERM', grace: 60_000 } as const;
+      for (let abortAfter = 0; abortAfter <= 300; abortAfter += 25) {
+        const reply = await run({ spec: { args: ['/bin/sleep', '98765'], stop }, abortAfter });
+        assert.equal(reply.error?.code, 'CANCELLED');
+        assert.ok(reply.milliseconds < 20_000, `${reply.milliseconds} ms, stopped after ${abortAfter}`);
+      }
+    });
     it('comes before the beginning where it was asked for before', async () => {
       const reply = await run({ spec: { args: ['/bin/touch', '/f'] }, aborted: true });
       assert.deepEqual([reply.error?.code, reply.upper], ['CANCELLED', {}]);

@@ -91,6 +91,7 @@ export function createChrootExecutor(options: ChrootExecutorOptions): Executor {
           terminate: (pid, signal) => {
             if (signal !== 'SIGKILL') signalContainer(pid, signal, spec.stop !== undefined);
             else killTree(pid);
+            return true;
           },
         });
       } finally {

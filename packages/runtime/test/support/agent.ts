@@ -32,6 +32,8 @@ export interface RunRequest {
   readonly edits?: readonly Edit[];
   /** Abort once the output contains this text. */
   readonly abortAt?: string;
+  /** Abort after so many milliseconds. */
+  readonly abortAfter?: number;
   /** Abort before anything starts. */
   readonly aborted?: boolean;
   /** Empty layers put below. */
@@ -146,6 +148,14 @@ function parentOf(pid: string): string | undefined {
   }
 }
 
+function hasEnded(pid: string): boolean {
+  try {
+    return /\) Z [^)]*$/.test(fs.readFileSync(`/proc/${pid}/stat`, 'latin1'));
+  } catch {
+    return true;
+  }
+}
+
 /** What a run must not leave behind. Descriptors are counted by what they refer to. */
 function inventory(): string[] {
   const mounts = fs
@@ -159,6 +169,8 @@ function inventory(): string[] {
   const processes = fs
     .readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name) && (process.pid === 1 || parentOf(name) === String(process.pid)))
+    // The engine's agent buries those that have ended (see `Orphans`).
+    .filter((pid) => !hasEnded(pid))
     .map((pid) => `process ${pid}`);
   const files = fs.existsSync(scratch) ? fs.readdirSync(scratch).map((name) => `file ${name}`) : [];
   const descriptors = fs.readdirSync('/proc/self/fd').map((fd) => `descriptor ${fd}`);
@@ -222,6 +234,7 @@ async function run(executor: Executor, request: RunRequest): Promise<RunReply> {
   let error: RunReply['error'];
   try {
     if (request.aborted) controller.abort();
+    if (request.abortAfter !== undefined) setTimeout(() => controller.abort(), request.abortAfter);
     status = await executor.run(spec, {
       signal: controller.signal,
       onOutput: (stream, data) => {
