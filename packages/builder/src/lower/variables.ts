@@ -43,7 +43,7 @@ export function splitVariable(text: string): [string, string] {
 
 const PROXY_NAMES = ['http_proxy', 'https_proxy', 'ftp_proxy', 'no_proxy', 'all_proxy'];
 
-/** Proxy settings among the build arguments, for RUN: in both spellings, outside keys and history. */
+/** Proxy settings among the build arguments, for RUN: in both spellings, outside keys and history. An empty one is none. */
 export function proxyVariables(buildArgs: ReadonlyMap<string, string>): Map<string, string> {
   const found = new Map<string, string>();
   for (const name of [...buildArgs.keys()].sort()) {
@@ -52,6 +52,7 @@ export function proxyVariables(buildArgs: ReadonlyMap<string, string>): Map<stri
     found.set(lower.toUpperCase(), buildArgs.get(name) ?? '');
     found.set(lower, buildArgs.get(name) ?? '');
   }
+  for (const [name, value] of found) if (value === '') found.delete(name);
   return found;
 }
 

@@ -1,6 +1,7 @@
 import {
   canonicalName,
   familiarName,
+  formatPlatform,
   hexOf,
   isStrakeError,
   parseReference,
@@ -14,7 +15,7 @@ import {
 import { builderError } from '../errors.js';
 import type { NamedSource, ResolvedImage, SourceResolver } from '../lower/context.js';
 import type { BuilderServices } from '../services.js';
-import { baseImageVertex } from '../steps/base-image.js';
+import { baseImageVertex, scratchVertex } from '../steps/base-image.js';
 import type { SourceTree } from '../tree/source-tree.js';
 import type { ContextSource } from './context.js';
 import { loadImage, type ImageContent } from './image-source.js';
@@ -95,6 +96,13 @@ export function createSourceResolver(options: ResolverOptions, services: Builder
     if (spec === undefined) return undefined;
     if (typeof spec === 'string' && spec.startsWith('docker-image://')) {
       const target = spec.slice('docker-image://'.length);
+      if (target === 'scratch') {
+        const vertex = {
+          ...scratchVertex(`[context ${name}] ${formatPlatform(platform)}`),
+          name: `[context ${name}] scratch`,
+        };
+        return { kind: 'image', image: { vertex, config: undefined, layerCount: 0, platform } };
+      }
       return { kind: 'image', image: await image(target, platform, (full) => `[context ${name}] ${full}`) };
     }
     if (typeof spec === 'string' && spec.startsWith('oci-layout://')) {

@@ -91,7 +91,7 @@ export function runVertex(step: RunStep, services: BuilderServices): Vertex<Chai
           chain,
           {
             args,
-            env: [...withoutNames(env, prepared.env), ...prepared.env, ...withoutNames(step.proxyEnv, env)],
+            env: mergedEnvironment(env, step.proxyEnv, prepared.env),
             cwd,
             user,
             hostname,
@@ -119,6 +119,16 @@ export function runVertex(step: RunStep, services: BuilderServices): Vertex<Chai
       }
     },
   };
+}
+
+/** What a step sees: proxies of the build stand over ENV and ARG, secrets over both. */
+export function mergedEnvironment(
+  env: readonly string[],
+  proxies: readonly string[],
+  secrets: readonly string[],
+): string[] {
+  const over = [...withoutNames(proxies, secrets), ...secrets];
+  return [...withoutNames(env, over), ...over];
 }
 
 function ownNetwork({ network, allowHosts, proxyEnv }: RunStep): StepSpec['ownNetwork'] {
