@@ -80,7 +80,7 @@ export async function runJob(job: Exclude<Job, WriteJob>, aborted: () => boolean
       const writer = layerWriter(job, aborted);
       let index;
       try {
-        index = amendLayer(job.former, [...entriesOf(job.entries)], writer, aborted);
+        index = await amendLayer(job.former, [...entriesOf(job.entries)], writer, aborted);
       } finally {
         if (!index) writer.abandon();
       }

@@ -29,12 +29,12 @@ const END = 2 * BLOCK;
  * be replaced, by their like. Undefined where something else is asked for, or FORMER is not as it was written; whether its bytes are
  * still those of its diff ID is not looked at.
  */
-export function amendLayer(
+export async function amendLayer(
   { diffId, tarPath, indexPath }: FormerFiles,
   entries: readonly LayerEntry[],
   writer: LayerWriter,
   aborted: () => boolean,
-): Buffer | undefined {
+): Promise<Buffer | undefined> {
   let tar: number | undefined;
   try {
     const bytes = readFileSync(indexPath);
@@ -50,11 +50,12 @@ export function amendLayer(
     replaced.sort((a, b) => a.start - b.start);
     let at = 0;
     for (const { entry, start, end } of replaced) {
-      if (start < at || end > whole || aborted() || !writer.take(start - at, readerOf(tar, at))) return undefined;
+      if (start < at || end > whole || aborted() || !(await writer.take(start - at, readerOf(tar, at))))
+        return undefined;
       writer.add(entry);
       at = end;
     }
-    if (!writer.take(whole - at, readerOf(tar, at))) return undefined;
+    if (!(await writer.take(whole - at, readerOf(tar, at)))) return undefined;
     amendIndex(bytes, index, replaced, writer.entries);
     return bytes;
   } catch (error) {

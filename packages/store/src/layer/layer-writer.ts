@@ -161,7 +161,7 @@ export class LayerWriter {
   }
 
   /** Takes over LENGTH bytes of another tar, entries and all, of which nothing is noted. False where there are fewer. */
-  take(length: number, read: ReadInto): boolean {
+  take(length: number, read: ReadInto): Promise<boolean> {
     return this.#sink.take(length, read);
   }
 
