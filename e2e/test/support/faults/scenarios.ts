@@ -1,5 +1,5 @@
 import { tarEntries } from '../tar-entries.js';
-import { readFileSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import type { Outcome, RunOptions } from '../strake.js';
 import { contentOf, type Bench } from './bench.js';
@@ -43,6 +43,9 @@ function builtApp(bench: Bench, text: string): string[] {
     files.get(name) === wanted ? [] : [`app has another ${name}`],
   );
 }
+
+/** Where `save` writes and `load` reads. */
+const archive = (bench: Bench): string => path.join(bench.workshop.folder, 'archive.tar');
 
 const there = (problems: string[]): Promise<string[]> => Promise.resolve(problems);
 
@@ -116,5 +119,30 @@ export const SCENARIOS: readonly Scenario[] = [
     },
     run: (bench, options) => bench.strake(['pull', bench.pullable], options),
     done: (bench) => there(namesIn(bench.store).has(bench.pullable) ? [] : ['what was pulled is not there']),
+  },
+  {
+    name: 'save',
+    from: 'full',
+    before: (bench) => Promise.resolve(rmSync(archive(bench), { force: true })),
+    run: (bench, options) => bench.strake(['save', 'kept', '-o', archive(bench)], options),
+    done: async (bench: Bench): Promise<string[]> => {
+      bench.restore(undefined);
+      const loaded = await bench.strake(['load', '-i', archive(bench)]);
+      return loaded.status === 0 ? [] : [`what was saved cannot be loaded: ${loaded.stderr}`];
+    },
+    lasts: false,
+    // Judged with an empty store.
+    removes: [full('kept'), full('spare'), full('app')],
+  },
+  {
+    name: 'load',
+    from: undefined,
+    before: async (bench: Bench): Promise<void> => {
+      bench.restore('full');
+      await bench.must(bench.strake(['save', 'kept', '-o', archive(bench)]));
+      bench.restore(undefined);
+    },
+    run: (bench, options) => bench.strake(['load', '-i', archive(bench)], options),
+    done: (bench) => there(namesIn(bench.store).has(full('kept')) ? [] : ['what was loaded is not there']),
   },
 ];
