@@ -180,4 +180,10 @@ describe('hostile input', function () {
       { numRuns: 500 },
     );
   });
+
+  it('an ignore file of a million patterns is refused, before any of them is made an expression', () => {
+    const text = Array.from({ length: 1_000_000 }, (_, i) => `x${i}/**/y*`).join('\n');
+    assert.throws(() => parseIgnoreFile(text), /too many patterns: the limit is 100000/);
+    assert.equal(parseIgnoreFile(text.slice(0, text.indexOf('x100000/'))).length, 100_000);
+  });
 });
