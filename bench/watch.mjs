@@ -28,7 +28,7 @@ const saves = Number(flags.saves);
 const LOOK = (file) =>
   `CMD ["sh", "-c", "while :; do read -r l < ${file}; [ \\"$l\\" = \\"$o\\" ] || { echo \\"seen $l\\"; o=$l; }; sleep 0.01; done"]\n`;
 
-/** What is built, which file is saved, and where that file is in the container. */
+/** What is built, which file is saved, and where that file is in the container, if it is: in app only a step reads it. */
 const LOADS = {
   web: {
     dockerfile: (base) =>
@@ -36,7 +36,7 @@ const LOADS = {
     touch: 'src/server.js',
     target: '/app/src/server.js',
   },
-  app: { touch: 'src/f7.js', target: '/app/src/f7.js' },
+  app: { touch: 'src/f7.js' },
   ctx: { touch: 'src/d3/p3/f3.js', target: '/src/src/d3/p3/f3.js' },
 };
 
@@ -56,7 +56,10 @@ function prepare(name) {
   fs.writeFileSync(file, 'start\n');
   // In a file of its own, so that the workload stays as others measure it.
   const own = path.join(flags.dir, `${name}.Dockerfile`);
-  fs.writeFileSync(own, fs.readFileSync(path.join(root, 'Dockerfile'), 'utf8').replace(/^CMD .*$/m, '') + LOOK(target));
+  fs.writeFileSync(
+    own,
+    fs.readFileSync(path.join(root, 'Dockerfile'), 'utf8').replace(/^CMD .*$/m, '') + (target ? LOOK(target) : ''),
+  );
   return { root, file, own };
 }
 
@@ -181,6 +184,7 @@ for (const name of flags.loads.split(',')) {
   const image = await strake(name, false);
   row(name, 'strake watch: new image', image);
   idles.push(`| ${name} | ${image.idle.cpu.toFixed(1)} | ${image.idle.memory.toFixed(0)} |`);
+  if (!LOADS[name].target) continue;
   row(name, 'strake watch --sync: seen in the container', await strake(name, true));
   if (flags.compose) {
     row(name, 'docker compose watch, sync: seen in the container', await compose(name, 'sync'));
