@@ -16,8 +16,10 @@ const shown = (bytes: number): string => `${(bytes / 1e9).toFixed(1)} GB`;
 export function checkRoom(sources: readonly SelectedSource[], root: string): void {
   for (const { tree, entry, below } of sources) {
     const own = tree.numberOf?.(entry);
-    if (own === undefined || !tree.unlearned) continue;
-    const { bytes } = tree.unlearned((below instanceof EntryList ? below.numbers : undefined) ?? [own]);
+    const list = below instanceof EntryList ? below : undefined;
+    // A digest stands for those of all files: none of them is new.
+    if (own === undefined || !tree.unlearned || list?.digest) continue;
+    const { bytes } = tree.unlearned(list?.numbers ?? [own]);
     if (bytes < MUCH) continue;
     const { blocks, bavail, bsize } = fs.statfsSync(root);
     const free = blocks === 0 ? Infinity : bavail * bsize;
