@@ -21,10 +21,11 @@ function filesOf(root: string, change: ReadonlyMap<string, string> = new Map()):
   return entries;
 }
 
-describe('a layer that is like a former one', () => {
-  const test = (what: (root: string, store: Parameters<Parameters<typeof withStore>[0]>[0]) => Promise<void>) => () =>
-    withStore((store) => withFolder((root) => what(root, store)));
+/** A test with a folder and a store of its own. */
+const test = (what: (root: string, store: Parameters<Parameters<typeof withStore>[0]>[0]) => Promise<void>) => () =>
+  withStore((store) => withFolder((root) => what(root, store)));
 
+describe('a layer that is like a former one', () => {
   it(
     'is what it would be without it',
     test(async (root, store) => {
@@ -70,9 +71,6 @@ describe('a layer that is like a former one', () => {
 });
 
 describe('a former layer with other entries in it', () => {
-  const test = (what: (root: string, store: Parameters<Parameters<typeof withStore>[0]>[0]) => Promise<void>) => () =>
-    withStore((store) => withFolder((root) => what(root, store)));
-
   it(
     'is what writing all of it would give, tar and index',
     test(async (root, store) => {
