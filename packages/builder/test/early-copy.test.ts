@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import { join } from 'node:path';
 
+import type { LayerEntry } from '@strake/store';
+
 import { selectSource } from '../src/copy/select.js';
 import { storedLayer, type ChainResult } from '../src/result.js';
 import { openTree } from '../src/source/context.js';
@@ -15,6 +17,8 @@ describe('a COPY of many bytes that nothing is known of', () => {
   let root = '';
   /** What was read of the context: once for the key alone, or once for key and layer. */
   let reads: string[] = [];
+  /** How many folders of the context were listed. */
+  let listed = 0;
 
   beforeEach(async () => {
     fixture = await createFixture();
@@ -29,6 +33,7 @@ describe('a COPY of many bytes that nothing is known of', () => {
     fs.symlinkSync('a', join(root, 'src/link'));
     fs.linkSync(join(root, 'src/a'), join(root, 'src/twin'));
     reads = [];
+    listed = 0;
     const { store } = fixture;
     const { stage } = store.layers;
     store.layers.stage = (...given) => {
@@ -59,6 +64,11 @@ describe('a COPY of many bytes that nothing is known of', () => {
   }> {
     const { services, signal } = fixture;
     const tree = await openTree(root, services, signal);
+    const { children } = tree;
+    tree.children = (path) => {
+      listed++;
+      return children.call(tree, path);
+    };
     const select = { exclude: [], parents: false, unpack: false, where: 'the context' };
     const base = parent && {
       id: 'base',
@@ -148,13 +158,41 @@ describe('a COPY of many bytes that nothing is known of', () => {
     assert.deepEqual(fixture.leftovers(), []);
   });
 
+  it('is read while the rest of it is still being found', async () => {
+    const FOLDERS = 50;
+    for (let folder = 0; folder < FOLDERS; folder++) {
+      fs.mkdirSync(join(root, `many/${folder}`), { recursive: true });
+      for (let file = 0; file < 50; file++) fs.writeFileSync(join(root, `many/${folder}/${file}`), '');
+    }
+    const { store } = fixture;
+    const { stage } = store.layers;
+    let listedAtFirst = Infinity;
+    store.layers.stage = (entries, onDigests, signal) => {
+      function* watched(): Iterable<LayerEntry> {
+        for (const entry of entries) {
+          listedAtFirst = Math.min(listedAtFirst, listed);
+          yield entry;
+        }
+      }
+      return stage.call(store.layers, watched(), onDigests, signal);
+    };
+    const first = await copy({ pattern: 'many' });
+    assert.ok(listedAtFirst < FOLDERS, `${listedAtFirst} folders were listed`);
+    assert.equal(listed, 1 + FOLDERS);
+    const early = await first.layer();
+    store.layers.stage = stage;
+    const renewed = await copy({ pattern: 'many', caching: 'renew' });
+    assert.equal(renewed.key, first.key);
+    assert.equal(await renewed.layer(), early);
+  });
+
   it('is refused where a file changes meanwhile', async () => {
     const { store } = fixture;
     const { stage } = store.layers;
-    store.layers.stage = (entries, signal) => {
+    store.layers.stage = (entries, onDigests, signal) => {
       const all = [...entries];
       fs.writeFileSync(join(root, 'src/sub/b'), 'shorter');
-      return stage.call(store.layers, all, signal);
+      return stage.call(store.layers, all, onDigests, signal);
     };
     const { layer } = await copy();
     await assert.rejects(layer(), { code: 'SOURCE_CHANGED' });

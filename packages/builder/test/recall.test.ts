@@ -3,7 +3,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import { join } from 'node:path';
 
-import { selectionDigest } from '../src/copy/selection.js';
+import { EntryList, selectionDigest } from '../src/copy/selection.js';
 import { selectSource } from '../src/copy/select.js';
 import { ignoreRules } from '../src/source/ignore-rules.js';
 import { FileTable } from '../src/tree/file-table.js';
@@ -93,6 +93,7 @@ describe('a selection of an earlier build', () => {
     };
     const sources = selectSource(tree, pattern, { exclude, parents: false, unpack: false, where: 'the context' });
     const below = sources[0]?.below;
+    if (below instanceof EntryList) below.complete();
     const whole = below && 'digest' in below && below.digest !== undefined;
     const recalled = seen.listed ? 'no' : whole ? 'whole' : 'partly';
     const digest = await selectionDigest(sources);

@@ -1,4 +1,5 @@
 export { abortable, cancelled, onAbort, throwIfAborted } from './abort.js';
+export { bothEnded } from './both-ended.js';
 export { bytesOfText, hasEscapedBytes, textOfBytes } from './byte-text.js';
 export { collect, verified } from './bytes.js';
 export type { ByteStream } from './bytes.js';

@@ -45,19 +45,22 @@ export class WriteInProgress {
     this.#aborted = aborted;
   }
 
-  add(batch: EntryBatch): void {
+  /** Digests of the batch's files, 32 bytes each, where the job was asked for them. */
+  add(batch: EntryBatch): Uint8Array | undefined {
+    const { entries } = this.#writer;
+    const first = entries.count;
     for (const entry of entriesOf(batch)) {
       if (this.#aborted()) throw new Error('aborted');
       this.#writer.add(entry);
     }
+    return this.#job.digests ? entries.fileDigests(first) : undefined;
   }
 
   finish(): MadeLayer {
     if (this.#aborted()) throw new Error('aborted');
     const { digest, size } = this.#writer.finish({ sync: false });
-    const { entries } = this.#writer;
-    writeIndex(this.#job.indexPath, new IndexBuilder(entries).chunks());
-    return { diffId: digest, size, ...(this.#job.digests ? { digests: entries.fileDigests() } : {}) };
+    writeIndex(this.#job.indexPath, new IndexBuilder(this.#writer.entries).chunks());
+    return { diffId: digest, size };
   }
 
   abandon(): void {

@@ -174,8 +174,11 @@ export interface LayerStore {
     fetch: (signal?: AbortSignal) => ByteStream,
     signal?: AbortSignal,
   ): Promise<LayerInfo>;
-  /** Writes a layer as {@link write} does, but leaves it to the caller whether there is to be such a layer. */
-  stage(entries: Iterable<LayerEntry>, signal?: AbortSignal): Promise<StagedLayer>;
+  /**
+   * Writes a layer as {@link write} does, but leaves it to the caller whether there is to be such a layer. ONDIGESTS is given the
+   * sha256 of each file among the entries, 32 bytes each, in their order, as they are read.
+   */
+  stage(entries: Iterable<LayerEntry>, onDigests: (digests: Uint8Array) => void, signal?: AbortSignal): StagedLayer;
   /** The merged view of layers that are usable, lowest first. @throws StrakeError `LAYER_NOT_FOUND` */
   view(chain: readonly Digest[]): Promise<TreeView>;
   /** The uncompressed tar of a layer. */

@@ -6,6 +6,19 @@ import { cancelled, Limiter, onAbort, StrakeError, throwIfAborted } from '@strak
 import type { EntryBatch } from './layer/entry-batch.js';
 import type { Job, JobResult, PlainError, Request, Response, ResultOf } from './worker-protocol.js';
 
+/** How a job is run. */
+export interface RunOptions {
+  /** They go to a `write` job, a few ahead of what it has taken. */
+  readonly batches?: AsyncIterable<EntryBatch> | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** The matter of milliseconds: done in this thread where no other one is idle. One takes 30 to 70 ms of a processor to start. */
+  readonly small?: boolean | undefined;
+  /** Takes the digests of a batch's files, for a job that was asked for them. */
+  readonly onDigests?: ((digests: Uint8Array) => void) | undefined;
+  /** Called when all content has been read, and the job only has to end. */
+  readonly onRead?: (() => void) | undefined;
+}
+
 /** Megabytes of a worker's heap for short-lived objects: nearly all of its are, and it need not hold many of them. */
 const YOUNG = 8;
 /** Batches that may wait at a worker: it never idles, and memory stays bounded. */
@@ -35,25 +48,14 @@ export class WorkerPool {
     this.#limiter = new Limiter(size);
   }
 
-  /**
-   * Runs a job. BATCHES go to a `write` job, a few ahead of what it has taken. A job that is `small`, the matter of milliseconds,
-   * is done in this thread where no other one is idle: one takes 30 to 70 ms of a processor to start.
-   * When this rejects the job has ended: its files are the caller's to remove.
-   */
-  async run<J extends Job>(
-    job: J,
-    options: {
-      readonly batches?: AsyncIterable<EntryBatch>;
-      readonly signal?: AbortSignal | undefined;
-      readonly small?: boolean | undefined;
-    } = {},
-  ): Promise<ResultOf<J> | undefined> {
+  /** Runs a job. When this rejects the job has ended: its files are the caller's to remove. */
+  async run<J extends Job>(job: J, options: RunOptions = {}): Promise<ResultOf<J> | undefined> {
     throwIfAborted(options.signal);
     return this.#limiter.run(async () => {
       throwIfAborted(options.signal);
       if (this.#closed) throw new StrakeError({ code: 'CANCELLED', message: 'the store is closed' });
       if (options.small && this.#idle.length === 0) {
-        return (await this.#runHere(job, options.batches, options.signal)) as ResultOf<J> | undefined;
+        return (await this.#runHere(job, options)) as ResultOf<J> | undefined;
       }
       const worker = this.#idle.pop() ?? this.#start();
       worker.ref();
@@ -68,18 +70,18 @@ export class WorkerPool {
     }, options.signal);
   }
 
-  async #runHere(
-    job: Job,
-    batches: AsyncIterable<EntryBatch> | undefined,
-    signal: AbortSignal | undefined,
-  ): Promise<JobResult> {
+  async #runHere(job: Job, { batches, signal, onDigests, onRead }: RunOptions): Promise<JobResult> {
     const { runJob, WriteInProgress } = await import('./jobs.js');
     const aborted = (): boolean => signal?.aborted ?? false;
     try {
       if (job.kind !== 'write') return await runJob(job, aborted);
       const writing = new WriteInProgress(job, aborted);
       try {
-        for await (const batch of batches ?? []) writing.add(batch);
+        for await (const batch of batches ?? []) {
+          const digests = writing.add(batch);
+          if (digests) onDigests?.(digests);
+        }
+        onRead?.();
         return writing.finish();
       } catch (error) {
         writing.abandon();
@@ -101,11 +103,7 @@ export class WorkerPool {
     return worker;
   }
 
-  async #converse(
-    worker: Worker,
-    job: Job,
-    { batches, signal }: { readonly batches?: AsyncIterable<EntryBatch>; readonly signal?: AbortSignal | undefined },
-  ): Promise<JobResult> {
+  async #converse(worker: Worker, job: Job, { batches, signal, onDigests, onRead }: RunOptions): Promise<JobResult> {
     const cancel = new Int32Array(new SharedArrayBuffer(4));
     const send = (request: Request): void => worker.postMessage(request);
     let taken = 0;
@@ -118,7 +116,10 @@ export class WorkerPool {
     };
     const ended = new Promise<JobResult>((resolve, reject) => {
       on('message', (response: Response) => {
-        if (response.type === 'taken') taken++;
+        if (response.type === 'taken') {
+          taken++;
+          if (response.digests) onDigests?.(response.digests);
+        } else if (response.type === 'read') onRead?.();
         else {
           state.over = true;
           if (response.type === 'done') resolve(response.result);

@@ -11,8 +11,6 @@ import type { UnpackJob } from './snapshot/unpack.js';
 export interface MadeLayer {
   readonly diffId: Digest;
   readonly size: number;
-  /** 32 bytes for each file, in the order of the entries; where the job was asked for them. */
-  readonly digests?: Uint8Array | undefined;
 }
 
 /** What a job that digests files gives: 32 bytes each, zeros for what could not be read. */
@@ -92,9 +90,13 @@ export type Request =
   | { readonly type: 'batch'; readonly batch: EntryBatch }
   | { readonly type: 'end' };
 
-/** From the worker. `taken` asks for the next batch. */
+/**
+ * From the worker. `taken` asks for the next batch; where the job was asked for digests, with those of the batch's files, 32 bytes each.
+ * `read`: all content has been taken.
+ */
 export type Response =
-  | { readonly type: 'taken' }
+  | { readonly type: 'taken'; readonly digests?: Uint8Array | undefined }
+  | { readonly type: 'read' }
   | { readonly type: 'done'; readonly result: JobResult }
   | { readonly type: 'failed'; readonly error: PlainError };
 

@@ -46,9 +46,10 @@ port?.on('message', (request: Request) => {
       send({ type: 'taken' });
     } else if (!writing) return;
     else if (request.type === 'batch') {
-      writing.add(request.batch);
-      send({ type: 'taken' });
+      const digests = writing.add(request.batch);
+      send({ type: 'taken', digests });
     } else {
+      send({ type: 'read' });
       const result = writing.finish();
       writing = undefined;
       send({ type: 'done', result });

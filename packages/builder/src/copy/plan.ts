@@ -1,4 +1,4 @@
-import type { EntryFacts, LayerEntry } from '@strake/store';
+import type { ContentSource, EntryFacts, LayerEntry } from '@strake/store';
 
 import { builderError } from '../errors.js';
 import { baseName, joinTree, parentPath, treePath } from '../tree/paths.js';
@@ -19,25 +19,23 @@ export function madeFolder({ owner, mode }: CopyFacts): FolderFacts {
   return { mode: typeof mode === 'number' ? mode & 0o777 : 0o755, uid: owner?.uid ?? 0, gid: owner?.gid ?? 0 };
 }
 
-/** Mode and owner of a copied entry. */
-export function copiedFacts(entry: EntryFacts, { owner, mode }: CopyFacts): Omit<EntryFacts, 'path'> {
-  const isDirectory = entry.type === 'directory';
-  return {
-    type: entry.type,
-    size: entry.size,
-    mtime: entry.mtime,
-    link: entry.link,
-    device: entry.device,
-    xattrs: entry.xattrs,
-    uid: owner?.uid ?? entry.uid,
-    gid: owner?.gid ?? entry.gid,
-    mode:
-      entry.type === 'symlink' || mode === undefined
-        ? entry.mode
-        : typeof mode === 'number'
-          ? mode
-          : mode(entry.mode, isDirectory),
-  };
+/** The mode of a copied entry. */
+function copiedMode(entry: EntryFacts, { mode }: CopyFacts): number {
+  if (mode === undefined || entry.type === 'symlink') return entry.mode;
+  return typeof mode === 'number' ? mode : mode(entry.mode, entry.type === 'directory');
+}
+
+/** A copied entry at PATH. One literal: a copy makes as many of them as there are files. */
+function copiedEntry(
+  entry: EntryFacts,
+  facts: CopyFacts,
+  path: string,
+  mtime: number,
+  content?: ContentSource,
+): EntryFacts & { readonly content?: ContentSource | undefined } {
+  const { type, size, link, device, xattrs } = entry;
+  const { uid, gid } = facts.owner ?? entry;
+  return { path, type, mode: copiedMode(entry, facts), uid, gid, size, mtime, link, device, xattrs, content };
 }
 
 /** Where a source goes: the path of a file, or the folder that takes a folder's contents. */
@@ -59,7 +57,7 @@ export function planCopy(target: TargetTree, source: SelectedSource, destination
   const put = (path: string, entry: SourceEntry): void => {
     const linkTo = entry.inode === undefined ? undefined : copied.get(entry.inode);
     const node: TargetNode = {
-      facts: copiedFacts(entry, facts),
+      facts: copiedEntry(entry, facts, path, entry.mtime),
       ...(linkTo ? { linkTo } : {}),
       ...(entry.type === 'file' && !linkTo ? { content: source.tree.source(entry) } : {}),
     };
@@ -95,13 +93,14 @@ export function* copyEntries(
   const firstNames = new Map<string, string>();
   const layerEntry = (path: string, entry: SourceEntry, mtime: number): LayerEntry => {
     const { inode } = entry;
-    const changed = { ...copiedFacts(entry, facts), path, mtime };
-    if (entry.type !== 'file') return changed;
+    if (entry.type !== 'file') return copiedEntry(entry, facts, path, mtime);
     const first = inode === undefined ? undefined : firstNames.get(inode);
-    if (first !== undefined) return { ...changed, type: 'hardlink', size: 0, link: first };
+    if (first !== undefined) {
+      return { ...copiedEntry(entry, facts, path, mtime), type: 'hardlink', size: 0, link: first };
+    }
     if (inode !== undefined) firstNames.set(inode, path);
     took?.(entry);
-    return { ...changed, content: source.tree.source(entry) };
+    return copiedEntry(entry, facts, path, mtime, source.tree.source(entry));
   };
   const { to, fresh } = place(target, source, destination, facts);
   yield* target.entries();
@@ -143,9 +142,9 @@ export function someEntries(
     const plain = entry.type === 'file' || entry.type === 'directory';
     if (!plain || entry.inode !== undefined) return undefined;
     if (entry.path === root && !(fresh && !target.node(to))) continue;
-    const content = entry.type === 'file' ? { content: source.tree.source(entry) } : {};
+    const content = entry.type === 'file' ? source.tree.source(entry) : undefined;
     const path = entry.path === root ? to : joinTree(to, entry.path.slice(start));
-    entries.push({ ...copiedFacts(entry, facts), path, ...content });
+    entries.push(copiedEntry(entry, facts, path, entry.mtime, content));
   }
   return entries;
 }

@@ -102,26 +102,39 @@ function walk(tree: SourceTree, root: SourceEntry, rules: WalkRules): EntryList 
   // What lies deep in an excluded folder shows in no other folder's facts.
   const name = include || exclude?.hasExceptions ? undefined : JSON.stringify([root.path, exclude?.patterns ?? []]);
   const recalled = name === undefined ? undefined : EntryList.recall(tree, root.path, name);
-  if (recalled) return recalled;
-  const out = new EntryList(tree, root.path, name);
-  const waiting: SelectedEntry[] = [];
+  return recalled ?? new EntryList(tree, root.path, found(tree, root, rules), name);
+}
+
+function* found(tree: SourceTree, root: SourceEntry, rules: WalkRules): Generator<SelectedEntry> {
   const start = root.path === '' ? 0 : root.path.length + 1;
-  const visit = (entry: SourceEntry, depth: number): void => {
+  /** Folders on the way here that have not been given out: they are only where something in them is. */
+  const waiting: SelectedEntry[] = [];
+  // A stack instead of recursion: an entry would go through as many generators as it has folders above it.
+  const levels: { readonly children: Iterator<SourceEntry>; readonly waits: SelectedEntry | undefined }[] = [];
+  const enter = (path: string, included: boolean, waits?: SelectedEntry): void => {
+    if (waits) waiting.push(waits);
+    levels.push({ children: candidates(tree, path, levels.length, included, rules)[Symbol.iterator](), waits });
+  };
+  enter(root.path, false);
+  for (let top = levels.at(-1); top; top = levels.at(-1)) {
+    const next = top.children.next();
+    if (next.done) {
+      levels.pop();
+      if (top.waits && waiting.at(-1) === top.waits) waiting.pop();
+      continue;
+    }
+    const entry = next.value;
     const relative = entry.path.slice(start);
     const excluded = rules.exclude?.matches(relative) ?? false;
-    if (excluded && !rules.exclude?.hasExceptions) return;
+    if (excluded && !rules.exclude?.hasExceptions) continue;
     const included = !excluded && (rules.include?.matches(relative) ?? true);
     if (included) {
-      for (const above of waiting.splice(0)) out.add(above);
-      out.add({ relative, entry });
+      yield* waiting.splice(0);
+      yield { relative, entry };
     }
-    if (entry.type !== 'directory') return;
-    if (!included) waiting.push({ relative, entry, implied: true });
-    for (const child of candidates(tree, entry.path, depth + 1, included, rules)) visit(child, depth + 1);
-    if (waiting.at(-1)?.relative === relative) waiting.pop();
-  };
-  for (const child of candidates(tree, root.path, 0, false, rules)) visit(child, 0);
-  return out;
+    if (entry.type !== 'directory') continue;
+    enter(entry.path, included, included ? undefined : { relative, entry, implied: true });
+  }
 }
 
 /** What is in a folder at DEPTH that the include pattern leaves possible; all, where there is none or it matched already. */

@@ -15,7 +15,11 @@ export interface SelectedEntry {
   readonly implied?: boolean | undefined;
 }
 
-/** Entries below a source, in the order in which they were added; where the tree has numbers for them, 4 bytes each. */
+/**
+ * Entries below a source, in the order in which a walk finds them; where the tree has numbers for them, 4 bytes each. The walk goes
+ * as far as is asked for: whoever goes through the entries has them as they are found, all else needs all of them. Where it
+ * fails, everything that needs more of it does, with the same error.
+ */
 export class EntryList implements Iterable<SelectedEntry> {
   readonly #tree: SourceTree;
   readonly #root: string;
@@ -29,11 +33,18 @@ export class EntryList implements Iterable<SelectedEntry> {
   /** What was selected under the same name last. */
   readonly #before: RememberedSelection | undefined;
   #renewal: Renewal | undefined;
+  /** What is not yet walked; undefined at the end. */
+  #rest: Iterator<SelectedEntry> | undefined;
+  #failure: { readonly error: unknown } | undefined;
 
-  /** ROOT: the path in TREE that the relative paths start from. NAME: under which the tree may remember what was selected. */
-  constructor(tree: SourceTree, root: string, name?: string) {
+  /**
+   * ROOT: the path in TREE that the relative paths start from. WALK finds the entries. NAME: under which the tree may remember what was
+   * selected.
+   */
+  constructor(tree: SourceTree, root: string, walk: Iterable<SelectedEntry>, name?: string) {
     this.#tree = tree;
     this.#root = root;
+    this.#rest = walk[Symbol.iterator]();
     this.#name = name;
     this.#before = name === undefined ? undefined : tree.remembered?.(name);
   }
@@ -42,7 +53,7 @@ export class EntryList implements Iterable<SelectedEntry> {
   static recall(tree: SourceTree, root: string, name: string): EntryList | undefined {
     const known = tree.recall?.(name);
     if (!known) return undefined;
-    const list = new EntryList(tree, root, name);
+    const list = new EntryList(tree, root, [], name);
     // The first is the root itself.
     list.#numbers = known.rows.subarray(1);
     list.#count = known.rows.length - 1;
@@ -70,6 +81,7 @@ export class EntryList implements Iterable<SelectedEntry> {
 
   /** The numbers of ROOT and all entries, where the tree has them. */
   #rows(root: SourceEntry): Uint32Array | undefined {
+    this.complete();
     const number = this.#tree.numberOf?.(root);
     if (number === undefined || this.#implied.size > 0) return undefined;
     const rows = new Uint32Array(this.#count + 1);
@@ -87,10 +99,40 @@ export class EntryList implements Iterable<SelectedEntry> {
 
   /** Numbers of the entries, where the tree has numbers. */
   get numbers(): Uint32Array | undefined {
+    this.complete();
     return this.#tree.entryOf && this.#numbers.subarray(0, this.#count);
   }
 
-  add(selected: SelectedEntry): void {
+  /** Numbers of the first COUNT entries, or of as many as there are, where the tree has numbers. */
+  firstNumbers(count: number): Uint32Array | undefined {
+    while (this.#found < count && this.#next());
+    return this.#tree.entryOf && this.#numbers.subarray(0, Math.min(count, this.#count));
+  }
+
+  /** Walks to the end. */
+  complete(): void {
+    while (this.#next());
+  }
+
+  /** Walks on to the next entry; undefined at the end. */
+  #next(): SelectedEntry | undefined {
+    if (this.#failure) throw this.#failure.error;
+    if (!this.#rest) return undefined;
+    try {
+      const next = this.#rest.next();
+      if (!next.done) {
+        this.#add(next.value);
+        return next.value;
+      }
+      this.#rest = undefined;
+      return undefined;
+    } catch (error) {
+      this.#failure = { error };
+      throw error;
+    }
+  }
+
+  #add(selected: SelectedEntry): void {
     const number = this.#tree.numberOf?.(selected.entry);
     if (number === undefined) {
       this.#entries.push(selected);
@@ -105,21 +147,29 @@ export class EntryList implements Iterable<SelectedEntry> {
     this.#numbers[this.#count++] = number;
   }
 
-  get length(): number {
+  /** How many entries the walk has found by now. */
+  get #found(): number {
     return this.#count + this.#entries.length;
   }
 
+  get length(): number {
+    this.complete();
+    return this.#found;
+  }
+
   *[Symbol.iterator](): Generator<SelectedEntry> {
-    const tree = this.#tree;
-    if (!tree.entryOf) {
-      yield* this.#entries;
-      return;
+    for (let i = 0; ; i++) {
+      const one = i < this.#found ? this.#at(i) : this.#next();
+      if (!one) return;
+      yield one;
     }
+  }
+
+  #at(place: number): SelectedEntry | undefined {
+    const entry = this.#tree.entryOf?.(this.#numbers[place] as number);
+    if (!entry) return this.#entries[place];
     const start = this.#root === '' ? 0 : this.#root.length + 1;
-    for (let i = 0; i < this.#count; i++) {
-      const entry = tree.entryOf(this.#numbers[i] as number);
-      yield { relative: entry.path.slice(start), entry, implied: this.#implied.has(i) };
-    }
+    return { relative: entry.path.slice(start), entry, implied: this.#implied.has(place) };
   }
 }
 

@@ -1,5 +1,5 @@
-import { canonicalJson, digestOf, type Digest } from '@strake/core';
-import type { LayerEntry } from '@strake/store';
+import { bothEnded, canonicalJson, digestOf, type Digest } from '@strake/core';
+import type { LayerEntry, LayerInfo } from '@strake/store';
 import type { KeyContext, KeyParts, Vertex } from '@strake/solver';
 import { isDeepStrictEqual } from 'node:util';
 
@@ -15,7 +15,8 @@ import {
 import { selectSource, type SelectOptions } from '../copy/select.js';
 import { checkRoom } from '../copy/room.js';
 import { TargetTree } from '../copy/target-tree.js';
-import { noteSelection } from '../explain/selection-notes.js';
+import { noteSelection, type LikeNote } from '../explain/selection-notes.js';
+import type { SelectedFact } from '../explain/types.js';
 import { EMPTY_CHAIN, storedLayer, usableChain, type ChainResult } from '../result.js';
 import type { BuilderServices } from '../services.js';
 import { layerTree } from '../tree/layer-tree.js';
@@ -146,8 +147,8 @@ export function copyVertex(step: CopyStep, services: BuilderServices): Vertex<Ch
           : { operation, content: { heredocs: await selectionDigest(heredocs) } };
       }
       const found = await findOutside(signal);
-      checkRoom(found, services.store.root);
       early ??= await startEarly(found, context, signal);
+      if (!early) checkRoom(found, services.store.root);
       selected = await selectionDigest(found, signal);
       services.selections?.set(selected, () => selectionFacts(found));
       return { operation, content: { source: selected } };
@@ -178,14 +179,18 @@ export function copyVertex(step: CopyStep, services: BuilderServices): Vertex<Ch
         if (one === only) entries = copyEntries(target, one, destination, facts);
         else planCopy(target, one, destination, facts);
       }
-      const layer =
+      const write = async (): Promise<LayerInfo> =>
         amended ??
-        (await (written?.install() ??
-          services.store.layers.write(entries ?? target.entries(), signal, former?.diffId)));
-      selected ??= await selectionDigest(found, signal);
-      const size = selectionSize(found);
-      const { journal } = services.store;
-      const noted = await noteSelection(journal, selected, () => selectionFacts(found), size, former?.likeNote);
+        written?.install() ??
+        services.store.layers.write(entries ?? target.entries(), signal, former?.diffId);
+      const note = async (): Promise<LikeNote | undefined> => {
+        selected ??= await selectionDigest(found, signal);
+        const { journal } = services.store;
+        const facts = (): SelectedFact[] => selectionFacts(found);
+        return noteSelection(journal, selected, facts, selectionSize(found), former?.likeNote);
+      };
+      // A worker writes meanwhile.
+      const [layer, noted] = await bothEnded(write(), note());
       await former?.replace(layer.diffId, on, noted);
       return { layers: [...below.layers, storedLayer(layer.diffId)] };
     },

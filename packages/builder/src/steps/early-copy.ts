@@ -3,35 +3,51 @@ import type { LayerInfo } from '@strake/store';
 
 import type { CopyFacts } from '../copy/plan.js';
 import { copyEntries } from '../copy/plan.js';
+import { checkRoom } from '../copy/room.js';
 import { EntryList, type SelectedSource } from '../copy/selection.js';
 import { TargetTree } from '../copy/target-tree.js';
 import { usableChain, type ChainResult } from '../result.js';
 import type { BuilderServices } from '../services.js';
+import type { SourceTree } from '../tree/source-tree.js';
 
 /** Of fewer bytes and files the digests are learned first: what is spared is not worth a thread. */
 const MUCH = 4 << 20;
 const OPENING = 16 << 10;
+/** Where so many files have much that is unknown, the others are not waited for. */
+const SAMPLE = 1024;
+/** Bytes of a sha256. */
+const DIGEST = 32;
+/** Before so many bytes are read, all of them are to have room. */
+const ROOM_FOR_ALL = 1 << 30;
 
-/** A layer that was written while the digests for its step's key were learned. */
+/** A layer whose files were read into it while their digests were learned for its step's key. */
 export interface EarlyLayer {
   /** The layers that it was planned on. */
   readonly below: readonly Digest[];
+  /** Waits for what is left to be written of it. */
   install(): Promise<LayerInfo>;
   drop(): Promise<void>;
 }
 
-/** Whether most of a source is to be read for the first time, so that it pays to copy what is read. */
+/** Whether most of a source is to be read for the first time, so that it pays to copy what is read. Walks no more of it than that takes. */
 export function isUnknown({ tree, entry, below }: SelectedSource): boolean {
   const own = tree.numberOf?.(entry);
-  const numbers = below instanceof EntryList ? below.numbers : undefined;
-  if (own === undefined || !tree.unlearned || (!numbers && entry.type !== 'file')) return false;
-  const { files, count, bytes } = tree.unlearned(numbers ?? [own]);
+  const list = below instanceof EntryList ? below : undefined;
+  if (own === undefined || (!list && entry.type !== 'file')) return false;
+  if (!list) return areUnknown(tree, [own]);
+  const sample = list.firstNumbers(SAMPLE);
+  return sample !== undefined && (areUnknown(tree, sample) || areUnknown(tree, list.numbers ?? []));
+}
+
+function areUnknown(tree: SourceTree, numbers: Iterable<number>): boolean {
+  const { files, count, bytes } = tree.unlearned?.(numbers) ?? { files: 0, count: 0, bytes: 0 };
   return bytes + count * OPENING > MUCH && count * 2 > files;
 }
 
 /**
- * Writes the layer of a COPY, BELOW known, and takes over the digests of what it reads: each file is opened and read once. Undefined
- * where something is not as it should be: it shows again, and is told of, when the digests are learned.
+ * Writes the layer of a COPY, BELOW known, and takes over the digests of what it reads: each file is opened and read once, while
+ * those behind it are still being found. Undefined where something is not as it should be: it shows again, and is told of, when the
+ * digests are learned.
  */
 export async function copyEarly(
   source: SelectedSource,
@@ -46,17 +62,28 @@ export async function copyEarly(
     const chain = await usableChain(below, signal);
     const target = new TargetTree(await store.layers.view(chain), Math.floor(now() / 1000));
     const taken: number[] = [];
+    let unchecked = 0;
     const entries = copyEntries(target, source, destination, await factsOn(chain), (entry) => {
       taken.push(tree.numberOf?.(entry) as number);
+      unchecked += entry.size;
+      if (unchecked < ROOM_FOR_ALL) return;
+      checkRoom([source], store.root);
+      unchecked = -Infinity;
     });
-    const staged = await store.layers.stage(entries, signal);
+    let learned = 0;
+    const learn = (digests: Uint8Array): void => {
+      for (let at = 0; at < digests.length; at += DIGEST) {
+        tree.setLearned?.(taken[learned++] as number, digests.subarray(at, at + DIGEST));
+      }
+    };
+    const staged = store.layers.stage(entries, learn, signal);
     let over = false;
     const drop = async (): Promise<void> => {
       if (!over) await staged.drop();
       over = true;
     };
     onCleanup(drop);
-    taken.forEach((number, i) => tree.setLearned?.(number, staged.digests.subarray(i * 32, (i + 1) * 32)));
+    await staged.read;
     return {
       below: chain,
       install: async () => {

@@ -131,10 +131,11 @@ export class FileLayers implements LayerStore {
     return amendInPool(this.#pool, job, entries, signal, (made) => this.#place(made, files));
   }
 
-  async stage(entries: Iterable<LayerEntry>, signal?: AbortSignal): Promise<StagedLayer> {
+  stage(entries: Iterable<LayerEntry>, onDigests: (digests: Uint8Array) => void, signal?: AbortSignal): StagedLayer {
     const files = this.#temporaryFiles();
     const job = { kind: 'write', ...files, blobs: this.#layout.blobs, former: undefined, digests: true } as const;
-    const run = (): Promise<MadeLayer | undefined> => this.#pool.run(job, { batches: batchesOf(entries), signal });
+    const run = (onRead: () => void): Promise<MadeLayer | undefined> =>
+      this.#pool.run(job, { batches: batchesOf(entries), signal, onDigests, onRead });
     return stageLayer(this.#layout.root, files, run, (made) => this.#place(made, files));
   }
 

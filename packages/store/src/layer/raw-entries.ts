@@ -106,11 +106,11 @@ export class RawEntries {
     return JSON.parse(text) as Extra;
   }
 
-  /** The digests of all files, 32 bytes each. */
-  fileDigests(): Uint8Array {
-    const digests = new Uint8Array(this.#count * 32);
+  /** The digests of all files from entry FIRST on, 32 bytes each. */
+  fileDigests(first = 0): Uint8Array<ArrayBuffer> {
+    const digests = new Uint8Array((this.#count - first) * 32);
     let used = 0;
-    for (let number = 0; number < this.#count; number++) {
+    for (let number = first; number < this.#count; number++) {
       if (this.type(number) !== TypeCode.file) continue;
       const at = this.offsetOf(number) + Field.digest;
       digests.set(this.pageOf(number).subarray(at, at + 32), used);

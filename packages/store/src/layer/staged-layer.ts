@@ -9,32 +9,49 @@ import type { MadeLayer } from '../worker-protocol.js';
 
 /** A layer that is written, but not yet in the store. One of both must be called. */
 export interface StagedLayer {
-  /** sha256 of each file among the entries, 32 bytes each, in their order. */
-  readonly digests: Uint8Array;
+  /** Resolves when the content of all entries has been read: what is left is the layer's own affair. */
+  readonly read: Promise<void>;
+  /** Puts the layer into the store, once it is written. */
   install(): Promise<LayerInfo>;
   drop(): Promise<void>;
 }
 
 /**
- * Has RUN write a layer into FILES, which only INSTALL puts into the store, at ROOT. After a failure nothing is left of them.
+ * Has RUN write a layer into FILES, which only INSTALL puts into the store, at ROOT; RUN says when all has been read. After a failure
+ * nothing is left of them.
  */
-export async function stageLayer(
+export function stageLayer(
   root: string,
   { tarPath, indexPath }: { readonly tarPath: string; readonly indexPath: string },
-  run: () => Promise<MadeLayer | undefined>,
+  run: (onRead: () => void) => Promise<MadeLayer | undefined>,
   install: (made: MadeLayer) => Promise<LayerInfo>,
-): Promise<StagedLayer> {
-  const drop = async (): Promise<void> => {
+): StagedLayer {
+  const remove = async (): Promise<void> => {
     await Promise.all([rm(tarPath, { force: true }), rm(indexPath, { force: true })]);
   };
-  try {
-    const made = await run();
-    if (!made?.digests) throw new Error('the job made no layer');
-    return { digests: made.digests, install: () => install(made), drop };
-  } catch (error) {
-    await drop();
-    throw writeFailure(error, root);
-  }
+  const write = async (onRead: () => void): Promise<MadeLayer> => {
+    try {
+      const made = await run(onRead);
+      if (!made) throw new Error('the job made no layer');
+      return made;
+    } catch (error) {
+      await remove();
+      throw writeFailure(error, root);
+    }
+  };
+  let written: Promise<MadeLayer> | undefined;
+  const read = new Promise<void>((resolve, reject) => {
+    written = write(resolve);
+    written.catch(reject);
+  });
+  return {
+    read,
+    install: async () => install((await written) as MadeLayer),
+    drop: async () => {
+      await written?.catch(() => undefined);
+      await remove();
+    },
+  };
 }
 
 /** Puts a tar in its place. One that is not SYNCED never replaces another, which a name may promise. */

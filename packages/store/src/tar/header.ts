@@ -16,6 +16,8 @@ export const BLOCK = 512;
 /** The largest numbers of the octal fields: mode, uid, gid and device numbers have 7 digits, size and mtime 11. */
 const MAX_7 = 0o7777777;
 const MAX_11 = 0o77777777777;
+const LOW_DIGITS = 10;
+const LOW = 8 ** LOW_DIGITS;
 
 /** One entry's header. Size is that of what follows in the tar. */
 export interface TarHeader {
@@ -41,15 +43,37 @@ export function paddingOf(size: number): number {
   return (BLOCK - (size % BLOCK)) % BLOCK;
 }
 
-function octal(target: Buffer, at: number, digits: number, value: number): void {
-  let rest = value;
-  for (let i = at + digits - 1; i >= at; i--) {
-    target[i] = 0x30 + (rest % 8);
-    rest = Math.floor(rest / 8);
+/** Writes VALUE in octal digits, and returns the sum of their bytes. */
+function octal(target: Buffer, at: number, digits: number, value: number): number {
+  // Bits are fast, and hold 30 of the 33 that there may be.
+  const low = value % LOW;
+  const high = (value - low) / LOW;
+  let sum = digits * 0x30;
+  for (let i = 0; i < digits; i++) {
+    const digit = (i < LOW_DIGITS ? low >>> (3 * i) : high >>> (3 * (i - LOW_DIGITS))) & 7;
+    target[at + digits - 1 - i] = 0x30 + digit;
+    sum += digit;
   }
+  return sum;
 }
 
-/** The 512 bytes of a ustar header: everything must fit. */
+/** Writes TEXT, or latin1 text, and returns the sum of its bytes. */
+function put(target: Buffer, at: number, text: string | Uint8Array): number {
+  let sum = 0;
+  if (typeof text !== 'string') {
+    target.set(text, at);
+    for (const byte of text) sum += byte;
+    return sum;
+  }
+  for (let i = 0; i < text.length; i++) sum += target[at + i] = text.charCodeAt(i);
+  return sum;
+}
+
+const USTAR = 'ustar\x0000';
+/** The checksum's own field counts as blanks. */
+const CHECKSUM_BLANKS = 8 * 0x20;
+
+/** The 512 bytes of a ustar header: everything must fit. The checksum is added up on the way: most of a header is zeros. */
 function writeBlock(
   target: Buffer,
   at: number,
@@ -58,28 +82,21 @@ function writeBlock(
   prefix: string,
   link: string | Uint8Array,
 ): void {
+  const { mode, uid, gid, size, mtime, device } = header;
   target.fill(0, at, at + BLOCK);
-  if (typeof name === 'string') target.write(name, at, 'latin1');
-  else target.set(name, at);
-  octal(target, at + 100, 7, header.mode);
-  octal(target, at + 108, 7, header.uid > MAX_7 ? 0 : header.uid);
-  octal(target, at + 116, 7, header.gid > MAX_7 ? 0 : header.gid);
-  octal(target, at + 124, 11, header.size > MAX_11 ? 0 : header.size);
-  octal(target, at + 136, 11, header.mtime < 0 || header.mtime > MAX_11 ? 0 : header.mtime);
-  target.fill(0x20, at + 148, at + 156);
-  target[at + 156] = header.type.charCodeAt(0);
-  if (typeof link !== 'string') target.set(link, at + 157);
-  else if (link !== '') target.write(link, at + 157, 'latin1');
-  target.write('ustar\x0000', at + 257, 'latin1');
-  if (header.device) {
-    octal(target, at + 329, 7, header.device.major);
-    octal(target, at + 337, 7, header.device.minor);
-  }
-  if (prefix !== '') target.write(prefix, at + 345, 'latin1');
-  let sum = 0;
-  for (let i = at; i < at + BLOCK; i++) sum += target[i] as number;
+  let sum = CHECKSUM_BLANKS + put(target, at, name);
+  sum += octal(target, at + 100, 7, mode);
+  sum += octal(target, at + 108, 7, uid > MAX_7 ? 0 : uid);
+  sum += octal(target, at + 116, 7, gid > MAX_7 ? 0 : gid);
+  sum += octal(target, at + 124, 11, size > MAX_11 ? 0 : size);
+  sum += octal(target, at + 136, 11, mtime < 0 || mtime > MAX_11 ? 0 : mtime);
+  sum += put(target, at + 156, header.type);
+  sum += put(target, at + 157, link);
+  sum += put(target, at + 257, USTAR);
+  if (device) sum += octal(target, at + 329, 7, device.major) + octal(target, at + 337, 7, device.minor);
+  sum += put(target, at + 345, prefix);
   octal(target, at + 148, 6, sum);
-  target[at + 154] = 0;
+  target[at + 155] = 0x20;
 }
 
 /** Where NAME can be cut into ustar's prefix (155 bytes) and name (100 bytes), or -1. */
