@@ -38,7 +38,11 @@ const CHROOT_LACKS = [
     (name) => `fs/run/${name}`,
   ),
   'fs/mount/tmpfs',
+  'fs/network/none',
+  'fs/user-workdir/user-no-rights',
 ];
+/** Builds of the suite that need another's rights: a device node, and a file of mode 0 that is read all the same (SECURITY.md). */
+const USERS_LACK = ['fs/run/device-node', 'fs/copy/modes-kept'];
 
 const USER = 'strake-test';
 const NOBODY = 54321;
@@ -125,6 +129,7 @@ export function environments(docker: DockerPlace | string): readonly Environment
     {
       name: 'an ordinary user with ids',
       uses: [ANY, 'overlay'],
+      differs: USERS_LACK,
       command: () => asUser(USER),
       prepare: giveTo(USER),
       obstacle: userIsMissing,

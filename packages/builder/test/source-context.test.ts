@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import fs from 'node:fs';
+import net from 'node:net';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import zlib from 'node:zlib';
@@ -142,6 +144,13 @@ describe('contexts', () => {
       fs.mkdirSync(join(root, 'Dockerfile'));
       await assert.rejects(open(root), { code: 'DOCKERFILE_INVALID' });
       await assert.rejects(open(root, { file: '/dev/zero' }), { code: 'DOCKERFILE_INVALID', message: /special/ });
+      const server = net.createServer().listen(join(root, 'socket'));
+      await once(server, 'listening');
+      await assert.rejects(open(root, { file: join(root, 'socket') }), {
+        code: 'DOCKERFILE_INVALID',
+        message: /special file \(socket\)/,
+      });
+      server.close();
     });
 
     it('refuse a Dockerfile that is no text, and keep bytes that are no UTF-8', async () => {

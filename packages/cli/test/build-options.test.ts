@@ -163,10 +163,15 @@ describe('build options', () => {
     for (const flag of ['--build-arg', '--label', '--build-context', '--secret', '--ssh', '--ulimit', '--shm-size']) {
       assert.match(await refused('.', flag, ''), new RegExp(`${flag}: `));
     }
+    for (const flag of ['--cache-from', '--cache-to']) {
+      assert.match(await refused('.', flag, ''), new RegExp(`${flag}: the value is empty`));
+    }
     // As docker has it, for scripts whose variable is empty.
     const { secrets, target, file } = await built(['.', '--secret', 'id=s,src=', '--target', '', '-f', '']);
     assert.deepEqual([secrets?.[0]?.file, target, file], ['/work/s', undefined, undefined]);
     await built(['.', '--iidfile', '', '--metadata-file', '']);
+    const { addHosts } = await built(['.', '--add-host', '', '--add-host', 'a:1.1.1.1,"b=::1"']);
+    assert.deepEqual(addHosts, ['a:1.1.1.1', 'b=::1']);
   });
 
   it('refuses what makes no sense', async () => {

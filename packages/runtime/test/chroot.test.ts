@@ -3,6 +3,7 @@ import fs from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
 
+import { writeSys } from '../src/chroot/system-files.js';
 import type { ContainerMount } from '../src/index.js';
 import { AgentClient } from './support/agent-client.js';
 import { commandLine, describeFor } from './support/contract.js';
@@ -63,6 +64,14 @@ describeFor('container', 'chroot', (tools) => {
       const reply = await sh(script, { extraHosts: [{ name: 'db.example', address: '192.0.2.7' }], hostname: 'h' });
       assert.deepEqual([reply.stderr, reply.upper], ['', {}]);
       assert.equal(reply.stdout, '3\nh\n192.0.2.7\tdb.example\n');
+    });
+    it('names the network devices in /sys/class/net, without a network loopback alone', async () => {
+      const devices = fs.readdirSync('/sys/class/net').sort().join('\n');
+      assert.equal(await output('ls -1 /sys/class/net | sort'), devices);
+      const alone = outside('sys');
+      writeSys(alone, true);
+      assert.deepEqual(fs.readdirSync(path.join(alone, 'class/net')), ['lo']);
+      fs.rmSync(alone, { recursive: true });
     });
     it('covers files of the image, and gives them back as they were', async () => {
       const edits = [

@@ -97,6 +97,10 @@ export async function localDockerfile(root: string | undefined, file: string): P
     });
   }
   const name = basename(path);
+  // In a tree a socket is an empty file.
+  if (fs.lstatSync(path, { throwIfNoEntry: false })?.isSocket()) {
+    throw builderError('DOCKERFILE_INVALID', `${file} is a special file (socket), not a Dockerfile`);
+  }
   const inside = root === undefined ? '..' : relative(root, join(folder, name));
   if (root !== undefined && inside !== '' && !/^\.\.(?:\/|$)/.test(inside) && !isAbsolute(inside)) {
     return dockerfileInTree(temporaryTree(root), inside);

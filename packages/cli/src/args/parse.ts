@@ -16,6 +16,8 @@ export interface Flag {
   readonly ignored?: string;
   /** Values of an ignored flag that ask for what happens anyway: no warning. */
   readonly silent?: readonly string[];
+  /** An empty value is an error, as with buildx. */
+  readonly filled?: boolean;
 }
 
 /** What was given on a command line. */
@@ -121,6 +123,7 @@ export function parse(
       if (flag.kind === 'boolean') value = booleanOf(flag, value);
       else if (value === undefined) throw usage(`${token.rawName} needs a value (${flag.value ?? 'VALUE'})`);
       else if (short && token.inlineValue && value.startsWith('=')) value = value.slice(1);
+      if (value === '' && flag.filled) throw usage(`--${flag.name}: the value is empty`);
       const known = values.get(flag.name);
       if (known) known.push(value);
       else values.set(flag.name, [value]);

@@ -78,8 +78,8 @@ export const BUILD_FLAGS: readonly Flag[] = [
   },
   { name: 'print', kind: 'string' },
   ...ENGINE_FLAGS,
-  { name: 'cache-from', kind: 'list', ignored: NO_REMOTE_CACHE },
-  { name: 'cache-to', kind: 'list', ignored: NO_REMOTE_CACHE },
+  { name: 'cache-from', kind: 'list', ignored: NO_REMOTE_CACHE, filled: true },
+  { name: 'cache-to', kind: 'list', ignored: NO_REMOTE_CACHE, filled: true },
   { name: 'provenance', kind: 'string', ignored: NO_ATTESTATIONS, silent: ['false', '0', 'disabled=true'] },
   { name: 'sbom', kind: 'string', ignored: NO_ATTESTATIONS, silent: ['false', '0', 'disabled=true'] },
   {

@@ -1,7 +1,7 @@
 import path from 'node:path';
 import type { BuildOptions } from '@strake/engine';
 import type { Arguments } from '../args/parse.js';
-import { byteSize, choice, count, decimal, duration, pairs } from '../args/values.js';
+import { byteSize, choice, count, csvFields, decimal, duration, pairs } from '../args/values.js';
 import { stdinUsedTwice, usage } from '../errors.js';
 import { outputsOf } from './outputs.js';
 import { absolute, contextSource, looksRemote } from './paths.js';
@@ -85,7 +85,7 @@ export function buildOptions(args: Arguments, { cwd, env, stdoutIsTerminal }: Su
             '--network',
           ),
     allowHosts: args.list('allow-host').length === 0 ? undefined : commaSeparated(args.list('allow-host')),
-    addHosts: args.list('add-host'),
+    addHosts: args.list('add-host').flatMap((text) => (text === '' ? [] : csvFields(text, '--add-host'))),
     ulimits: args.list('ulimit').map(parseUlimit),
     shmSize: shmSize === undefined ? undefined : byteSize(shmSize, '--shm-size'),
     limits: limitsOf(args),

@@ -72,7 +72,7 @@ export async function assembleChroot(
     for (const name of ['proc', 'sys', 'dev']) systemFolder(rootFd, name);
     for (const [name, make] of [
       ['proc', (at: string) => writeProc(at, spec.hostname)],
-      ['sys', writeSys],
+      ['sys', (at: string) => writeSys(at, spec.network === 'none')],
       [
         'dev',
         (at: string) => {

@@ -11,6 +11,7 @@ const MACHINE_FILES =
   'sys/kernel/ngroups_max sys/kernel/random/boot_id sys/vm/overcommit_memory sys/vm/overcommit_ratio ' +
   'sys/vm/max_map_count sys/vm/swappiness sys/fs/file-max sys/fs/nr_open sys/fs/pipe-max-size sys/net/core/somaxconn';
 const CPU_FILES = 'online possible present kernel_max';
+const DEVICE_FILES = 'address ifindex mtu';
 const ONE_MOUNT = 'overlay / overlay rw,relatime 0 0\n';
 const ONE_MOUNT_INFO = '1 0 0:1 / / rw,relatime - overlay overlay rw\n';
 
@@ -27,12 +28,25 @@ export function writeProc(folder: string, hostname: string): void {
   write(path.join(folder, 'sys/kernel/hostname'), `${hostname}\n`);
 }
 
-/** Makes FOLDER a /sys: which processors there are. */
-export function writeSys(folder: string): void {
+/** Makes FOLDER a /sys: which processors there are, and which network devices. ALONE: without a network, there is loopback. */
+export function writeSys(folder: string, alone: boolean): void {
   fs.mkdirSync(folder, { mode: 0o555 });
   for (const name of CPU_FILES.split(' ')) {
     const file = `devices/system/cpu/${name}`;
     copyFacts(`/sys/${file}`, path.join(folder, file));
+  }
+  for (const device of alone ? ['lo'] : networkDevices()) {
+    const place = path.join('class/net', device);
+    fs.mkdirSync(path.join(folder, place), { recursive: true, mode: 0o555 });
+    for (const name of DEVICE_FILES.split(' ')) copyFacts(`/sys/${place}/${name}`, path.join(folder, place, name));
+  }
+}
+
+function networkDevices(): string[] {
+  try {
+    return fs.readdirSync('/sys/class/net');
+  } catch {
+    return [];
   }
 }
 
