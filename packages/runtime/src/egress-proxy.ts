@@ -111,14 +111,27 @@ export function createEgressProxy({ rules, upstream }: EgressOptions): EgressPro
       headers: { ...headers, host: url.host },
       agent: false,
     });
+    let whole = (): boolean => false;
     onward.on('response', (answer) => {
+      const status = answer.statusCode ?? 0;
+      // Node takes such a status, and throws where it is handed on.
+      if (status < 100) return void onward.destroy(new Error(`status ${status}`));
       const kept = Object.entries(answer.headers).filter(([name]) => !HOP.includes(name));
-      response.writeHead(answer.statusCode ?? 502, Object.fromEntries(kept));
+      response.writeHead(status, Object.fromEntries(kept));
+      whole = () => answer.complete;
       answer.pipe(response);
     });
+    const fail = (): void => {
+      response.writeHead(502, { 'content-type': 'text/plain' }).end(`${host}:${port} does not answer\n`);
+    };
     onward.on('error', () => {
-      if (response.headersSent) response.destroy();
-      else response.writeHead(502, { 'content-type': 'text/plain' }).end(`${host}:${port} does not answer\n`);
+      if (!response.headersSent) fail();
+      // What comes behind a whole answer is nobody's.
+      else if (!whole()) response.destroy();
+    });
+    // Without an answer, as when a server wants to speak something else (101).
+    onward.on('close', () => {
+      if (!response.headersSent) fail();
     });
     response.once('close', () => onward.destroy());
     request.pipe(onward);

@@ -128,6 +128,29 @@ describe("a step's proxy", () => {
     assert.match(await say(at, 'nonsense\r\n\r\n'), /^(HTTP\/1.1 400|$)/);
   });
 
+  it('outlives servers that answer nonsense, and hands on what is whole', async () => {
+    let said = '';
+    const server = net.createServer((socket) => {
+      socket.on('error', () => undefined);
+      socket.once('data', () => socket.end(said));
+    });
+    const odd = await listen(server);
+    const at = await start([`127.0.0.1:${odd}`]);
+    const ask = `GET http://127.0.0.1:${odd}/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`;
+    for (const [answer, wanted] of [
+      ['HTTP/1.1 000 None\r\nContent-Length: 0\r\n\r\n', /^HTTP\/1.1 502 /],
+      ['HTTP/1.1 099 None\r\nContent-Length: 0\r\n\r\n', /^HTTP\/1.1 502 /],
+      ['HTTP/1.1 101 Other\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\nx', /^HTTP\/1.1 502 /],
+      ['HTTP/1.1 200 OK\r\nX: \x1b[2J\r\n\r\n', /^HTTP\/1.1 502 /],
+      ['HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokay', /^HTTP\/1.1 200 [^]*\r\n\r\nok$/],
+      ['HTTP/1.1 999 Odd\r\nContent-Length: 0\r\n\r\n', /^HTTP\/1.1 999 /],
+    ] as const) {
+      said = answer;
+      assert.match(await say(at, ask), wanted, answer);
+    }
+    server.close();
+  });
+
   it("goes through the machine's own proxy", async () => {
     const first = await start([`127.0.0.1:${port}`]);
     const second = await start(
