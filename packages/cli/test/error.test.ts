@@ -81,5 +81,7 @@ describe('printed errors', () => {
     ]) {
       assert.ok(describeError(error, { debug: false }).length < 50_000);
     }
+    const named = new StrakeError({ code: 'SOURCE_NOT_FOUND', message: `"${long}": not found in the context` });
+    assert.match(describeError(named, { debug: false }), /^error: "x+…x+": not found in the context\n/);
   });
 });

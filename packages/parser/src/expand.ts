@@ -1,3 +1,4 @@
+import { expansionTooLarge } from './errors.js';
 import { lex, type LexerResult } from './lexer.js';
 import type { Environment, Expansion } from './types.js';
 
@@ -24,12 +25,21 @@ function expansionOf(result: LexerResult): Expansion {
   return { text: result.text, matched: [...result.matched], unmatched: [...result.unmatched] };
 }
 
+/** Characters that the variables of all words may add up to: twenty thousand words of a long variable make gigabytes. */
+const MOST = 64 * 1024 * 1024;
+
 /** An expander for the escape character of a Dockerfile (shell/lex.go of BuildKit). */
 export function createExpander(escape: '\\' | '`'): Expander {
+  let added = 0;
+  const bounded = (word: string, result: LexerResult): LexerResult => {
+    added += Math.max(0, result.text.length - word.length);
+    if (added > MOST) throw expansionTooLarge(`the variables of the Dockerfile come to more than ${MOST} characters`);
+    return result;
+  };
   return {
-    expandWord: (word, env) => expansionOf(lex(word, env, { escape })),
+    expandWord: (word, env) => expansionOf(bounded(word, lex(word, env, { escape }))),
     expandWords: (text, env) => {
-      const result = lex(text, env, { escape, split: true });
+      const result = bounded(text, lex(text, env, { escape, split: true }));
       return { words: result.words, unmatched: [...result.unmatched] };
     },
     expandForDisplay: (text, env, options) => {

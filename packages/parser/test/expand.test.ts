@@ -111,6 +111,17 @@ describe('expansion', () => {
     assert.equal(expander.expandForDisplay('COPY "$V" $NONE /', env), 'COPY abcabc  /');
   });
 
+  it('has an end where many words are a long variable', () => {
+    const long = mapEnvironment(new Map([['A', 'x'.repeat(60_000)]]));
+    const once = createExpander('\\');
+    assert.throws(
+      () => {
+        for (let i = 0; i < 20_000; i++) once.expandWord('$A', long);
+      },
+      { code: 'EXPAND_TOO_LARGE', message: /come to more than 67108864 characters/ },
+    );
+  });
+
   it('a backtick as escape character', () => {
     assert.equal(createExpander('`').expandWord('`$V \\$V "a`"b`c"', env).text, '$V \\abcabc a"b`c');
   });

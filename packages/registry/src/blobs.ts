@@ -10,6 +10,7 @@ import {
 } from '@strake/core';
 import { blobNotFound, digestMismatch } from './errors.js';
 import { networkFailure } from './network-failure.js';
+import { Dawdling } from './patience.js';
 import { backoff, pause } from './retry.js';
 import type { Session, SessionRequest } from './session.js';
 import { discard, type HttpResponse } from './transport.js';
@@ -92,7 +93,7 @@ async function* resumed(
     }
     const last = at === sessions.length - 1;
     failures = offset - start >= PROGRESS ? 1 : failures + 1;
-    const hopeless = broken instanceof StrakeError || failures >= session.policy.attempts;
+    const hopeless = broken instanceof StrakeError || broken instanceof Dawdling || failures >= session.policy.attempts;
     if (hopeless && last) throw truncated(session, descriptor, offset, broken);
     if (hopeless) {
       at++;
@@ -154,7 +155,7 @@ async function* bodyFrom(response: HttpResponse, descriptor: Descriptor, offset:
     if (whole !== undefined && whole !== descriptor.size && response.header('content-encoding') === undefined) {
       throw digestMismatch(`blob ${descriptor.digest}`, `it has ${whole} bytes instead of ${descriptor.size}`);
     }
-    for await (const chunk of response.body as AsyncIterable<Buffer>) {
+    for await (const chunk of response.chunks()) {
       if (skip >= chunk.length) skip -= chunk.length;
       else {
         yield skip > 0 ? chunk.subarray(skip) : chunk;

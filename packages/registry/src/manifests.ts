@@ -11,6 +11,7 @@ import {
 import { digestMismatch, manifestInvalid, registryError } from './errors.js';
 import { bareType, checkManifest, MANIFEST_TYPES } from './manifest-check.js';
 import { networkFailure } from './network-failure.js';
+import { Dawdling } from './patience.js';
 import { backoff, pause } from './retry.js';
 import { repositoryScope } from './scope.js';
 import { repositoryAt } from './endpoint.js';
@@ -87,7 +88,7 @@ async function fetchWhole(
       throw manifestInvalid(reference, `it is larger than ${MAX_MANIFEST} bytes`);
     }
     try {
-      for await (const chunk of response.body as AsyncIterable<Buffer>) {
+      for await (const chunk of response.chunks()) {
         size += chunk.length;
         if (size > MAX_MANIFEST) throw manifestInvalid(reference, `it is larger than ${MAX_MANIFEST} bytes`);
         chunks.push(chunk);
@@ -98,7 +99,8 @@ async function fetchWhole(
       response.body.destroy();
       throwIfAborted(options.signal);
       if (error instanceof StrakeError) throw error;
-      if (attempt >= session.policy.attempts) throw networkFailure(session.endpoint.registry, error);
+      if (attempt >= session.policy.attempts || error instanceof Dawdling)
+        throw networkFailure(session.endpoint.registry, error);
     }
     await pause(backoff(session.policy, attempt), options.signal);
   }

@@ -48,6 +48,7 @@ function explain(error: unknown, proxied: boolean): readonly [why: string, hint:
   if (code === 'UND_ERR_CONNECT_TIMEOUT' || code === 'ETIMEDOUT') return ['no connection in time', network];
   if (code === 'UND_ERR_HEADERS_TIMEOUT') return ['it did not answer in time', network];
   if (code === 'UND_ERR_BODY_TIMEOUT') return ['it stopped sending', network];
+  if (code === 'DAWDLING') return [text, network];
   if (code === 'EHOSTUNREACH' || code === 'ENETUNREACH') return ['there is no route to it', network];
   if (code === 'ERR_SSL_WRONG_VERSION_NUMBER' || code === 'EPROTO' || code.startsWith('ERR_SSL')) {
     return [

@@ -1,6 +1,7 @@
 import { setMaxListeners } from 'node:events';
 import { cancelled, throwIfAborted } from '@strake/core';
 import type { Agent, Dispatcher, Pool, ProxyAgent } from 'undici';
+import { interimLimit, steady } from './patience.js';
 import type { ProxyChooser } from './proxy.js';
 
 /** How long to wait, in milliseconds, before a silent peer counts as gone. */
@@ -13,9 +14,19 @@ export interface Timeouts {
   readonly body: number;
   /** Until a finished upload is confirmed: registries on object stores copy it first. */
   readonly commit: number;
+  /** In which a body must bring 1 KiB, and a head be whole whatever comes before it. */
+  readonly slow: number;
 }
 
-export const DEFAULT_TIMEOUTS: Timeouts = { connect: 15_000, headers: 60_000, body: 60_000, commit: 300_000 };
+export const DEFAULT_TIMEOUTS: Timeouts = {
+  connect: 15_000,
+  headers: 60_000,
+  body: 60_000,
+  commit: 300_000,
+  slow: 120_000,
+};
+/** How long the rest of an answer that nobody reads is waited for, to use its connection again. Milliseconds. */
+const DISCARDING = 5000;
 
 export type Headers = Readonly<Record<string, string>>;
 
@@ -36,6 +47,8 @@ export interface HttpResponse {
   readonly status: number;
   readonly url: URL;
   readonly body: Dispatcher.ResponseData['body'];
+  /** The body's chunks, from a server that does not dawdle. */
+  chunks(): AsyncGenerator<Buffer>;
   /** All values of a header, joined with commas; undefined where it is missing. */
   header(name: string): string | undefined;
 }
@@ -89,6 +102,7 @@ export class Transport {
     const { timeouts, userAgent } = this.#options;
     // undici listens to the signal once a request: Node would warn of a leak from the eleventh on.
     if (signal) setMaxListeners(0, signal);
+    const whole = request.body === undefined || typeof request.body === 'string' || request.body instanceof Uint8Array;
     try {
       const { statusCode, headers, body } = await parts.request.call(dispatcher, {
         origin: url.origin,
@@ -100,6 +114,7 @@ export class Transport {
         reset: false,
         headersTimeout: request.headersTimeout ?? timeouts.headers,
         bodyTimeout: timeouts.body,
+        onInfo: interimLimit(whole ? timeouts.slow : undefined),
         ...(signal ? { signal } : {}),
       });
       // A body that is given up (of an answer to HEAD, say) fails, and must not end the process where nobody listens.
@@ -108,6 +123,7 @@ export class Transport {
         status: statusCode,
         url,
         body,
+        chunks: () => steady(body as AsyncIterable<Buffer>, timeouts.slow),
         header(name) {
           const value = headers[name];
           return Array.isArray(value) ? value.join(', ') : value;
@@ -178,10 +194,10 @@ async function loadParts(): Promise<Parts> {
   };
 }
 
-/** Reads the rest of a small body and forgets it, so that the connection can be used again; a large one is cut off. */
+/** Reads the rest of a small body and forgets it, so that the connection can be used again; a large or slow one is cut off. */
 export async function discard(response: HttpResponse): Promise<void> {
   try {
-    await response.body.dump({ limit: 64 * 1024 });
+    await response.body.dump({ limit: 64 * 1024, signal: AbortSignal.timeout(DISCARDING) });
   } catch {
     response.body.destroy();
   }
@@ -192,7 +208,7 @@ export async function readCapped(response: HttpResponse, limit: number, signal?:
   const chunks: Buffer[] = [];
   let size = 0;
   try {
-    for await (const chunk of response.body as AsyncIterable<Buffer>) {
+    for await (const chunk of response.chunks()) {
       chunks.push(chunk);
       size += chunk.length;
       if (size >= limit) break;

@@ -147,6 +147,48 @@ describe('unreachable registries', () => {
     await fails(`127.0.0.1:${port}`, /./);
     server.close();
   });
+
+  it('announce answers without end', async () => {
+    for (const [many, timeouts] of [
+      [200, {}],
+      [1, { slow: 20 }],
+    ] as const) {
+      const server = createTcpServer((socket) => {
+        socket.on('error', () => undefined);
+        socket.on('data', function announce() {
+          if (socket.write('HTTP/1.1 103 Early Hints\r\n\r\n'.repeat(many))) setImmediate(announce);
+          else socket.once('drain', announce);
+        });
+      });
+      const port = await listen(server);
+      await fails(`127.0.0.1:${port}`, /interim answers without end/, { timeouts });
+      server.close();
+    }
+  });
+
+  it('send a byte at a time', async () => {
+    const timeouts = { slow: 20 };
+    for (const pattern of [/\/manifests\//, /\/blobs\//]) {
+      await withRegistry({ client: { timeouts } }, async ({ registry, client, ref }) => {
+        const { manifest } = registry.contents.addImage('a', 'v1');
+        registry.intercept((request, response) => {
+          if (!pattern.test(request.url ?? '')) return false;
+          response.writeHead(200, { 'content-type': manifest.mediaType });
+          const drip = setInterval(() => response.write('{'), 1);
+          response.on('close', () => clearInterval(drip));
+          return true;
+        });
+        const read = async (): Promise<void> => {
+          await client.manifest(ref('a:v1'));
+          const blob = { ...manifest, size: 100_000 };
+          for await (const chunk of client.blob(ref('a:v1'), blob)) assert.ok(chunk);
+        };
+        const error = await rejectsWith(read(), 'REGISTRY_UNREACHABLE');
+        assert.match(error.message, /less than 1024 bytes in 0.02 s/);
+        assert.equal(registry.requests.filter(({ path }) => pattern.test(path)).length, 1);
+      });
+    }
+  });
 });
 
 describe('TLS', () => {

@@ -5,6 +5,8 @@ import { excerpt } from './excerpt.js';
 const TAIL_LINES = 20;
 /** Characters of a message: names and commands in it may have been made to be long. */
 const LONGEST = 10_000;
+/** What is wrong mostly stands behind the name. */
+const LAST = 500;
 
 /** What the operating system refuses for reasons that lie outside of strake. */
 const SYSTEM: Readonly<Record<string, string>> = {
@@ -27,7 +29,7 @@ export interface ErrorOptions {
 }
 
 function clipped(text: string): string {
-  return harmlessLines(text.length > LONGEST ? `${text.slice(0, LONGEST)}…` : text);
+  return harmlessLines(text.length > LONGEST ? `${text.slice(0, LONGEST - LAST)}…${text.slice(-LAST)}` : text);
 }
 
 function known(error: StrakeError): string {
