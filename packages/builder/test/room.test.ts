@@ -19,8 +19,8 @@ describe('room on the disk', () => {
     const tree = temporaryTree(folder);
     const entry = tree.lookup('');
     assert.ok(entry);
-    const below = new EntryList(tree, '');
-    for (const child of tree.children('')) below.add({ relative: child.path, entry: child });
+    const found = Array.from(tree.children(''), (child) => ({ relative: child.path, entry: child }));
+    const below = new EntryList(tree, '', found);
     return { tree, name: 'context', entry, below, contentsOnly: false, unpack: false };
   };
   const sparse = (name: string, size: number): void => {
