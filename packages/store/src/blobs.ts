@@ -8,7 +8,7 @@ import { sizeNow, SMALL } from './files.js';
 import type { GrowingFile } from './growing-file.js';
 import type { OwnHolder } from './holders.js';
 import { blobPath, type StoreLayout } from './layout.js';
-import { isZeros } from './tar/sink.js';
+import { isZeros } from './tar/tar-file.js';
 import type { BlobStore } from './types.js';
 
 const CHUNK = 1 << 18;

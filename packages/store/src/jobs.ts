@@ -7,6 +7,7 @@ import type { FormerFiles } from './layer/former-layer.js';
 import { IndexBuilder } from './layer/index-builder.js';
 import { importLayer } from './layer/layer-importer.js';
 import { LayerWriter } from './layer/layer-writer.js';
+import type { SendTar } from './tar/tar-relay.js';
 import type { Job, JobResult, MadeLayer } from './worker-protocol.js';
 
 /** A job that comes with its entries. */
@@ -16,8 +17,9 @@ function layerWriter(
   { tarPath, blobs }: { readonly tarPath: string; readonly blobs: string },
   aborted: () => boolean,
   former?: FormerFiles,
+  send?: SendTar,
 ): LayerWriter {
-  return new LayerWriter(tarPath, (digest) => `${blobs}/${digest.slice(7)}`, former, aborted);
+  return new LayerWriter(tarPath, (digest) => `${blobs}/${digest.slice(7)}`, former, aborted, send);
 }
 
 function writeIndex(path: string, chunks: Iterable<Uint8Array>): void {
@@ -39,9 +41,10 @@ export class WriteInProgress {
   readonly #writer: LayerWriter;
   readonly #aborted: () => boolean;
 
-  constructor(job: WriteJob, aborted: () => boolean) {
+  /** SEND: to a thread that writes large tars. */
+  constructor(job: WriteJob, aborted: () => boolean, send?: SendTar) {
     this.#job = job;
-    this.#writer = layerWriter(job, aborted, job.former);
+    this.#writer = layerWriter(job, aborted, job.former, send);
     this.#aborted = aborted;
   }
 
@@ -68,11 +71,14 @@ export class WriteInProgress {
   }
 }
 
-/** Does a job in this thread; nothing else goes on here meanwhile. What loads the system calls is loaded where it is needed. */
-export async function runJob(job: Exclude<Job, WriteJob>, aborted: () => boolean): Promise<JobResult> {
+/**
+ * Does a job in this thread; nothing else goes on here meanwhile. What loads the system calls is loaded where it is needed. SEND: to a
+ * thread that writes large tars.
+ */
+export async function runJob(job: Exclude<Job, WriteJob>, aborted: () => boolean, send?: SendTar): Promise<JobResult> {
   switch (job.kind) {
     case 'import': {
-      const { entries, size } = await importLayer(job.job, aborted);
+      const { entries, size } = await importLayer(job.job, aborted, send);
       writeIndex(job.indexPath, new IndexBuilder(entries).chunks());
       return { diffId: job.job.diffId, size };
     }
@@ -100,7 +106,7 @@ export async function runJob(job: Exclude<Job, WriteJob>, aborted: () => boolean
     case 'commit-copy': {
       const { commitTree } = await import('./snapshot/commit.js');
       const { commitCopy } = await import('./snapshot/commit-copy.js');
-      const writer = layerWriter(job, aborted);
+      const writer = layerWriter(job, aborted, undefined, send);
       try {
         if (job.kind === 'commit') commitTree(job.job, writer, aborted);
         else commitCopy(job.job, writer, aborted);

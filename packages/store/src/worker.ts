@@ -1,11 +1,18 @@
-import { parentPort } from 'node:worker_threads';
+import { parentPort, Worker, workerData } from 'node:worker_threads';
 
 import { StrakeError } from '@strake/core';
 
 import { runJob, WriteInProgress } from './jobs.js';
+import { writeRelayed, type RelayedTar } from './tar/tar-relay.js';
 import type { PlainError, Request, Response } from './worker-protocol.js';
 
-/** The entry of the store's worker threads: one job at a time, synchronous inside. */
+/**
+ * The entry of the store's worker threads: one job at a time, synchronous inside; and of the thread that each of these has for large
+ * tars.
+ */
+
+/** The data of a thread that writes tars for another one. */
+const WRITES_TARS = 'writes tars';
 
 const port = parentPort;
 const send = (response: Response): void => {
@@ -33,16 +40,26 @@ function fail(error: unknown): void {
   send({ type: 'failed', error: plain(error) });
 }
 
-port?.on('message', (request: Request) => {
+let tarWriter: Worker | undefined;
+
+function sendTar(tar: RelayedTar): void {
+  if (!tarWriter) {
+    tarWriter = new Worker(new URL(import.meta.url), { name: 'strake-tar', workerData: WRITES_TARS });
+    tarWriter.unref();
+  }
+  tarWriter.postMessage(tar);
+}
+
+function receive(request: Request): void {
   try {
     if (request.type === 'start') {
       const { job, cancel } = request;
       const aborted = (): boolean => Atomics.load(cancel, 0) !== 0;
       if (job.kind !== 'write') {
-        runJob(job, aborted).then((result) => send({ type: 'done', result }), fail);
+        runJob(job, aborted, sendTar).then((result) => send({ type: 'done', result }), fail);
         return;
       }
-      writing = new WriteInProgress(job, aborted);
+      writing = new WriteInProgress(job, aborted, sendTar);
       send({ type: 'taken' });
     } else if (!writing) return;
     else if (request.type === 'batch') {
@@ -57,4 +74,7 @@ port?.on('message', (request: Request) => {
   } catch (error) {
     fail(error);
   }
-});
+}
+
+if (workerData === WRITES_TARS) port?.on('message', writeRelayed);
+else port?.on('message', receive);

@@ -22,4 +22,5 @@ export { changeRoot, enableLoopback, NamespaceFlag, pivotRoot, setHostname, unsh
 export { FileType, makeDevice, makeNode, splitDevice } from './node.js';
 export { cloneFile, fileSystemType, makePipe, openAt2, OpenFlag, ResolveFlag, setTimes } from './open.js';
 export { adoptOrphans, buryChild, leaveSession, lockFile, setParentDeathSignal } from './process.js';
+export { startWriteBack } from './write-back.js';
 export { getXattr, listXattrs, removeXattr, setXattr } from './xattr.js';

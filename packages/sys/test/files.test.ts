@@ -18,6 +18,7 @@ import {
   removeXattr,
   setXattr,
   splitDevice,
+  startWriteBack,
   statAt,
   spreadSubfolders,
   SystemCallError,
@@ -33,6 +34,18 @@ describe('files', () => {
     fs.writeFileSync(file, '');
   });
   after(() => fs.rmSync(folder, { recursive: true }));
+
+  it('are brought to the disk in part, where they are files', () => {
+    const fd = fs.openSync(file, 'r+');
+    startWriteBack(fd, 0, 1 << 20);
+    fs.closeSync(fd);
+    const device = fs.openSync('/dev/null', 'r');
+    try {
+      assert.throws(() => startWriteBack(device, 0, 1), { name: 'SystemCallError', code: 'ESPIPE' });
+    } finally {
+      fs.closeSync(device);
+    }
+  });
 
   it('keep extended attributes, bytes and all', function () {
     try {

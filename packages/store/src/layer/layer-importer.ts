@@ -8,6 +8,7 @@ import { freeBytes } from '../files.js';
 import { decompress } from '../tar/decompress.js';
 import { TarParser, type TarEntry } from '../tar/parser.js';
 import { TarSink } from '../tar/sink.js';
+import type { SendTar } from '../tar/tar-relay.js';
 import { withoutOwn } from './own-xattrs.js';
 import { baseName, checkedKey, OPAQUE_MARK, WHITEOUT_PREFIX, withName } from './entry-key.js';
 import { Flag, TypeCode } from './index-format.js';
@@ -97,16 +98,17 @@ export interface ImportJob {
 }
 
 /**
- * Decompresses a layer's blob, checks its diff ID and notes its entries.
+ * Decompresses a layer's blob, checks its diff ID and notes its entries. SEND: see {@link TarSink}.
  * @throws StrakeError `LAYER_INVALID`, `DIGEST_MISMATCH`, `DISK_FULL`
  */
 export async function importLayer(
   job: ImportJob,
   aborted: () => boolean,
+  send?: SendTar,
 ): Promise<{ readonly entries: RawEntries; readonly size: number }> {
   const entries = new RawEntries();
   const parser = new TarParser((entry) => addForeignEntry(entries, entry));
-  const sink = job.tarPath === undefined ? undefined : new TarSink(job.tarPath);
+  const sink = job.tarPath === undefined ? undefined : new TarSink(job.tarPath, aborted, send);
   let finished = false;
   let size = 0;
   let check = 0;

@@ -8,6 +8,7 @@ import { encodeSparseMap } from '../tar/sparse.js';
 import { fsPath } from '../snapshot/paths.js';
 import { sparseDigest } from '../tar/content-hash.js';
 import { readerOf, SMALL, TarSink, type ReadInto } from '../tar/sink.js';
+import type { SendTar } from '../tar/tar-relay.js';
 import type { ContentSource, LayerEntry, Segments } from '../types.js';
 import { baseName, checkedKey, OPAQUE_MARK, WHITEOUT_PREFIX, withName } from './entry-key.js';
 import { FormerLayer, type FormerFiles } from './former-layer.js';
@@ -74,9 +75,15 @@ export class LayerWriter {
   readonly #blobs = new Map<Digest, number>();
   readonly #former: FormerLayer | undefined;
 
-  /** BLOBPATH: where a blob that contents are read from lies. FORMER: a layer that may have some of the files. */
-  constructor(tarPath: string, blobPath: (digest: Digest) => string, former?: FormerFiles, aborted?: () => boolean) {
-    this.#sink = new TarSink(tarPath, aborted);
+  /** BLOBPATH: where a blob that contents are read from lies. FORMER: a layer that may have some of the files. SEND: see {@link TarSink}. */
+  constructor(
+    tarPath: string,
+    blobPath: (digest: Digest) => string,
+    former?: FormerFiles,
+    aborted?: () => boolean,
+    send?: SendTar,
+  ) {
+    this.#sink = new TarSink(tarPath, aborted, send);
     this.#blobPath = blobPath;
     this.#former = former && FormerLayer.open(former);
   }

@@ -22,7 +22,7 @@ import { FileType, makeNode, setXattr, SystemCallError } from '@strake/sys';
 import { writeFailure } from '../errors.js';
 import { loadIndex } from '../layer/layer-index.js';
 import { MergedView } from '../layer/tree-view.js';
-import { isZeros } from '../tar/sink.js';
+import { isZeros } from '../tar/tar-file.js';
 import type { ViewEntry } from '../types.js';
 import { ContentReader } from './content-reader.js';
 import { fsPath, OWNER_XATTR, sysPath } from './paths.js';

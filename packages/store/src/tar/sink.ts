@@ -1,56 +1,45 @@
 import { createHash, hash } from 'node:crypto';
-import { closeSync, fdatasyncSync, ftruncateSync, openSync, readSync, write, writeSync } from 'node:fs';
-import { promisify } from 'node:util';
+import { closeSync, fdatasyncSync, openSync, readSync } from 'node:fs';
 
 import type { Digest } from '@strake/core';
 
 import { writeFailure } from '../errors.js';
 import { BLOCK, longHeader, paddingOf, writePlainHeader, type TarHeader } from './header.js';
+import { PIECE, TarFile } from './tar-file.js';
+import { TarRelay, type SendTar } from './tar-relay.js';
 
-/** Stays in a core's cache from the read to the write: measured faster than megabytes. */
-const SLAB = 256 * 1024;
-const ZEROS = Buffer.alloc(SLAB);
-/** Pieces of another tar: long enough that it pays to have another thread write them. */
+/** Bytes of another tar at once: so many that it pays to have them written by another thread. */
 const TAKEN = 1 << 20;
-const writeLater = promisify(write);
-
-/** Whether BYTES are all zeros. Anything else is mostly told by its first byte. */
-export function isZeros(bytes: Uint8Array): boolean {
-  if (bytes[0] !== 0 || bytes[bytes.length - 1] !== 0) return false;
-  for (let at = 0; at < bytes.length; at += SLAB) {
-    const part = bytes.subarray(at, at + SLAB);
-    if (ZEROS.compare(part, 0, part.length, 0, part.length) !== 0) return false;
-  }
-  return true;
-}
 
 /** What fits into the buffer beside other things. */
-export const SMALL: number = SLAB / 2;
+export const SMALL: number = PIECE / 2;
 
 /** Where a file's bytes come from: fills TARGET from AT with at most LENGTH bytes and returns how many; 0 at the end. */
 export type ReadInto = (target: Buffer, at: number, length: number) => number;
 
-/**
- * A tar that is hashed while it is written, synchronously: for worker threads. Long runs of zeros are left as holes of the file:
- * gigabytes of them, a sparse file's or a bomb's, do not fill the disk.
- */
+/** A tar that is hashed while it is written, synchronously: for worker threads. */
 export class TarSink {
   readonly #path: string;
   readonly #fd: number;
   readonly #aborted: () => boolean;
-  readonly #slab: Buffer = Buffer.allocUnsafeSlow(SLAB);
-  readonly #hash = createHash('sha256');
+  readonly #file: TarFile;
+  readonly #relay: TarRelay | undefined;
+  #piece: Buffer;
   #used = 0;
   #flushed = 0;
-  /** Whether the file as it is ends before its content: with a hole. */
-  #hole = false;
   #open = true;
 
-  /** ABORTED: asked now and then, as one file may be terabytes of zeros. */
-  constructor(path: string, aborted: () => boolean = () => false) {
+  /**
+   * ABORTED: asked now and then, as one file may be terabytes of zeros. SEND: to a thread that hashes and writes what this one makes,
+   * where the tar is large.
+   */
+  constructor(path: string, aborted: () => boolean = () => false, send?: SendTar) {
     this.#path = path;
     this.#aborted = aborted;
     this.#fd = openSync(path, 'wx', 0o600);
+    this.#file = new TarFile(path, this.#fd);
+    this.#relay = send && new TarRelay(path, this.#fd, send);
+    this.#piece = this.#relay?.piece ?? Buffer.allocUnsafeSlow(PIECE);
   }
 
   /** Bytes so far. */
@@ -61,54 +50,48 @@ export class TarSink {
   #flush(): void {
     if (this.#used === 0) return;
     if (this.#aborted()) throw new Error('aborted');
-    const bytes = this.#slab.subarray(0, this.#used);
-    this.#hash.update(bytes);
-    this.#hole = bytes.length === SLAB && isZeros(bytes);
-    try {
-      for (let at = this.#hole ? bytes.length : 0; at < bytes.length;) {
-        at += writeSync(this.#fd, bytes, at, bytes.length - at, this.#flushed + at);
-      }
-    } catch (error) {
-      throw writeFailure(error, this.#path);
-    }
+    if (this.#relay) {
+      this.#relay.pass(this.#used);
+      this.#piece = this.#relay.piece;
+    } else this.#file.put(this.#piece.subarray(0, this.#used));
     this.#flushed += this.#used;
     this.#used = 0;
   }
 
   write(bytes: Uint8Array): void {
     for (let at = 0; at < bytes.length;) {
-      if (this.#used === SLAB) this.#flush();
-      const part = bytes.subarray(at, at + SLAB - this.#used);
-      this.#slab.set(part, this.#used);
+      if (this.#used === PIECE) this.#flush();
+      const part = bytes.subarray(at, at + PIECE - this.#used);
+      this.#piece.set(part, this.#used);
       this.#used += part.length;
       at += part.length;
     }
   }
 
   header(header: TarHeader): void {
-    if (this.#used + BLOCK > SLAB) this.#flush();
-    if (writePlainHeader(this.#slab, this.#used, header)) this.#used += BLOCK;
+    if (this.#used + BLOCK > PIECE) this.#flush();
+    if (writePlainHeader(this.#piece, this.#used, header)) this.#used += BLOCK;
     else this.write(longHeader(header));
   }
 
   /** Zeros up to the next block. */
   pad(size: number): void {
     const padding = paddingOf(size);
-    if (this.#used + padding > SLAB) this.#flush();
-    this.#slab.fill(0, this.#used, this.#used + padding);
+    if (this.#used + padding > PIECE) this.#flush();
+    this.#piece.fill(0, this.#used, this.#used + padding);
     this.#used += padding;
   }
 
   /** As `content`, of no more than {@link SMALL} bytes, but nothing is written where they have not the sha256 DIGEST (hex). */
   contentIf(digest: string, size: number, read: ReadInto): boolean {
-    if (SLAB - this.#used <= size) this.#flush();
+    if (PIECE - this.#used <= size) this.#flush();
     const start = this.#used;
     for (let count = 0; count < size;) {
-      const got = read(this.#slab, start + count, size - count);
+      const got = read(this.#piece, start + count, size - count);
       if (got === 0) return false;
       count += got;
     }
-    if (hash('sha256', this.#slab.subarray(start, start + size), 'hex') !== digest) return false;
+    if (hash('sha256', this.#piece.subarray(start, start + size), 'hex') !== digest) return false;
     this.#used += size;
     return true;
   }
@@ -118,32 +101,32 @@ export class TarSink {
    * Returns their sha256 (hex) and whether exactly SIZE bytes were there.
    */
   content(size: number, read: ReadInto): { readonly digest: string; readonly whole: boolean } {
-    if (SLAB - this.#used <= size) this.#flush();
-    if (size < SLAB) {
+    if (PIECE - this.#used <= size) this.#flush();
+    if (size < PIECE) {
       // One byte more than there should be tells whether the file has grown, without another read.
       const start = this.#used;
       let count = 0;
       let got;
       do {
-        got = read(this.#slab, start + count, size + 1 - count);
+        got = read(this.#piece, start + count, size + 1 - count);
         count += got;
       } while (got !== 0 && count < size);
       this.#used += size;
-      return { digest: hash('sha256', this.#slab.subarray(start, start + size), 'hex'), whole: count === size };
+      return { digest: hash('sha256', this.#piece.subarray(start, start + size), 'hex'), whole: count === size };
     }
     const digest = createHash('sha256');
     for (let rest = size; rest > 0;) {
-      if (this.#used === SLAB) this.#flush();
-      const got = read(this.#slab, this.#used, Math.min(rest, SLAB - this.#used));
+      if (this.#used === PIECE) this.#flush();
+      const got = read(this.#piece, this.#used, Math.min(rest, PIECE - this.#used));
       if (got === 0) return { digest: '', whole: false };
-      digest.update(this.#slab.subarray(this.#used, this.#used + got));
+      digest.update(this.#piece.subarray(this.#used, this.#used + got));
       this.#used += got;
       rest -= got;
     }
     return { digest: digest.digest('hex'), whole: read(Buffer.allocUnsafe(1), 0, 1) === 0 };
   }
 
-  /** LENGTH bytes, whatever they are, written while they are hashed. False where there are fewer. */
+  /** LENGTH bytes, whatever they are, written while they are hashed. Not where the tar is sent. False where there are fewer. */
   async take(length: number, read: ReadInto): Promise<boolean> {
     this.#flush();
     const buffers = [Buffer.allocUnsafeSlow(TAKEN), Buffer.allocUnsafeSlow(TAKEN)] as const;
@@ -154,9 +137,7 @@ export class TarSink {
         const bytes = buffers[turn].subarray(0, read(buffers[turn], 0, Math.min(rest, TAKEN)));
         if (bytes.length === 0) return false;
         await writing;
-        this.#hole = bytes.length === TAKEN && isZeros(bytes);
-        if (!this.#hole) writing = this.#writeAt(bytes, this.#flushed);
-        this.#hash.update(bytes);
+        writing = this.#file.putLater(bytes);
         this.#flushed += bytes.length;
         rest -= bytes.length;
       }
@@ -168,17 +149,6 @@ export class TarSink {
     }
   }
 
-  async #writeAt(bytes: Buffer, position: number): Promise<void> {
-    try {
-      for (let at = 0; at < bytes.length;) {
-        const { bytesWritten } = await writeLater(this.#fd, bytes, at, bytes.length - at, position + at);
-        at += bytesWritten;
-      }
-    } catch (error) {
-      throw writeFailure(error, this.#path);
-    }
-  }
-
   /** Ends the tar. With `sync` it is on the disk when this returns. */
   finish(options: { readonly sync: boolean }): { readonly digest: Digest; readonly size: number } {
     this.write(Buffer.alloc(2 * BLOCK));
@@ -187,22 +157,24 @@ export class TarSink {
 
   /** Ends the file without end blocks: for a copy of a foreign tar. */
   finishBytes(options: { readonly sync: boolean }): { readonly digest: Digest; readonly size: number } {
-    this.#flush();
     try {
-      if (this.#hole) ftruncateSync(this.#fd, this.#flushed);
+      this.#flush();
+      const ended = (this.#relay ?? this.#file).end();
       if (options.sync) fdatasyncSync(this.#fd);
+      return ended;
     } catch (error) {
       throw writeFailure(error, this.#path);
     } finally {
       this.abandon();
     }
-    return { digest: `sha256:${this.#hash.digest('hex')}`, size: this.#flushed };
   }
 
   /** Gives the descriptor back, after a failure too; the file is the caller's to remove. */
   abandon(): void {
-    if (this.#open) closeSync(this.#fd);
+    if (!this.#open) return;
     this.#open = false;
+    this.#relay?.stop();
+    closeSync(this.#fd);
   }
 }
 
