@@ -5,7 +5,8 @@ import net from 'node:net';
 import { join } from 'node:path';
 
 import { checkoutGit } from '../src/source/git.js';
-import { parseGitReference } from '../src/source/git-reference.js';
+import { gitSurroundings } from '../src/source/git-environment.js';
+import { parseGitReference, type GitReference } from '../src/source/git-reference.js';
 import { remoteSource } from '../src/source/remote.js';
 import { gitBackend } from './support/git-server.js';
 import { createFixture, createServer, git, type Fixture, type TestServer } from './support/source-fixture.js';
@@ -212,6 +213,59 @@ describe('Git repositories', function () {
     } finally {
       server.answer = open;
     }
+  });
+
+  it('that are elsewhere by now are found there, and get the credentials at their own origin only', async () => {
+    const open = server.answer;
+    const me = `Basic ${Buffer.from('me:sesame').toString('base64')}`;
+    const seen = new Set<string | undefined>();
+    server.answer = (request, response) => {
+      seen.add(request.headers.authorization);
+      open(request, response);
+    };
+    let there = server.url;
+    const moved = await createServer((request, response) => {
+      const url = request.url ?? '';
+      if (!url.startsWith('/old')) return gitBackend(join(fixture.folder, 'repositories'))(request, response);
+      response.writeHead(302, { location: `${there}${url.replace('/old', '')}` }).end();
+    });
+    try {
+      const old = moved.url.replace('//', '//me:sesame@');
+      assert.equal((await checkout('', 'old/main.git', old)).commit, commit('main'));
+      assert.deepEqual([...seen], [undefined]);
+      there = moved.url;
+      assert.equal((await checkout('', 'old/main.git', old)).commit, commit('main'));
+      assert.ok(
+        moved.requests
+          .filter(({ url = '' }) => !url.startsWith('/old'))
+          .every(({ headers }) => headers.authorization === me),
+      );
+      there = 'ftp://x';
+      await assert.rejects(checkout('', 'old/main.git', old), { code: 'GIT_FAILED' });
+    } finally {
+      server.answer = open;
+      await moved.close();
+    }
+  });
+
+  it('see nothing of the environment but what they need, and run no hooks', async () => {
+    const environment = {
+      PATH: '/bin',
+      SSH_AUTH_SOCK: '/agent',
+      TOKEN: 'CANARY',
+      GIT_DIR: '/x',
+      GIT_SSH_COMMAND: 'CANARY',
+    };
+    const reference = parseGitReference('https://h.example/x.git') as GitReference;
+    const { env, close } = await gitSurroundings(reference, '/folder', { ...fixture.services, environment });
+    await close();
+    assert.equal(env['PATH'], '/bin');
+    assert.doesNotMatch(JSON.stringify(env), /CANARY|\/agent|GIT_DIR/);
+    const config = Object.entries(env).flatMap(([name, value]) => {
+      const number = /^GIT_CONFIG_KEY_(\d+)$/.exec(name)?.[1];
+      return number === undefined ? [] : [`${value}=${env[`GIT_CONFIG_VALUE_${number}`]}`];
+    });
+    assert.ok(config.includes('core.hooksPath=/dev/null') && config.includes('core.fsmonitor=false'), config.join());
   });
 
   it('that are not there are named', async () => {

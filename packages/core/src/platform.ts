@@ -51,7 +51,7 @@ export function parsePlatform(text: string, host: Platform = hostPlatform()): Pl
   };
   const parts = text.split('/');
   if (parts.length > 3) bad('too many parts');
-  for (const part of parts) if (!/^[A-Za-z0-9_.-]+$/.test(part)) bad(`"${part}" is not a valid component`);
+  for (const part of parts) if (!/^[A-Za-z0-9_-]+$/.test(part)) bad(`"${part}" is not a valid component`);
   const [first = '', second, third] = parts;
   if (second === undefined) {
     const word = first.toLowerCase() === 'macos' ? 'darwin' : first.toLowerCase();

@@ -192,6 +192,8 @@ describe('platforms', () => {
     assert.deepEqual(parsePlatform('linux', host), host);
     assert.throws(() => parsePlatform('a/b/c/d', host), { code: 'PLATFORM_INVALID' });
     assert.throws(() => parsePlatform('nonsense', host), { code: 'PLATFORM_INVALID' });
+    for (const text of ['../..', 'linux/..', 'linux/amd64/v1.0', 'li nux/amd64', ''])
+      assert.throws(() => parsePlatform(text, host), { code: 'PLATFORM_INVALID' }, text);
   });
 
   it('chooses the entry of an index that runs', () => {

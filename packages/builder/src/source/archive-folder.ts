@@ -234,9 +234,15 @@ class Unpacking {
     const there = this.#stat(path);
     if (!there) return;
     if (!there.isDirectory()) return fs.unlinkSync(this.#at(path));
+    this.#forget(path);
     fs.rmSync(this.#at(path), { recursive: true });
-    for (const folder of this.#folders.keys()) {
-      if (folder === path || folder.startsWith(`${path}/`)) this.#folders.delete(folder);
+  }
+
+  /** Forgets a folder and those in it, as the disk tells them: there may be half a million others. */
+  #forget(path: string): void {
+    this.#folders.delete(path);
+    for (const entry of fs.readdirSync(this.#at(path), { encoding: 'buffer', withFileTypes: true })) {
+      if (entry.isDirectory()) this.#forget(`${path}/${textOfBytes(entry.name)}`);
     }
   }
 

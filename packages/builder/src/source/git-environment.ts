@@ -7,6 +7,8 @@ import type { GitReference } from './git-reference.js';
 export interface GitSurroundings {
   readonly env: Readonly<Record<string, string>>;
   readonly secrets: readonly string[];
+  /** The Authorization header that git sends. */
+  readonly authorization: string | undefined;
   readonly close: () => Promise<void>;
 }
 
@@ -50,7 +52,8 @@ export async function gitSurroundings(
   const secrets: string[] = [];
   const authorization = await authorizationFor(reference, services, secrets);
   if (authorization !== undefined) {
-    config.push([`http.${reference.protocol}://${reference.host}/.extraHeader`, `Authorization: ${authorization}`]);
+    const host = `http.${reference.protocol}://${reference.host}/`;
+    config.push([`${host}.extraHeader`, `Authorization: ${authorization}`], [`${host}.followRedirects`, 'false']);
     secrets.push(authorization);
   }
   const env: Record<string, string> = {
@@ -74,11 +77,11 @@ export async function gitSurroundings(
     const value = outside[name];
     if (value !== undefined) env[name] = value;
   }
-  if (reference.protocol !== 'ssh') return { env, secrets, close: () => Promise.resolve() };
+  if (reference.protocol !== 'ssh') return { env, secrets, authorization, close: () => Promise.resolve() };
   const socket = await services.sshSocket('default');
   const agent = socket?.path ?? outside['SSH_AUTH_SOCK'];
   if (agent !== undefined) env['SSH_AUTH_SOCK'] = agent;
-  return { env, secrets, close: async () => socket?.close() };
+  return { env, secrets, authorization, close: async () => socket?.close() };
 }
 
 /** Hosts met for the first time are trusted (as BuildKit does) and noted in a temporary file; a known host's new key is refused. */
@@ -95,11 +98,11 @@ function sshCommand(knownHosts: string): string {
 }
 
 async function authorizationFor(
-  { protocol, host, credentials }: GitReference,
+  { protocol, host, credentials, anonymous }: GitReference,
   { secret }: BuilderServices,
   secrets: string[],
 ): Promise<string | undefined> {
-  if (protocol !== 'http' && protocol !== 'https') return undefined;
+  if ((protocol !== 'http' && protocol !== 'https') || anonymous) return undefined;
   const basic = (user: string, password: string): string => {
     secrets.push(password);
     return `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`;

@@ -7,6 +7,7 @@ import type { BuilderServices } from '../services.js';
 import { tidyCheckout, removeGitFolders, setTimes } from './checkout-tree.js';
 import { gitSurroundings } from './git-environment.js';
 import { GitFailure, runGit } from './git-process.js';
+import { movedRepository } from './git-redirect.js';
 import { displayRemote, isCommitId, type GitReference } from './git-reference.js';
 
 /** A repository's files, in a folder that is removed when the build ends. */
@@ -35,12 +36,18 @@ export async function checkoutGit(
   const folder = fs.realpathSync(temporary.path);
   const root = join(folder, 'checkout');
   fs.mkdirSync(root, { mode: 0o755 });
-  const { env, secrets, close } = await gitSurroundings(reference, folder, services);
+  const { env, secrets, authorization, close } = await gitSurroundings(reference, folder, services);
   const git: Git = (...args) => runGit(args, { cwd: root, env, signal, secrets });
   try {
     return await checkOut(git, reference, root);
   } catch (error) {
-    throw error instanceof GitFailure ? explained(reference, error) : error;
+    if (!(error instanceof GitFailure)) throw error;
+    const refused = authorization !== undefined && /returned error: 30[12378]/.test(error.said);
+    const moved = refused
+      ? await movedRepository(reference, authorization, services, signal).catch(() => undefined)
+      : undefined;
+    if (moved) return await checkoutGit(moved, services, signal);
+    throw explained(reference, error);
   } finally {
     await close();
   }
