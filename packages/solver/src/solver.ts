@@ -36,6 +36,7 @@ export class Solver<R> {
   readonly #running = new Map<Digest, Promise<Solved<R>>>();
   readonly #background = new Set<Promise<unknown>>();
   readonly #marked = new Set<Vertex<R>>();
+  readonly #expected = new Set<Vertex<R>>();
   readonly #renewed = new Map<Vertex<R>, boolean>();
   /** What ran, or began to: of a vertex that failed nothing else is known. */
   readonly #attempts = new Map<Vertex<R>, Pick<Solved<R>, 'key' | 'parts' | 'reason'>>();
@@ -112,7 +113,7 @@ export class Solver<R> {
         return hit;
       }
     }
-    vertex.expected?.();
+    this.#expect(vertex);
     const inputs = await Promise.all(vertex.inputs.map((input) => this.solve(input.vertex)));
     const own = await this.#keyParts(vertex);
     const parts: RecordedParts = {
@@ -233,6 +234,13 @@ export class Solver<R> {
     return { result, key, identity, cached: true, reason: undefined, parts, created, duration };
   }
 
+  /** Says, once, that VERTEX must run. What has no record, or stands on what has none, must: nothing that is needed is found without it. */
+  #expect(vertex: Vertex<R>): void {
+    if (this.#expected.has(vertex)) return;
+    this.#expected.add(vertex);
+    vertex.expected?.();
+  }
+
   /** What can be said of a vertex without running anything; undefined where an input's result would be needed. */
   #identify(vertex: Vertex<R>): Promise<Identified | undefined> {
     let promise = this.#identified.get(vertex);
@@ -250,11 +258,15 @@ export class Solver<R> {
       ...vertex.inputs.map((input) => this.#identifyInput(input)),
     ]);
     const known = inputs.filter((digest) => digest !== undefined);
-    if (known.length < inputs.length) return undefined;
+    if (known.length < inputs.length) {
+      this.#expect(vertex);
+      return undefined;
+    }
     const parts: RecordedParts = { ...own, inputs: known };
     const key = keyOf(parts);
     if (vertex.caching === 'none') return { key, parts, record: undefined, identity: key };
     const record = await this.#options.records.get<CacheRecord>(key);
+    if (!record) this.#expect(vertex);
     return { key, parts, record, identity: record?.identity };
   }
 

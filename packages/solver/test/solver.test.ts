@@ -111,7 +111,17 @@ describe('solver', () => {
     const b = world.vertex('b', [a], expected('b'));
     const c = world.vertex('c', [b], expected('c'));
     await world.solver().solve(c);
-    assert.deepEqual(told, ['a after 0 runs', 'c after 1 runs', 'b after 1 runs']);
+    assert.deepEqual(told, ['a after 0 runs', 'b after 1 runs', 'c after 1 runs']);
+  });
+
+  it('tells a step that it will be run while what others are made of is still being looked at', async () => {
+    const world = new World();
+    let told: () => void = () => undefined;
+    const waits = new Promise<void>((resolve) => (told = resolve));
+    const first = world.vertex('first', [], { expected: () => told() });
+    const slow = world.vertex('slow', [], { key: () => waits.then(() => ({ operation: {} })) });
+    const { ran } = await world.build(world.vertex('top', [slow, first]));
+    assert.deepEqual(ran, ['first', 'slow', 'top']);
   });
 
   it('needs no result of a step behind a cached one', async () => {
