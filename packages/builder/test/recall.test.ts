@@ -157,6 +157,15 @@ describe('a selection of an earlier build', () => {
     });
   }
 
+  it('is written once, where nothing changes: also one that is walked each time', async () => {
+    for (const pattern of ['.', 'd2']) {
+      const { digest } = await select({ remembered: true }, pattern);
+      const written = saved;
+      assert.equal((await select({ remembered: true }, pattern)).digest, digest);
+      assert.equal(saved, written, pattern);
+    }
+  });
+
   it('counts for the same rules and exclusions only', async () => {
     const ways = [{}, { ignore: 'd5' }, { exclude: ['d6'] }, { ignore: 'd5', exclude: ['**/f1'] }];
     for (const way of ways) {

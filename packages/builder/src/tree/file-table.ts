@@ -175,8 +175,12 @@ export class FileTable {
 
   /** Remembers a selection for the next build; all its files have digests. */
   setSelection(name: string, selection: RememberedSelection): void {
-    if (this.#selections.get(name) === selection) return;
-    this.#changed = true;
+    const { rows, digest } = selection;
+    const known = this.#selections.get(name);
+    // A row stands for one state of a file: the same rows come to the same, and need not be written again.
+    const same =
+      known?.digest === digest && known.rows.length === rows.length && known.rows.every((row, i) => row === rows[i]);
+    if (!same) this.#changed = true;
     this.#selections.set(name, selection);
   }
 
