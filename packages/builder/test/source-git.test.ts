@@ -248,6 +248,22 @@ describe('Git repositories', function () {
     }
   });
 
+  it('that are always somewhere else are given up', async () => {
+    let asked = 0;
+    const restless = await createServer((request, response) => {
+      const [, number = '0', rest = ''] = /^\/(\d+)(.*)$/.exec(request.url ?? '') ?? [];
+      asked++;
+      response.writeHead(302, { location: `/${Number(number) + 1}${rest}` }).end();
+    });
+    try {
+      const there = restless.url.replace('//', '//me:sesame@');
+      await assert.rejects(checkout('', '0/main.git', there), { code: 'GIT_FAILED' });
+      assert.ok(asked < 20, `${asked} requests`);
+    } finally {
+      await restless.close();
+    }
+  });
+
   it('see nothing of the environment but what they need, and run no hooks', async () => {
     const environment = {
       PATH: '/bin',

@@ -98,11 +98,11 @@ function sshCommand(knownHosts: string): string {
 }
 
 async function authorizationFor(
-  { protocol, host, credentials, anonymous }: GitReference,
+  { protocol, host, credentials, moved }: GitReference,
   { secret }: BuilderServices,
   secrets: string[],
 ): Promise<string | undefined> {
-  if ((protocol !== 'http' && protocol !== 'https') || anonymous) return undefined;
+  if ((protocol !== 'http' && protocol !== 'https') || moved === 'elsewhere') return undefined;
   const basic = (user: string, password: string): string => {
     secrets.push(password);
     return `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`;

@@ -35,6 +35,6 @@ export async function movedRepository(
   if (remote === reference.remote.replace(/\/$/, '')) return undefined;
   const protocol = at.protocol === 'https:' ? 'https' : 'http';
   return at.origin === origin
-    ? { ...reference, remote }
-    : { ...reference, remote, protocol, host: at.host, credentials: undefined, anonymous: true };
+    ? { ...reference, remote, moved: 'within' }
+    : { ...reference, remote, protocol, host: at.host, credentials: undefined, moved: 'elsewhere' };
 }

@@ -21,8 +21,8 @@ export interface GitReference {
   readonly mtime: 'checkout' | 'commit' | undefined;
   /** Fetch the commit that `checksum` names without looking at what the ref points to. */
   readonly fetchByCommit: boolean;
-  /** No credentials are meant for its host: a redirect led there. */
-  readonly anonymous?: boolean;
+  /** A redirect led there; `elsewhere`: to a host that no credentials are meant for. */
+  readonly moved?: 'within' | 'elsewhere' | undefined;
   /** `github.com/…`: such a name may also be a local path. Taken for Git only as a build context. */
   readonly likeLocalPath: boolean;
 }

@@ -42,7 +42,8 @@ export async function checkoutGit(
     return await checkOut(git, reference, root);
   } catch (error) {
     if (!(error instanceof GitFailure)) throw error;
-    const refused = authorization !== undefined && /returned error: 30[12378]/.test(error.said);
+    // Once: what answers git and us differently could lead us on for ever.
+    const refused = authorization !== undefined && !reference.moved && /returned error: 30[12378]/.test(error.said);
     const moved = refused
       ? await movedRepository(reference, authorization, services, signal).catch(() => undefined)
       : undefined;
