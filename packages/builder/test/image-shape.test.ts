@@ -67,6 +67,29 @@ describe('image configs of hostile images', () => {
     }
   });
 
+  it('indexes in indexes come to an end', async () => {
+    const { content, root } = imageOf(imageConfig({}));
+    const blobs = new Map<string, Buffer>();
+    const nested = (depth: number): Descriptor => {
+      if (depth === 0) return root;
+      const manifests = [{ ...nested(depth - 1), platform: PLATFORM }];
+      const bytes = Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType: MediaType.ociIndex, manifests }));
+      const digest = digestOf(bytes);
+      blobs.set(digest, bytes);
+      return { mediaType: MediaType.ociIndex, digest, size: bytes.length };
+    };
+    async function* blob(wanted: Descriptor): AsyncGenerator<Uint8Array> {
+      const own = blobs.get(wanted.digest);
+      if (own) yield own;
+      else yield* content.blob(wanted);
+    }
+    await loadImage({ name: 'good', blob }, nested(3), PLATFORM);
+    await assert.rejects(loadImage({ name: 'evil', blob }, nested(9), PLATFORM), {
+      code: 'BASE_INVALID',
+      message: /nested too deep/,
+    });
+  });
+
   it('a manifest in the place of an index is refused', async () => {
     const { content, root } = imageOf(imageConfig({}));
     const lie = { ...root, mediaType: MediaType.ociIndex };

@@ -1,5 +1,13 @@
 import assert from 'node:assert/strict';
-import { checkRealm } from '../src/token.js';
+import { once } from 'node:events';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { endpointOf } from '../src/endpoint.js';
+import { followRedirect } from '../src/redirect.js';
+import { DEFAULT_RETRY } from '../src/retry.js';
+import { parseScopes } from '../src/scope.js';
+import { checkRealm, fetchToken } from '../src/token.js';
+import { DEFAULT_TIMEOUTS, Transport } from '../src/transport.js';
 import { descriptorOf, noise, rejectsWith, stream, testClient, withRegistry } from './support.js';
 
 const login = { username: 'me', password: 'hunter2-secret' };
@@ -216,6 +224,60 @@ describe('realms', () => {
 });
 
 describe('redirects', () => {
+  it('of a token service to another origin carry no password', async () => {
+    const seen: (string | undefined)[] = [];
+    const transport = new Transport({
+      connections: 1,
+      timeouts: DEFAULT_TIMEOUTS,
+      userAgent: 'test',
+      proxies: { choose: () => undefined },
+    });
+    const elsewhere = createServer((request, response) => {
+      seen.push(request.headers.authorization);
+      response.end('{"token":"t"}');
+    });
+    const service = createServer((request, response) => {
+      seen.push(request.headers.authorization);
+      response.writeHead(302, { location: `${at(elsewhere)}/token` }).end();
+    });
+    const at = (server: Server): string => `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    for (const server of [elsewhere, service]) {
+      server.listen(0, '127.0.0.1');
+      await once(server, 'listening');
+    }
+    try {
+      const { value } = await fetchToken(transport, DEFAULT_RETRY, {
+        registry: 'r',
+        base: new URL(at(service)),
+        insecure: false,
+        realm: `${at(service)}/token`,
+        service: undefined,
+        scopes: parseScopes('repository:a:pull'),
+        credentials: { username: 'me', password: 'sesame' },
+      });
+      assert.equal(value, 't');
+      assert.deepEqual(seen, [`Basic ${Buffer.from('me:sesame').toString('base64')}`, undefined]);
+    } finally {
+      await transport.close();
+      service.close();
+      elsewhere.close();
+    }
+  });
+
+  it('to this machine from outside, and to what is not encrypted, are refused', () => {
+    const endpoint = endpointOf('registry.example');
+    const from = new URL('https://registry.example/v2/a/blobs/x');
+    const follow = (to: string, immutable = false): string =>
+      followRedirect(endpoint, from, new URL(to), immutable).href;
+    for (const to of ['https://127.0.0.1/x', 'https://[::1]/x', 'https://localhost/x', 'http://169.254.169.254/x'])
+      assert.throws(() => follow(to, true), { code: 'REGISTRY_ERROR', message: /this machine/ }, to);
+    for (const to of ['https://[::ffff:127.0.0.1]/x', 'https://2130706433/x', 'https://0/x', 'https://[fe80::1]/x'])
+      assert.throws(() => follow(to, true), { code: 'REGISTRY_ERROR', message: /this machine/ }, to);
+    assert.throws(() => follow('http://cdn.example/x'), { code: 'REGISTRY_ERROR', message: /not encrypted/ });
+    assert.equal(follow('http://cdn.example/x', true), 'http://cdn.example/x');
+    assert.equal(follow('http://registry.example/y'), 'https://registry.example/y');
+  });
+
   it('to another host carry no Authorization, not even on the way back', async () => {
     await withRegistry({}, async (foreign) => {
       await withRegistry(

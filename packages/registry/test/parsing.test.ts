@@ -231,6 +231,17 @@ describe('retries', () => {
 });
 
 describe('manifests from hostile registries', () => {
+  it('are not nested for the stack, nor both of a kind', () => {
+    const reference = { registry: 'localhost:1', repository: 'a', tag: 'v1' };
+    const refused = (text: string, message: RegExp): void =>
+      assert.throws(() => checkManifest(reference, Buffer.from(text), MediaType.ociIndex), {
+        code: 'MANIFEST_INVALID',
+        message,
+      });
+    refused(`{"schemaVersion":2,"manifests":[],"x":${'['.repeat(1e5)}${']'.repeat(1e5)}}`, /nested too deep/);
+    refused('{"schemaVersion":2,"manifests":[],"layers":[]}', /both a manifest and an index/);
+  });
+
   it('are taken or refused, whatever they are', () => {
     const reference = { registry: 'localhost:1', repository: 'a', tag: 'v1' };
     const keys = fc.constantFrom('schemaVersion', 'mediaType', 'config', 'layers', 'manifests', 'subject');
