@@ -43,6 +43,13 @@ const CHROOT_LACKS = [
 ];
 /** Builds of the suite that need another's rights: a device node, and a file of mode 0 that is read all the same (SECURITY.md). */
 const USERS_LACK = ['fs/run/device-node', 'fs/copy/modes-kept'];
+/** And those with a step that needs a second user id: it runs as another user, or changes an owner. */
+const ONE_ID_LACKS = [
+  ...USERS_LACK,
+  ...['cache/user-and-workdir', 'copy/parents-from-stage', 'mount/secret-target', 'mount/secret-user'],
+  ...['multistage-fs/chain', 'multistage-fs/whole-root', 'run/metadata-only', 'run/symlink-change', 'run/volume'],
+  ...['home', 'user-no-rights', 'workdir-of-base-stage', 'workdir-owner'].map((name) => `user-workdir/${name}`),
+].map((name) => (name.startsWith('fs/') ? name : `fs/${name}`));
 
 const USER = 'strake-test';
 const NOBODY = 54321;
@@ -137,6 +144,7 @@ export function environments(docker: DockerPlace | string): readonly Environment
     {
       name: 'an ordinary user with one id',
       uses: [ANY, 'overlay'],
+      differs: ONE_ID_LACKS,
       command: () => asUser(NOBODY),
       prepare: giveTo(NOBODY),
       without: ['users', 'node-app', 'python-app', 'almanac'],

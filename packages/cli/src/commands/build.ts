@@ -12,11 +12,12 @@ import { imageId, summary, warningLines } from '../print/summary.js';
 import { progressKind } from '../progress/choose.js';
 import { createRenderer, startDisplay, type ProgressKind, type Renderer } from '../progress/display.js';
 import type { Warning } from '../progress/state.js';
+import { harmlessLines } from '../progress/text.js';
 import type { RecordedBuild } from '../timeline/record.js';
 
 async function call(engine: Engine, { method, json }: Call, options: BuildOptions, io: Io): Promise<number> {
   const result = await engine.call(method, options);
-  const text = json ? JSON.stringify(result.json, undefined, 2) : result.text;
+  const text = json ? JSON.stringify(result.json, undefined, 2) : harmlessLines(result.text);
   io.stdout.write(text === '' || text.endsWith('\n') ? text : `${text}\n`);
   return result.exitCode;
 }
