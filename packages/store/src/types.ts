@@ -230,10 +230,7 @@ export interface Snapshot {
  */
 export interface Snapshotter {
   readonly name: 'overlay' | 'copy';
-  /**
-   * A writable snapshot on top of PARENT: what is unpacked already is used, the rest unpacked now.
-   * `parent` lists layers lowest first: diff IDs, or ids of frozen snapshots whose layers are still being written.
-   */
+  /** A writable snapshot on PARENT, layers lowest first: diff IDs, or ids of frozen snapshots whose layers are still being written. */
   prepare(parent: readonly (Digest | { readonly snapshot: string })[], signal?: AbortSignal): Promise<Snapshot>;
   /** A read-only mount of a chain, for bind mounts. */
   mountReadOnly(chain: readonly (Digest | { readonly snapshot: string })[], signal?: AbortSignal): Promise<MountSpec>;
