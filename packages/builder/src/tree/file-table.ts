@@ -175,13 +175,7 @@ export class FileTable {
 
   /** Remembers a selection for the next build; all its files have digests. */
   setSelection(name: string, selection: RememberedSelection): void {
-    const { rows, digest } = selection;
-    const known = this.#selections.get(name);
-    // A row stands for one state of a file: the same rows come to the same, and need not be written again.
-    const same =
-      known?.digest === digest && known.rows.length === rows.length && known.rows.every((row, i) => row === rows[i]);
-    if (!same) this.#changed = true;
-    this.#selections.set(name, selection);
+    if (this.#selections.set(name, selection)) this.#changed = true;
   }
 
   /** Where the path of a row of the file lies, ended by NUL; undefined for rows of this build. */

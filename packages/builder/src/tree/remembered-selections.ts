@@ -51,8 +51,13 @@ export class RememberedSelections {
     return this.#used.get(name) ?? this.#loaded.get(name);
   }
 
-  set(name: string, selection: RememberedSelection): void {
+  /** Whether that is new: a row stands for one state of a file, so the same rows come to the same and need not be written again. */
+  set(name: string, selection: RememberedSelection): boolean {
+    const { rows, digest } = selection;
+    const known = this.get(name);
     this.#used.set(name, selection);
+    const same = known?.digest === digest && known.rows.length === rows.length;
+    return !(same && known.rows.every((row, i) => row === rows[i]));
   }
 
   /** For the next build, those of this one first. PLACES: where each row will be, -1 where it will not be: such a selection goes. */
