@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 
-import { FileTable, type FileStamp } from '../src/tree/file-table.js';
+import { FileTable } from '../src/tree/file-table.js';
+import type { FileStamp } from '../src/tree/stat.js';
 
 const stamp = (more: Partial<FileStamp> = {}): FileStamp => ({
   size: 5,
@@ -37,6 +38,20 @@ describe("the table of a context's files", () => {
     const changes: Partial<FileStamp>[] = [{ size: 6 }, { mtime: 1 }, { ctime: 1 }, { inode: 4 }, { mode: 0o100755 }];
     for (const change of changes) assert.equal(get(new FileTable(file), 'x', stamp(change)), undefined);
     assert.equal(get(new FileTable(file), 'y'), undefined);
+  });
+
+  it('is worn when hours of changes have left more states than files, and as new once it was saved', () => {
+    const table = new FileTable();
+    for (let n = 0; n < 100; n++) set(table, `f${n}`, stamp());
+    for (let change = 0; change < 80; change++) {
+      assert.equal(table.isWorn, false);
+      for (let n = 0; n < 100; n++) set(table, `f${n}`, stamp({ size: change }));
+    }
+    for (let n = 0; n < 100; n++) set(table, `f${n}`, stamp({ size: 81 }));
+    for (let n = 0; n < 100; n++) set(table, `f${n}`, stamp({ size: 82 }));
+    assert.equal(table.isWorn, true);
+    assert.equal(again(table).isWorn, false);
+    assert.equal(get(again(table), 'f7', stamp({ size: 82 })), a);
   });
 
   it('has a row for each state of a file', () => {

@@ -24,6 +24,9 @@ import { mountedFiles } from './mounted-files.js';
 import { plainError, type RpcMessage } from './rpc.js';
 import type { ParentChain, StepMount, StepSpec } from '@strake/builder';
 
+/** Bytes of layers' indexes that it keeps: it asks for one when a tree is made. */
+const INDEX_MEMORY = 16 * 2 ** 20;
+
 /**
  * The agent: process 1 of its own process and mount namespace (see `startAgent`). It alone mounts, unpacks, runs steps and reads
  * what they wrote. It ends when its channel closes, and the kernel with it everything it started. Where it has no namespaces, it
@@ -48,7 +51,8 @@ class AgentServer {
     this.#networkCommand = setup.stepNetwork === undefined ? undefined : [process.execPath, setup.stepNetwork];
     this.#limiter = createStepLimiter({ folder: this.#cgroups, name: parent });
     this.#namespaces = setup.namespaces;
-    this.#store = openStore({ root, parent, ...(worker === undefined ? {} : { workerUrl: pathToFileURL(worker) }) });
+    const workerUrl = worker === undefined ? undefined : pathToFileURL(worker);
+    this.#store = openStore({ root, parent, workerUrl, indexMemory: INDEX_MEMORY });
     this.#probing = probeOptions(setup, process.env);
     this.#backend = openBackend(setup, this.#store, this.#probing);
     this.#backend.catch(() => undefined);

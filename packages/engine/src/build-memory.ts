@@ -13,6 +13,8 @@ export interface BuildMemory {
   changed(paths: Iterable<string>): void;
   /** Forgets everything. */
   restart(): void;
+  /** Forgets everything, where most of what is kept is of the past. Not while a build runs. */
+  renew(): Promise<void>;
   /** Looks for changes that nobody told of (FOLDERS: in these); gives way to others meanwhile. Its result is for `changed`. */
   findChanged(signal?: AbortSignal, folders?: ReadonlySet<string>): Promise<readonly string[]>;
   /** Keeps what was learned on the disk, for other processes. */

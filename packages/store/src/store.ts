@@ -36,6 +36,8 @@ export interface StoreOptions {
    * namespaces cannot be seen from outside; this one lives as long as that does.
    */
   readonly parent?: string | undefined;
+  /** Bytes of layers' indexes that stay in memory at most; default 96 MiB. */
+  readonly indexMemory?: number | undefined;
 }
 
 /** The store on disk. */
@@ -59,7 +61,7 @@ export class FileStore implements Store {
     this.own = new OwnHolder(layout, options.parent);
     this.pool = new WorkerPool(options.workerUrl ?? new URL('./worker.js', import.meta.url), options.workers);
     this.blobs = new FileBlobs(layout, this.own);
-    this.layers = new FileLayers(layout, this.own, this.blobs, this.pool);
+    this.layers = new FileLayers(layout, this.own, this.blobs, this.pool, options.indexMemory);
     this.references = new FileReferences(layout, this.own, (image) => this.#secure(image));
     this.records = new FileRecords(layout, this.own);
     this.journal = new FileJournal(layout, this.own);
@@ -122,6 +124,7 @@ export class FileStore implements Store {
   }
 
   use(what: string, signal?: AbortSignal): Promise<Lease> {
+    this.layers.nextUse();
     return this.#gate.use(what, signal);
   }
 

@@ -67,11 +67,7 @@ export class KeptTrees {
       const reads = tree.reads();
       const at = (path: string): string => (path === '' ? root : `${root}/${path}`);
       for (const path of reads.folders) folders.add(at(path));
-      for (const path of reads.paths) {
-        const slash = path.lastIndexOf('/');
-        // What lies in a folder whose names count is told with it.
-        if (path !== '' && !folders.has(at(path.slice(0, Math.max(slash, 0))))) paths.add(at(path));
-      }
+      for (const path of reads.paths) paths.add(at(path));
     }
     return { folders, paths };
   }
@@ -126,6 +122,13 @@ export class KeptTrees {
       for (const path of await tree.findChanged(signal, where)) changed.push(join(root, path));
     }
     return changed;
+  }
+
+  /** Where most of what is kept is of the past, the next build looks at everything anew. Not while a build runs. */
+  async renew(): Promise<void> {
+    if (!this.#trees.some(({ tree }) => tree.isWorn)) return;
+    await this.save();
+    this.restart();
   }
 
   /** Writes the digests learned to disk, for other processes' builds. */

@@ -3,6 +3,7 @@ import { bytesOfText, textOfBytes, type Digest } from '@strake/core';
 import { isRacy } from './file-times.js';
 import { hashOf } from './path-hash.js';
 import { RememberedSelections, type RememberedSelection } from './remembered-selections.js';
+import type { FileStamp } from './stat.js';
 
 /*
  * The file: a header (magic 8, count u32, bytes of the paths f64), records of fixed size, the paths, each ended by NUL, in the order
@@ -36,16 +37,6 @@ const Flag = { digest: 1, plain: 2, earlier: 4, ascii: 8, extras: 16 } as const;
 /** What became of a record of the file. */
 const Fate = { unseen: 0, asked: 1, replaced: 2 } as const;
 
-/** The facts that a remembered digest holds for. Times in milliseconds, as precise as a number is: a quarter of a microsecond. */
-export interface FileStamp {
-  readonly size: number;
-  readonly mtime: number;
-  readonly ctime: number;
-  readonly inode: number;
-  /** With the bits of the type. */
-  readonly mode: number;
-}
-
 /**
  * The files of a context as columns: a row for each path, of 80 bytes and its name; what earlier builds learned of them is there
  * at once, as their file is used as it is. A row stands for one state of a file: with other facts it gets a new one.
@@ -67,6 +58,8 @@ export class FileTable {
   #cursor = 0;
   #slots: Int32Array | undefined;
   #changed = false;
+  /** Rows that others have taken the place of. */
+  #dead = 0;
 
   /**
    * BYTES: the file as an earlier build left it; nothing where there is none. A damaged one counts as none. OPENED: when the first
@@ -91,6 +84,11 @@ export class FileTable {
   /** Whether there is something to be saved. */
   get changed(): boolean {
     return this.#changed;
+  }
+
+  /** Whether most rows are of states that are gone, as after hours of changes told to one process. Its file holds none of them. */
+  get isWorn(): boolean {
+    return this.#dead > Math.max(2 * PER_PAGE, this.#count - this.#dead);
   }
 
   #page(row: number): Buffer {
@@ -219,6 +217,7 @@ export class FileTable {
   /** A row's file is known to have been written to, whatever its facts: it gets a new row. */
   forget(row: number): void {
     this.#changed = true;
+    if (!this.#isReplaced(row)) this.#dead++;
     if (row < this.#base) this.#fates[row] = Fate.replaced;
     else this.#replaced.add(row);
   }

@@ -22,6 +22,12 @@ export function replaced(path: string, cause?: unknown): Error {
   });
 }
 
+/** What went wrong with PATH after it was there. */
+export function lookFailure(path: string, cause: unknown): Error {
+  const gone = ['ENOENT', 'ENOTDIR', 'EINVAL', 'ELOOP'].includes(errnoOf(cause) ?? '');
+  return gone ? replaced(path, cause) : unreadable(path, cause);
+}
+
 /**
  * Opens a file below ROOT without following a link in any component: what was opened must be where it was looked for.
  * @throws StrakeError `CONTEXT_UNREADABLE`

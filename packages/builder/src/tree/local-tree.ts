@@ -1,4 +1,4 @@
-import { errnoOf, throwIfAborted, type Digest } from '@strake/core';
+import { throwIfAborted, type Digest } from '@strake/core';
 import type { ContentSource, SizedPath } from '@strake/store';
 import { createHash } from 'node:crypto';
 import fs from 'node:fs';
@@ -8,10 +8,10 @@ import { builderError } from '../errors.js';
 import type { FileTable } from './file-table.js';
 import type { IgnoreRules } from './ignore.js';
 import { deviceNumbers, fileIdentity, isEarlier, isSocket, lstatNow, readLink, stampOf, typeOf } from './stat.js';
-import { openFile, readFolder, replaced, statOf, unreadable } from './local-file.js';
+import { lookFailure, openFile, readFolder, statOf } from './local-file.js';
 import { hasReliableFolders, recallRows, recallWalk, type FolderLook } from './recall.js';
 import type { RememberedSelection } from './remembered-selections.js';
-import { NOTHING, type TreeMemory } from './tree-memory.js';
+import { NOTHING, type TreeMemory, type TreeReads } from './tree-memory.js';
 import { baseName, fsPath, joinTree, parentPath, resolveInTree } from './paths.js';
 import type { SourceEntry, SourceTree } from './source-tree.js';
 
@@ -85,7 +85,7 @@ export class LocalTree implements SourceTree {
     const row = memory?.rows.get(path);
     if (row !== undefined) return row === NOTHING ? undefined : this.entryOf(row, path);
     const entry = path === '' || this.#isFolder(parentPath(path)) ? this.#look(path) : undefined;
-    memory?.rows.set(path, entry ? this.numberOf(entry) : NOTHING);
+    memory?.setRow(path, entry ? this.numberOf(entry) : NOTHING);
     return entry;
   }
 
@@ -107,12 +107,12 @@ export class LocalTree implements SourceTree {
     return this.#options.memory ? this.#rememberedChildren(path, this.#options.memory) : this.#children(path);
   }
 
-  *#rememberedChildren(path: string, { lists }: TreeMemory): Generator<SourceEntry> {
-    let names = lists.get(path);
+  *#rememberedChildren(path: string, memory: TreeMemory): Generator<SourceEntry> {
+    let names = memory.lists.get(path);
     if (!names) {
       const visible = (name: string): boolean => this.lookup(joinTree(path, name)) !== undefined;
       names = this.#isFolder(path) ? readFolder(this.#root, path).filter(visible) : [];
-      lists.set(path, names);
+      memory.setNames(path, names);
     }
     for (const name of names) {
       const entry = this.lookup(joinTree(path, name));
@@ -285,9 +285,9 @@ export class LocalTree implements SourceTree {
     }
   }
 
-  /** What was looked at, where it is kept: folders whose names were read, and paths, whether something is there or not. */
-  reads(): { readonly folders: Iterable<string>; readonly paths: Iterable<string> } {
-    return this.#options.memory?.reads() ?? { folders: [], paths: [] };
+  /** What was looked at, where it is kept. */
+  reads(): TreeReads {
+    return this.#options.memory?.reads() ?? { folders: new Set(), paths: new Set() };
   }
 
   /** Whether a change at PATH can show in what was read: it was looked at, or is new in a folder that was, and not ignored. */
@@ -315,15 +315,16 @@ export class LocalTree implements SourceTree {
         throwIfAborted(signal);
       }
       const stat = lstatNow(fsPath(join(this.#root, path)));
-      const same =
-        row === NOTHING ? this.#isHidden(path, stat) : stat !== undefined && this.#table.isState(row, stampOf(stat));
+      const hidden = !stat || (row === NOTHING && this.#options.ignore?.excluded(path) === true);
+      const same = hidden ? row === NOTHING : row !== NOTHING && this.#table.isState(row, stampOf(stat));
       if (!same) changed.push(path);
     }
     return changed;
   }
 
-  #isHidden(path: string, stat: fs.Stats | undefined): boolean {
-    return stat === undefined || (this.#options.ignore?.excluded(path) ?? false);
+  /** Whether most of what is kept of it is of the past. */
+  get isWorn(): boolean {
+    return this.#table.isWorn;
   }
 
   /** Writes the digests learned to disk, for the next build. */
@@ -356,9 +357,7 @@ export class LocalTree implements SourceTree {
     try {
       this.#lookFurther(row, full, type, stat);
     } catch (error) {
-      throw ['ENOENT', 'ENOTDIR', 'EINVAL', 'ELOOP'].includes(errnoOf(error) ?? '')
-        ? replaced(path, error)
-        : unreadable(path, error);
+      throw lookFailure(path, error);
     }
     return this.entryOf(row, path);
   }
@@ -383,7 +382,7 @@ export class LocalTree implements SourceTree {
   /** Whether an excluded folder holds something that an exception brings back. */
   #hasVisible(folder: string): boolean {
     if (!this.#options.ignore?.mayContainIncluded(folder)) return false;
-    this.#options.memory?.probed.add(folder);
+    this.#options.memory?.setProbed(folder);
     for (const name of readFolder(this.#root, folder)) {
       const path = joinTree(folder, name);
       if (!this.#options.ignore.excluded(path)) return true;

@@ -2,7 +2,6 @@ import { textOfBytes } from '@strake/core';
 import type { EntryType } from '@strake/store';
 import fs from 'node:fs';
 
-import type { FileStamp } from './file-table.js';
 import { fsPath } from './paths.js';
 
 /** As in <sys/stat.h>. */
@@ -37,6 +36,16 @@ export function isEarlier(path: string | Buffer, milliseconds: number): boolean 
 export function fileIdentity(path: string | Buffer): string | undefined {
   const stat = fs.lstatSync(path, { bigint: true, throwIfNoEntry: false });
   return stat && `${stat.dev}:${stat.ino}`;
+}
+
+/** The facts that a remembered digest holds for. Times in milliseconds, as precise as a number is: a quarter of a microsecond. */
+export interface FileStamp {
+  readonly size: number;
+  readonly mtime: number;
+  readonly ctime: number;
+  readonly inode: number;
+  /** With the bits of the type. */
+  readonly mode: number;
 }
 
 /** A file's facts, as the table has them. */

@@ -150,6 +150,7 @@ class Watching {
     const all = overflow ? [...new Set([...paths, ...(await this.#memory.findChanged(this.#options.signal))])] : paths;
     this.#memory.changed(all);
     await this.#runner.runAhead(all, this.#memory);
+    await this.#memory.renew();
     return { paths: all, since };
   }
 

@@ -22,7 +22,7 @@ import { isOfThisBoot, stampOf, type LayerFacts } from './layer-facts.js';
 import { placeTar, stageLayer, type StagedLayer } from './staged-layer.js';
 import { MergedView } from './tree-view.js';
 
-/** Bytes of indexes kept in memory. */
+/** Bytes of indexes kept in memory at most. */
 const INDEX_MEMORY = 96 * 2 ** 20;
 /** A layer that a worker has made, with its files where they were put. */
 interface Made {
@@ -53,13 +53,20 @@ export class FileLayers implements LayerStore {
   readonly #blobs: FileBlobs;
   readonly #pool: WorkerPool;
   readonly #homes: LayerHomes;
-  readonly #indexes = new IndexCache(INDEX_MEMORY);
+  readonly #indexes: IndexCache<LayerIndex>;
   /** By diff ID and the blob's digest. */
   readonly #imports = new Map<string, Promise<LayerInfo>>();
   readonly #compressing = new Map<string, Compression>();
   readonly #syncing = new Set<Promise<void>>();
 
-  constructor(layout: StoreLayout, holder: OwnHolder, blobs: FileBlobs, pool: WorkerPool) {
+  constructor(
+    layout: StoreLayout,
+    holder: OwnHolder,
+    blobs: FileBlobs,
+    pool: WorkerPool,
+    indexMemory: number = INDEX_MEMORY,
+  ) {
+    this.#indexes = new IndexCache(indexMemory);
     this.#layout = layout;
     this.#holder = holder;
     this.#blobs = blobs;
@@ -286,6 +293,11 @@ export class FileLayers implements LayerStore {
       this.#indexes.add(diffId, index);
     }
     return index;
+  }
+
+  /** A build, or another use of the store, begins: what none of the last ones has asked for need not stay in memory. */
+  nextUse(): void {
+    this.#indexes.nextUse();
   }
 
   view(chain: readonly Digest[]): Promise<TreeView> {
