@@ -7,6 +7,7 @@ import type { FormerFiles } from './layer/former-layer.js';
 import { IndexBuilder } from './layer/index-builder.js';
 import { importLayer } from './layer/layer-importer.js';
 import { LayerWriter } from './layer/layer-writer.js';
+import type { HashTrails } from './tar/hash-trail.js';
 import type { SendTar } from './tar/tar-relay.js';
 import type { Job, JobResult, MadeLayer } from './worker-protocol.js';
 
@@ -59,9 +60,11 @@ export class WriteInProgress {
     return this.#job.digests ? entries.fileDigests(first) : undefined;
   }
 
-  finish(): MadeLayer {
+  /** TRAILS: where the way of the hash is noted, for those who amend the layer. */
+  finish(trails?: HashTrails): MadeLayer {
     if (this.#aborted()) throw new Error('aborted');
     const { digest, size } = this.#writer.finish({ sync: false });
+    trails?.set(digest, this.#writer.trail);
     writeIndex(this.#job.indexPath, new IndexBuilder(this.#writer.entries).chunks());
     return { diffId: digest, size };
   }
@@ -73,9 +76,14 @@ export class WriteInProgress {
 
 /**
  * Does a job in this thread; nothing else goes on here meanwhile. What loads the system calls is loaded where it is needed. SEND: to a
- * thread that writes large tars.
+ * thread that writes large tars. TRAILS: what this one knows of the layers that it has made.
  */
-export async function runJob(job: Exclude<Job, WriteJob>, aborted: () => boolean, send?: SendTar): Promise<JobResult> {
+export async function runJob(
+  job: Exclude<Job, WriteJob>,
+  aborted: () => boolean,
+  send?: SendTar,
+  trails?: HashTrails,
+): Promise<JobResult> {
   switch (job.kind) {
     case 'import': {
       const { entries, size } = await importLayer(job.job, aborted, send);
@@ -89,12 +97,15 @@ export async function runJob(job: Exclude<Job, WriteJob>, aborted: () => boolean
       const writer = layerWriter(job, aborted);
       let index;
       try {
-        index = await amendLayer(job.former, [...entriesOf(job.entries)], writer, aborted);
+        const trail = trails?.get(job.former.diffId);
+        const amending = { aborted, trail, path: job.tarPath };
+        index = await amendLayer(job.former, [...entriesOf(job.entries)], writer, amending);
       } finally {
         if (!index) writer.abandon();
       }
       if (!index) return undefined;
       const { digest, size } = writer.finish({ sync: false });
+      trails?.set(digest, writer.trail);
       writeIndex(job.indexPath, [index]);
       return { diffId: digest, size };
     }

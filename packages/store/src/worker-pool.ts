@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 
-import { cancelled, Limiter, onAbort, StrakeError, throwIfAborted } from '@strake/core';
+import { cancelled, Limiter, onAbort, StrakeError, throwIfAborted, type Digest } from '@strake/core';
 
 import type { EntryBatch } from './layer/entry-batch.js';
 import type { Job, JobResult, PlainError, Request, Response, ResultOf } from './worker-protocol.js';
@@ -23,6 +23,8 @@ export interface RunOptions {
 const YOUNG = 8;
 /** Batches that may wait at a worker: it never idles, and memory stays bounded. */
 const AHEAD = 3;
+/** As many makers are known. */
+const MAKERS = 16;
 
 function revive({ strake, message, code, stack }: PlainError): Error {
   if (strake) return new StrakeError(strake);
@@ -37,6 +39,8 @@ export class WorkerPool {
   readonly #limiter: Limiter;
   readonly #idle: Worker[] = [];
   readonly #all = new Set<Worker>();
+  /** Who has made a layer, of the last ones: that thread can amend it faster. */
+  readonly #makers = new Map<Digest, Worker>();
   #closed = false;
 
   /** Threads at most. */
@@ -57,10 +61,12 @@ export class WorkerPool {
       if (options.small && this.#idle.length === 0) {
         return (await this.#runHere(job, options)) as ResultOf<J> | undefined;
       }
-      const worker = this.#idle.pop() ?? this.#start();
+      const worker = this.#idleFor(job) ?? this.#start();
       worker.ref();
       try {
-        return (await this.#converse(worker, job, options)) as ResultOf<J> | undefined;
+        const result = await this.#converse(worker, job, options);
+        if (result && 'diffId' in result) this.#noteMaker(result.diffId, worker);
+        return result as ResultOf<J> | undefined;
       } finally {
         if (this.#all.has(worker)) {
           worker.unref();
@@ -68,6 +74,22 @@ export class WorkerPool {
         }
       }
     }, options.signal);
+  }
+
+  /** An idle thread, for a job on a layer the one that has made it. */
+  #idleFor(job: Job): Worker | undefined {
+    const maker = job.kind === 'amend' ? this.#makers.get(job.former.diffId) : undefined;
+    const at = maker ? this.#idle.indexOf(maker) : -1;
+    return at < 0 ? this.#idle.pop() : this.#idle.splice(at, 1)[0];
+  }
+
+  #noteMaker(diffId: Digest, worker: Worker): void {
+    this.#makers.delete(diffId);
+    this.#makers.set(diffId, worker);
+    for (const oldest of this.#makers.keys()) {
+      if (this.#makers.size <= MAKERS) break;
+      this.#makers.delete(oldest);
+    }
   }
 
   async #runHere(job: Job, { batches, signal, onDigests, onRead }: RunOptions): Promise<JobResult> {

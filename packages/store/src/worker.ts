@@ -3,6 +3,7 @@ import { parentPort, Worker, workerData } from 'node:worker_threads';
 import { StrakeError } from '@strake/core';
 
 import { runJob, WriteInProgress } from './jobs.js';
+import { HashTrails } from './tar/hash-trail.js';
 import { writeRelayed, type RelayedTar } from './tar/tar-relay.js';
 import type { PlainError, Request, Response } from './worker-protocol.js';
 
@@ -13,6 +14,9 @@ import type { PlainError, Request, Response } from './worker-protocol.js';
 
 /** The data of a thread that writes tars for another one. */
 const WRITES_TARS = 'writes tars';
+
+/** How many trails a thread keeps; each has some kilobytes. */
+const TRAILS = 8;
 
 const port = parentPort;
 const send = (response: Response): void => {
@@ -33,6 +37,8 @@ function plain(error: unknown): PlainError {
 
 /** The `write` job under way: its entries come in further messages. */
 let writing: WriteInProgress | undefined;
+/** Of the layers that this thread has made last. */
+const trails = new HashTrails(TRAILS);
 
 function fail(error: unknown): void {
   writing?.abandon();
@@ -56,7 +62,7 @@ function receive(request: Request): void {
       const { job, cancel } = request;
       const aborted = (): boolean => Atomics.load(cancel, 0) !== 0;
       if (job.kind !== 'write') {
-        runJob(job, aborted, sendTar).then((result) => send({ type: 'done', result }), fail);
+        runJob(job, aborted, sendTar, trails).then((result) => send({ type: 'done', result }), fail);
         return;
       }
       writing = new WriteInProgress(job, aborted, sendTar);
@@ -67,7 +73,7 @@ function receive(request: Request): void {
       send({ type: 'taken', digests });
     } else {
       send({ type: 'read' });
-      const result = writing.finish();
+      const result = writing.finish(trails);
       writing = undefined;
       send({ type: 'done', result });
     }

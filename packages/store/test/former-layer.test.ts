@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 
 import { digestOf } from '@strake/core';
 
 import type { LayerEntry } from '../src/index.js';
+import { LayerWriter } from '../src/layer/layer-writer.js';
 import { folder, withFolder, withStore } from './support.js';
 
 /** Files of a folder as a COPY has them: small ones, empty ones, and one that is too large for a former layer. */
@@ -70,7 +71,59 @@ describe('a layer that is like a former one', () => {
   );
 });
 
+describe('a writer that reads a former layer', () => {
+  it(
+    'closes it once, also where it is cancelled at its end: the number may be another file by then',
+    test(async (root, store) => {
+      const entries = filesOf(root);
+      const { diffId } = await store.layers.write(entries);
+      const indexPath = `${store.layout.layers}/${diffId.slice(7)}/index`;
+      let cancelled = false;
+      const former = { diffId, tarPath: store.blobs.path(diffId), indexPath };
+      const writer = new LayerWriter(
+        `${root}/tar`,
+        (digest) => store.blobs.path(digest),
+        former,
+        () => cancelled,
+      );
+      for (const entry of entries.slice(0, 5)) writer.add(entry);
+      cancelled = true;
+      assert.throws(() => writer.finish({ sync: false }), /aborted/);
+      const others = Array.from({ length: 4 }, () => openSync('/dev/null', 'r'));
+      writer.abandon();
+      for (const fd of others) closeSync(fd);
+    }),
+  );
+});
+
 describe('a former layer with other entries in it', () => {
+  it(
+    'is hashed from where it is other, and is what writing all of it would give',
+    test(async (root, store) => {
+      // Large enough for several states of the hash on the way; noise, as zeros are not copied by the kernel.
+      let seed = 1;
+      const random = (n: number): number => (seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0) % n;
+      const text = (length: number): string => `${random(1e9)} `.repeat(length >> 3).slice(0, length) || '-';
+      const large = new Map(Array.from({ length: 60 }, (_, i) => [`f${String(i).padStart(3, '0')}`, text(400_000)]));
+      let former = (await store.layers.write(filesOf(root, large))).diffId;
+      for (let turn = 0; turn < 25; turn++) {
+        const names = Array.from({ length: 1 + random(3) }, () => `f${String(random(300)).padStart(3, '0')}`);
+        for (const name of names) large.set(name, text(random(3) === 0 ? random(600_000) : random(3000)));
+        const entries = filesOf(root, large);
+        const changed = entries.filter(({ path }) => names.includes(path.slice(2)));
+        if (turn % 2 === 0) await store.layers.settled();
+        const amended = await store.layers.amend(former, changed);
+        assert.ok(amended);
+        assert.equal(digestOf(readFileSync(store.blobs.path(amended.diffId))), amended.diffId, `turn ${turn}`);
+        former = amended.diffId;
+        const index = readFileSync(`${store.layout.layers}/${former.slice(7)}/index`);
+        rmSync(`${store.layout.layers}/${former.slice(7)}`, { recursive: true });
+        assert.equal((await store.layers.write(entries)).diffId, former);
+        assert.deepEqual(readFileSync(`${store.layout.layers}/${former.slice(7)}/index`), index);
+      }
+    }),
+  ).timeout(60_000);
+
   it(
     'is what writing all of it would give, tar and index',
     test(async (root, store) => {

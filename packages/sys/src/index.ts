@@ -5,6 +5,7 @@ export {
   setCapabilities,
   setIdentity,
 } from './credentials.js';
+export { copyRange } from './copy-range.js';
 export { SystemCallError } from './errors.js';
 export { execute, prepareForExec, setResourceLimit } from './exec.js';
 export { CHANGE_WORDS, FileFacts, FolderLook, openToRead, statAt } from './folder.js';

@@ -40,6 +40,20 @@ export function callLibc(name: string, path: string | undefined, prototype: stri
   return result;
 }
 
+/**
+ * Calls a function of the C library by its C prototype on another thread, and returns its result; what it failed for is not known.
+ * Buffers in ARGS must not be touched meanwhile.
+ */
+export function callLibcLater(prototype: string, ...args: unknown[]): Promise<number> {
+  const call = libraryCall(prototype) as Call & { async(...all: unknown[]): void };
+  return new Promise((resolve, reject) => {
+    call.async(...args, (error: unknown, result: number | bigint) => {
+      if (error) reject(error instanceof Error ? error : new Error('a call failed'));
+      else resolve(Number(result));
+    });
+  });
+}
+
 /** Where the bytes of BUFFER lie, for structures that hold pointers. Holds as long as BUFFER is referenced. */
 export function addressOf(buffer: Buffer): bigint {
   return loaded().address(buffer);

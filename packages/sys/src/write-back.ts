@@ -1,7 +1,9 @@
 import { callLibc } from './libc.js';
 
-const SYNC_FILE_RANGE = 'int sync_file_range(int fd, int64_t offset, int64_t length, unsigned int flags)';
-const SYNC_FILE_RANGE_WRITE = 2;
+/** The call's prototype. */
+export const SYNC_FILE_RANGE = 'int sync_file_range(int fd, int64_t offset, int64_t length, unsigned int flags)';
+/** Begin to write what is not being written. */
+export const SYNC_FILE_RANGE_WRITE = 2;
 
 /**
  * Has the kernel begin to bring LENGTH bytes of a file from OFFSET on to the disk, sync_file_range(2), and waits for none of them: a

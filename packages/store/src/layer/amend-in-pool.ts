@@ -32,14 +32,18 @@ export async function amendInPool(
   const remove = async (): Promise<void> => {
     await Promise.all([rm(tarPath, { force: true }), rm(indexPath, { force: true })]);
   };
+  const isUntouched = (): boolean => stamp !== undefined && stamp === stampOf(former.tarPath);
+  const untouched = isUntouched();
   const [made, read] = await Promise.allSettled([
     pool.run({ kind: 'amend', ...job, entries: encodeEntries(entries) }, { signal }),
-    (stamp !== undefined && stamp === stampOf(former.tarPath)) || isSound(pool, former, signal),
+    untouched || isSound(pool, former, signal),
   ]);
   try {
     throwIfAborted(signal);
     if (made.status === 'rejected') throw made.reason as Error;
-    if (made.value && read.status === 'fulfilled' && read.value) return await install(made.value);
+    // What was hashed and what was copied are two looks at the file: nobody may have touched it between them.
+    const sound = read.status === 'fulfilled' && read.value && untouched === isUntouched();
+    if (made.value && sound) return await install(made.value);
     await remove();
     return undefined;
   } catch (error) {

@@ -3,12 +3,14 @@ import { closeSync, openSync, readFileSync, readSync, fstatSync } from 'node:fs'
 import { errnoOf } from '@strake/core';
 
 import { BLOCK, headerBytes, paddingOf, type TarHeader } from '../tar/header.js';
+import type { HashTrail } from '../tar/hash-trail.js';
 import { readerOf } from '../tar/sink.js';
 import type { LayerEntry } from '../types.js';
 import type { FormerFiles } from './former-layer.js';
 import { Field, HEADER_SIZE, RECORD_SIZE, TypeCode } from './index-format.js';
 import { LayerIndex } from './layer-index.js';
 import { headerOf, type LayerWriter } from './layer-writer.js';
+import { RangeCopier } from './range-copier.js';
 import type { RawEntries } from './raw-entries.js';
 
 /** An entry that takes the place of a record's. */
@@ -20,6 +22,16 @@ interface Replacement {
   readonly end: number;
 }
 
+export interface Amending {
+  readonly aborted: () => boolean;
+  /** What the hash of the former tar was on its way, where that is known: what lies before the first change is not hashed again. */
+  readonly trail?: HashTrail | undefined;
+  /** Of the new tar, for errors. */
+  readonly path: string;
+}
+
+/** What the blocks of stat(2) have. */
+const SECTOR = 512;
 /** What two zero blocks at the end of a tar take. */
 const END = 2 * BLOCK;
 
@@ -33,14 +45,16 @@ export async function amendLayer(
   { diffId, tarPath, indexPath }: FormerFiles,
   entries: readonly LayerEntry[],
   writer: LayerWriter,
-  aborted: () => boolean,
+  { aborted, trail, path }: Amending,
 ): Promise<Buffer | undefined> {
   let tar: number | undefined;
+  let copier: RangeCopier | undefined;
   try {
     const bytes = readFileSync(indexPath);
     const index = new LayerIndex(diffId, bytes);
     tar = openSync(tarPath, 'r');
-    const whole = fstatSync(tar).size - END;
+    const { size, blocks } = fstatSync(tar);
+    const whole = size - END;
     const replaced: Replacement[] = [];
     for (const entry of entries) {
       const one = replacement(index, entry, tar);
@@ -48,22 +62,44 @@ export async function amendLayer(
       replaced.push(one);
     }
     replaced.sort((a, b) => a.start - b.start);
+    // The kernel would fill the holes of a sparse one.
+    if (blocks * SECTOR >= size) copier = new RangeCopier(tar, writer.descriptor, path, aborted);
     let at = 0;
+    if (copier && trail) {
+      at = writer.resume(trail, replaced[0]?.start ?? 0);
+      copier.copy(0, 0, at);
+    }
     for (const { entry, start, end } of replaced) {
-      if (start < at || end > whole || aborted() || !(await writer.take(start - at, readerOf(tar, at))))
+      if (start < at || end > whole || aborted() || !(await takeOver(tar, at, start - at, writer, copier)))
         return undefined;
       writer.add(entry);
       at = end;
     }
-    if (!(await writer.take(whole - at, readerOf(tar, at)))) return undefined;
+    if (!(await takeOver(tar, at, whole - at, writer, copier))) return undefined;
+    await copier?.end();
+    if (aborted()) throw new Error('aborted');
     amendIndex(bytes, index, replaced, writer.entries);
     return bytes;
   } catch (error) {
     if (error instanceof RangeError || errnoOf(error) === 'ENOENT') return undefined;
     throw error;
   } finally {
+    await copier?.giveUp();
     if (tar !== undefined) closeSync(tar);
   }
+}
+
+/** Brings LENGTH bytes from AT of the former tar into the new one, entries and all. False where there are fewer. */
+function takeOver(
+  tar: number,
+  at: number,
+  length: number,
+  writer: LayerWriter,
+  copier: RangeCopier | undefined,
+): Promise<boolean> {
+  if (!copier) return writer.take(length, readerOf(tar, at));
+  copier.copy(at, writer.position, length);
+  return writer.pass(length, readerOf(tar, at));
 }
 
 /** Where ENTRY's like lies; undefined where there is none, or not a plain one. */

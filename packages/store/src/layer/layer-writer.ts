@@ -7,6 +7,7 @@ import { TarType, type TarHeader } from '../tar/header.js';
 import { encodeSparseMap } from '../tar/sparse.js';
 import { fsPath } from '../snapshot/paths.js';
 import { sparseDigest } from '../tar/content-hash.js';
+import type { HashTrail } from '../tar/hash-trail.js';
 import { readerOf, SMALL, TarSink, type ReadInto } from '../tar/sink.js';
 import type { SendTar } from '../tar/tar-relay.js';
 import type { ContentSource, LayerEntry, Segments } from '../types.js';
@@ -73,7 +74,7 @@ export class LayerWriter {
   readonly #opener = new SourceOpener();
   readonly #blobPath: (digest: Digest) => string;
   readonly #blobs = new Map<Digest, number>();
-  readonly #former: FormerLayer | undefined;
+  #former: FormerLayer | undefined;
 
   /** BLOBPATH: where a blob that contents are read from lies. FORMER: a layer that may have some of the files. SEND: see {@link TarSink}. */
   constructor(
@@ -172,6 +173,31 @@ export class LayerWriter {
     return this.#sink.take(length, read);
   }
 
+  /** As `TarSink.pass`. */
+  pass(length: number, read: ReadInto): Promise<boolean> {
+    return this.#sink.pass(length, read);
+  }
+
+  /** As `TarSink.resume`. */
+  resume(trail: HashTrail, position: number): number {
+    return this.#sink.resume(trail, position);
+  }
+
+  /** What the hash of the tar was on its way; undefined where another thread knows. */
+  get trail(): HashTrail | undefined {
+    return this.#sink.trail;
+  }
+
+  /** The tar's file, for those who write what `pass` and `resume` leave to them. */
+  get descriptor(): number {
+    return this.#sink.descriptor;
+  }
+
+  /** Bytes so far. */
+  get position(): number {
+    return this.#sink.position;
+  }
+
   /** Takes a file's content from a former layer that has it: its sha256 in hex; undefined where none has. */
   #copyFormer({ content, size }: Entry, key: Buffer): string | undefined {
     if (!this.#former || content?.kind !== 'file' || !content.digest || size === 0 || size > SMALL) return undefined;
@@ -267,7 +293,9 @@ export class LayerWriter {
 
   #close(): void {
     this.#opener.close();
+    // Once: by the second time another thread may have a file of this number.
     this.#former?.close();
+    this.#former = undefined;
     for (const fd of this.#blobs.values()) closeSync(fd);
     this.#blobs.clear();
   }

@@ -4,6 +4,7 @@ import { closeSync, fdatasyncSync, openSync, readSync } from 'node:fs';
 import type { Digest } from '@strake/core';
 
 import { writeFailure } from '../errors.js';
+import type { HashTrail } from './hash-trail.js';
 import { BLOCK, longHeader, paddingOf, writePlainHeader, type TarHeader } from './header.js';
 import { PIECE, TarFile } from './tar-file.js';
 import { TarRelay, type SendTar } from './tar-relay.js';
@@ -45,6 +46,21 @@ export class TarSink {
   /** Bytes so far. */
   get position(): number {
     return this.#flushed + this.#used;
+  }
+
+  /** What the hash was on its way; undefined where another thread knows. */
+  get trail(): HashTrail | undefined {
+    return this.#relay ? undefined : this.#file.trail;
+  }
+
+  /** The file that is written. */
+  get descriptor(): number {
+    return this.#fd;
+  }
+
+  /** As `TarFile.resume`. Not where the tar is sent. */
+  resume(trail: HashTrail, position: number): number {
+    return (this.#flushed = this.#file.resume(trail, position));
   }
 
   #flush(): void {
@@ -147,6 +163,23 @@ export class TarSink {
       // The descriptor may be closed right after this.
       await writing.catch(() => undefined);
     }
+  }
+
+  /** LENGTH bytes, whatever they are, that others write at this place. Not where the tar is sent. False where there are fewer. */
+  async pass(length: number, read: ReadInto): Promise<boolean> {
+    this.#flush();
+    const buffer = Buffer.allocUnsafeSlow(Math.min(length, TAKEN));
+    for (let rest = length; rest > 0;) {
+      if (this.#aborted()) throw new Error('aborted');
+      const got = read(buffer, 0, Math.min(rest, TAKEN));
+      if (got === 0) return false;
+      this.#file.pass(buffer.subarray(0, got));
+      this.#flushed += got;
+      rest -= got;
+      // Lets those who write go on.
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    return true;
   }
 
   /** Ends the tar. With `sync` it is on the disk when this returns. */

@@ -1,10 +1,11 @@
-import { createHash } from 'node:crypto';
+import { createHash, type Hash } from 'node:crypto';
 import { ftruncateSync, write, writeSync } from 'node:fs';
 import { promisify } from 'node:util';
 
 import type { Digest } from '@strake/core';
 
 import { writeFailure } from '../errors.js';
+import { HashTrail } from './hash-trail.js';
 
 /** Bytes of a piece: stays in a core's cache from the read to the write, measured faster than megabytes. */
 export const PIECE: number = 256 * 1024;
@@ -28,7 +29,8 @@ export function isZeros(bytes: Uint8Array): boolean {
 export class TarFile {
   readonly #path: string;
   readonly #fd: number;
-  readonly #hash = createHash('sha256');
+  #hash: Hash = createHash('sha256');
+  #trail = new HashTrail();
   #size = 0;
   /** Whether the file as it is ends before its content: with a hole. */
   #hole = false;
@@ -44,9 +46,38 @@ export class TarFile {
     return this.#size;
   }
 
+  /** What the hash was on its way. */
+  get trail(): HashTrail {
+    return this.#trail;
+  }
+
+  /**
+   * Begins, as the first thing, where TRAIL has its last state at or before POSITION, and returns that place: the bytes before it are
+   * others' to write. 0 where there is no such state.
+   */
+  resume(trail: HashTrail, position: number): number {
+    const state = trail.before(position);
+    if (!state) return 0;
+    this.#hash = state.hash;
+    this.#trail = trail.upTo(state.position);
+    this.#size = state.position;
+    return state.position;
+  }
+
+  /** BYTES that others write at this place. */
+  pass(bytes: Uint8Array): void {
+    this.#take(bytes);
+    this.#hole = false;
+  }
+
+  #take(bytes: Uint8Array): void {
+    this.#hash.update(bytes);
+    this.#size += bytes.length;
+    this.#trail.note(this.#size, this.#hash);
+  }
+
   /** @throws StrakeError `DISK_FULL` */
   put(bytes: Uint8Array): void {
-    this.#hash.update(bytes);
     this.#hole = bytes.length >= PIECE && isZeros(bytes);
     try {
       for (let at = this.#hole ? bytes.length : 0; at < bytes.length;) {
@@ -55,15 +86,14 @@ export class TarFile {
     } catch (error) {
       throw writeFailure(error, this.#path);
     }
-    this.#size += bytes.length;
+    this.#take(bytes);
   }
 
   /** As `put`, but BYTES are being written when this returns, and must stay as they are until the promise is settled. */
   putLater(bytes: Uint8Array): Promise<void> {
     this.#hole = bytes.length >= PIECE && isZeros(bytes);
     const writing = this.#hole ? Promise.resolve() : this.#writeAt(bytes, this.#size);
-    this.#hash.update(bytes);
-    this.#size += bytes.length;
+    this.#take(bytes);
     return writing;
   }
 
