@@ -73,8 +73,9 @@ export function signalContainer(init: number, signal: NodeJS.Signals, politely =
   const all = [init];
   if (signal !== 'SIGKILL') {
     for (let i = 0; i < all.length; i++) all.push(...childrenOf(all[i] ?? 0));
-    // The kernel keeps a signal from a first process that does not catch it: waiting would end nothing.
-    if (all.length === 1 && !catches(init, signal)) return signalProcess(init, 'SIGKILL');
+    // The kernel keeps a signal from a first process that does not catch it: where nobody else does, waiting would end nothing.
+    const deaf = politely ? !all.some((pid) => catches(pid, signal)) : all.length === 1 && !catches(init, signal);
+    if (deaf) return signalProcess(init, 'SIGKILL');
   }
   for (const pid of all) signalProcess(pid, signal);
 }

@@ -124,6 +124,13 @@ contract((tools) => {
       assert.equal(reply.error?.code, 'CANCELLED');
       assert.equal(reply.upper['/told']?.text, 'told\n');
     });
+    it('comes at once where nobody listens: a shell in a loop, which would start the next command', async () => {
+      const stop = { signal: 'SIGTERM', grace: 60_000 } as const;
+      const script = 'echo ready; while :; do sleep 0.05; done';
+      const reply = await run({ spec: { args: ['/bin/sh', '-c', script], stop }, abortAt: 'ready' });
+      assert.equal(reply.error?.code, 'CANCELLED');
+      assert.ok(reply.milliseconds < 30_000, `${reply.milliseconds} ms`);
+    });
     it('comes soon where it is stopped before it has become its program', async () => {
       const stop = { signal: 'SIGTERM', grace: 60_000 } as const;
       for (let abortAfter = 0; abortAfter <= 300; abortAfter += 25) {
