@@ -57,7 +57,7 @@ export async function peakMemory(command, env) {
 }
 
 /** KiB of a process and all below it. What a step itself runs is not the builder's: it is below an OCI runtime or an init. */
-function treeMemory(pid) {
+export function treeMemory(pid) {
   let sum = 0;
   try {
     const rollup = fs.readFileSync(`/proc/${pid}/smaps_rollup`, 'latin1');

@@ -1,5 +1,7 @@
 // Saves files at random for so many minutes while `strake watch` runs, with failures, cancels and collections, and then compares:
-// the image must equal a fresh build, and nothing may have leaked: disk is measured after everything unused was collected. usage: node bench/soak.mjs [--minutes 60] [--base IMAGE] [--dir DIR] [--run]
+// the image must equal a fresh build, and nothing may have leaked: disk is measured after everything unused was collected, memory all the
+// time: it may not grow by more than GROWTH in the second half.
+// usage: node bench/soak.mjs [--minutes 60] [--base IMAGE] [--dir DIR] [--run]
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
@@ -9,6 +11,7 @@ import readline from 'node:readline';
 import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { median } from './measure.mjs';
 
 const { values: flags } = parseArgs({
   options: {
@@ -21,6 +24,10 @@ const { values: flags } = parseArgs({
 });
 /** Milliseconds between two collections. */
 const SAMPLE = 5 * 60_000;
+/** Milliseconds between two looks at memory. */
+const LOOK = 10_000;
+/** From the first to the last quarter of the second half, medians: the processes' heaps come and go by as much. */
+const GROWTH = 0.15;
 const context = path.join(flags.dir, 'context');
 fs.rmSync(context, { recursive: true, force: true });
 const at = (name) => path.join(context, name);
@@ -59,16 +66,29 @@ function facts(pid, name) {
   }
 }
 
-/** What the watch and its children hold. */
-function held() {
+/** The watch and its children. */
+function processes() {
   const tree = [child.pid];
   for (const pid of tree) tree.push(...facts(pid, `task/${pid}/children`).split(' ').filter(Boolean).map(Number));
+  return tree;
+}
+
+/** MiB of each process. */
+function memories() {
   const pss = (pid) => Number(/^Pss:\s+(\d+)/m.exec(facts(pid, 'smaps_rollup'))?.[1] ?? 0);
+  return processes().map((pid) => pss(pid) / 1024);
+}
+
+const sum = (list) => list.reduce((all, one) => all + one, 0);
+
+/** What the watch and its children hold. */
+function held() {
+  const tree = processes();
   return {
     processes: tree.length,
     descriptors: fs.readdirSync(`/proc/${child.pid}/fd`).length,
     mounts: fs.readFileSync('/proc/self/mountinfo', 'utf8').split('\n').length,
-    memory: Math.round(tree.reduce((sum, pid) => sum + pss(pid), 0) / 1024),
+    memory: Math.round(sum(memories())),
     disk: Math.round(
       Number(spawnSync('du', ['-sk', env.STRAKE_ROOT], { encoding: 'utf8' }).stdout.split('\t')[0]) / 1024,
     ),
@@ -112,6 +132,7 @@ const before = held();
 const begun = performance.now();
 const end = begun + Number(flags.minutes) * 60_000;
 const samples = [];
+const memory = [];
 let saves = 0;
 while (performance.now() < end) {
   if (performance.now() > begun + (samples.length + 1) * SAMPLE) {
@@ -119,6 +140,7 @@ while (performance.now() < end) {
     samples.push(`${memory}/${disk}`);
     prune();
   }
+  if (performance.now() > begun + memory.length * LOOK) memory.push(sum(memories()));
   edit(++saves);
   await setTimeout(random(4) === 0 ? 50 : 1000);
   if (random(3) === 0) write('Dockerfile', dockerfile);
@@ -149,3 +171,15 @@ execFileSync('diff', ['-r', '--no-dereference', watched, fresh], { stdio: 'inher
 process.stdout.write(
   `${JSON.stringify({ minutes: Number(flags.minutes), saves, ...counts })}\nMiB of memory/disk before each collection: ${samples.join(' ')} ${grown}\nbefore ${JSON.stringify(before)}\nafter  ${JSON.stringify(after)}\nended ${Math.round(ended)} ms after SIGINT; the image equals a fresh build\n`,
 );
+
+/** Medians of eighths of the whole time. */
+const eighths = Array.from({ length: 8 }, (_, i) => {
+  const part = memory.slice(Math.floor((i * memory.length) / 8), Math.ceil(((i + 1) * memory.length) / 8));
+  return median(part);
+});
+process.stdout.write(`MiB of memory, medians of eighths of the time: ${eighths.map(Math.round).join(' ')}\n`);
+const growth = (eighths[7] ?? 0) / (eighths[4] ?? 1) - 1;
+if (growth > GROWTH) {
+  process.stderr.write(`memory grew by ${Math.round(growth * 100)} % in the second half\n`);
+  process.exitCode = 1;
+}
