@@ -58,8 +58,6 @@ export class FileTable {
   #cursor = 0;
   #slots: Int32Array | undefined;
   #changed = false;
-  /** Rows that others have taken the place of. */
-  #dead = 0;
 
   /**
    * BYTES: the file as an earlier build left it; nothing where there is none. A damaged one counts as none. OPENED: when the first
@@ -88,7 +86,7 @@ export class FileTable {
 
   /** Whether most rows are of states that are gone, as after hours of changes told to one process. Its file holds none of them. */
   get isWorn(): boolean {
-    return this.#dead > Math.max(2 * PER_PAGE, this.#count - this.#dead);
+    return this.#replaced.size > Math.max(2 * PER_PAGE, this.#count - this.#replaced.size);
   }
 
   #page(row: number): Buffer {
@@ -217,7 +215,6 @@ export class FileTable {
   /** A row's file is known to have been written to, whatever its facts: it gets a new row. */
   forget(row: number): void {
     this.#changed = true;
-    if (!this.#isReplaced(row)) this.#dead++;
     if (row < this.#base) this.#fates[row] = Fate.replaced;
     else this.#replaced.add(row);
   }

@@ -2,6 +2,8 @@ import type { Digest } from '@strake/core';
 
 /** An index that nothing has asked for in so many uses of the store goes: builds of a watch make a new one at each save. */
 const KEPT_USES = 2;
+/** Bytes in memory at most, where nothing else is said. */
+const LIMIT = 96 * 2 ** 20;
 
 interface Kept<Index> {
   readonly index: Index;
@@ -20,7 +22,7 @@ export class IndexCache<Index extends { readonly size: number }> {
   #size = 0;
   #use = 0;
 
-  constructor(limit: number) {
+  constructor(limit: number = LIMIT) {
     this.#limit = limit;
   }
 

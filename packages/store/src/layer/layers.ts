@@ -22,8 +22,6 @@ import { isOfThisBoot, stampOf, type LayerFacts } from './layer-facts.js';
 import { placeTar, stageLayer, type StagedLayer } from './staged-layer.js';
 import { MergedView } from './tree-view.js';
 
-/** Bytes of indexes kept in memory at most. */
-const INDEX_MEMORY = 96 * 2 ** 20;
 /** A layer that a worker has made, with its files where they were put. */
 interface Made {
   readonly tarPath: string | undefined;
@@ -64,7 +62,7 @@ export class FileLayers implements LayerStore {
     holder: OwnHolder,
     blobs: FileBlobs,
     pool: WorkerPool,
-    indexMemory: number = INDEX_MEMORY,
+    indexMemory?: number | undefined,
   ) {
     this.#indexes = new IndexCache(indexMemory);
     this.#layout = layout;
