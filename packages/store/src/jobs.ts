@@ -3,7 +3,7 @@ import { closeSync, openSync, writeSync } from 'node:fs';
 import { digestFilesNow } from './digest-files.js';
 import { writeFailure } from './errors.js';
 import { entriesOf, type EntryBatch } from './layer/entry-batch.js';
-import type { FormerFiles } from './layer/former-layer.js';
+import type { FormerFiles } from './layer/former-contents.js';
 import { IndexBuilder } from './layer/index-builder.js';
 import { importLayer } from './layer/layer-importer.js';
 import { LayerWriter } from './layer/layer-writer.js';

@@ -1,7 +1,7 @@
 import type { Digest, StrakeErrorFields } from '@strake/core';
 
 import type { EntryBatch } from './layer/entry-batch.js';
-import type { FormerFiles } from './layer/former-layer.js';
+import type { FormerFiles } from './layer/former-contents.js';
 import type { ImportJob } from './layer/layer-importer.js';
 import type { CommitJob } from './snapshot/commit.js';
 import type { CommitCopyJob } from './snapshot/commit-copy.js';

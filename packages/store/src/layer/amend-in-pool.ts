@@ -9,7 +9,7 @@ import type { Job, MadeLayer } from '../worker-protocol.js';
 import type { WorkerPool } from '../worker-pool.js';
 import { encodeEntries } from './entry-batch.js';
 import { stampOf } from './layer-facts.js';
-import type { FormerFiles } from './former-layer.js';
+import type { FormerFiles } from './former-contents.js';
 
 interface Amending extends Omit<Extract<Job, { kind: 'amend' }>, 'kind' | 'entries'> {
   /** The former tar's stamp when it was written, where it is known. */

@@ -6,7 +6,7 @@ import { BLOCK, headerBytes, paddingOf, type TarHeader } from '../tar/header.js'
 import type { HashTrail } from '../tar/hash-trail.js';
 import { readerOf } from '../tar/sink.js';
 import type { LayerEntry } from '../types.js';
-import type { FormerFiles } from './former-layer.js';
+import type { FormerFiles } from './former-contents.js';
 import { Field, HEADER_SIZE, RECORD_SIZE, TypeCode } from './index-format.js';
 import { LayerIndex } from './layer-index.js';
 import { headerOf, type LayerWriter } from './layer-writer.js';

@@ -12,7 +12,7 @@ import { readerOf, SMALL, TarSink, type ReadInto } from '../tar/sink.js';
 import type { SendTar } from '../tar/tar-relay.js';
 import type { ContentSource, LayerEntry, Segments } from '../types.js';
 import { baseName, checkedKey, OPAQUE_MARK, WHITEOUT_PREFIX, withName } from './entry-key.js';
-import { FormerLayer, type FormerFiles } from './former-layer.js';
+import { FormerContents, type FormerFiles } from './former-contents.js';
 import { Flag, TypeCode, type Extra } from './index-format.js';
 import { withoutOwn } from './own-xattrs.js';
 import { RawEntries } from './raw-entries.js';
@@ -74,7 +74,7 @@ export class LayerWriter {
   readonly #opener = new SourceOpener();
   readonly #blobPath: (digest: Digest) => string;
   readonly #blobs = new Map<Digest, number>();
-  #former: FormerLayer | undefined;
+  #former: FormerContents | undefined;
 
   /** BLOBPATH: where a blob that contents are read from lies. FORMER: a layer that may have some of the files. SEND: see {@link TarSink}. */
   constructor(
@@ -86,7 +86,7 @@ export class LayerWriter {
   ) {
     this.#sink = new TarSink(tarPath, aborted, send);
     this.#blobPath = blobPath;
-    this.#former = former && FormerLayer.open(former);
+    this.#former = former && FormerContents.open(former);
   }
 
   /**

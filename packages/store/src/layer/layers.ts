@@ -13,7 +13,7 @@ import type { Job, MadeLayer } from '../worker-protocol.js';
 import type { WorkerPool } from '../worker-pool.js';
 import { amendInPool } from './amend-in-pool.js';
 import { batchesOf, isSmall, startingWith, type EntryBatch } from './entry-batch.js';
-import type { FormerFiles } from './former-layer.js';
+import type { FormerFiles } from './former-contents.js';
 import { IndexCache } from './index-cache.js';
 import { loadIndex, type LayerIndex } from './layer-index.js';
 import { addForm, formsOf, isForm } from './layer-forms.js';
@@ -57,13 +57,7 @@ export class FileLayers implements LayerStore {
   readonly #compressing = new Map<string, Compression>();
   readonly #syncing = new Set<Promise<void>>();
 
-  constructor(
-    layout: StoreLayout,
-    holder: OwnHolder,
-    blobs: FileBlobs,
-    pool: WorkerPool,
-    indexMemory?: number | undefined,
-  ) {
+  constructor(layout: StoreLayout, holder: OwnHolder, blobs: FileBlobs, pool: WorkerPool, indexMemory?: number) {
     this.#indexes = new IndexCache(indexMemory);
     this.#layout = layout;
     this.#holder = holder;

@@ -18,10 +18,10 @@ const AHEAD = 16;
 const WINDOW = 256 * 1024;
 
 /**
- * A layer like the one that is being written: contents that are the same are read from its tar, in long pieces, which takes a
+ * The contents of a layer like the one that is being written: those that are the same are read from its tar, in long pieces, which takes a
  * third of the time of opening each file.
  */
-export class FormerLayer {
+export class FormerContents {
   readonly #index: LayerIndex;
   readonly #fd: number;
   readonly #window: Buffer = Buffer.allocUnsafeSlow(WINDOW);
@@ -35,10 +35,10 @@ export class FormerLayer {
   }
 
   /** Undefined where it is not there, or not as it should be. */
-  static open({ diffId, tarPath, indexPath }: FormerFiles): FormerLayer | undefined {
+  static open({ diffId, tarPath, indexPath }: FormerFiles): FormerContents | undefined {
     try {
       const index = loadIndex(diffId, indexPath);
-      return new FormerLayer(index, openSync(tarPath, 'r'));
+      return new FormerContents(index, openSync(tarPath, 'r'));
     } catch (error) {
       if (error instanceof RangeError || errnoOf(error) === 'ENOENT') return undefined;
       throw error;
