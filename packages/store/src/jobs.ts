@@ -60,9 +60,10 @@ export class WriteInProgress {
     return this.#job.digests ? entries.fileDigests(first) : undefined;
   }
 
-  /** TRAILS: where the way of the hash is noted, for those who amend the layer. */
-  finish(trails?: HashTrails): MadeLayer {
+  /** ONREAD: told that all content is there, unless it is not. TRAILS: where the way of the hash is noted, for those who amend the layer. */
+  finish(onRead?: () => void, trails?: HashTrails): MadeLayer {
     if (this.#aborted()) throw new Error('aborted');
+    onRead?.();
     const { digest, size } = this.#writer.finish({ sync: false });
     trails?.set(digest, this.#writer.trail);
     writeIndex(this.#job.indexPath, new IndexBuilder(this.#writer.entries).chunks());

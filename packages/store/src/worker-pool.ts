@@ -103,8 +103,7 @@ export class WorkerPool {
           const digests = writing.add(batch);
           if (digests) onDigests?.(digests);
         }
-        onRead?.();
-        return writing.finish();
+        return writing.finish(onRead);
       } catch (error) {
         writing.abandon();
         throw error;

@@ -72,8 +72,7 @@ function receive(request: Request): void {
       const digests = writing.add(request.batch);
       send({ type: 'taken', digests });
     } else {
-      send({ type: 'read' });
-      const result = writing.finish(trails);
+      const result = writing.finish(() => send({ type: 'read' }), trails);
       writing = undefined;
       send({ type: 'done', result });
     }

@@ -71,6 +71,17 @@ for m in tarfile.open(sys.argv[1], errors='surrogateescape'):
 `;
 
 describe('layers', () => {
+  it('that are staged are never said to be read where finding their entries failed', () =>
+    withStore(async (store) => {
+      function* failing(): Iterable<LayerEntry> {
+        yield file('a', 'text');
+        throw new Error('no more of them');
+      }
+      const staged = store.layers.stage(failing(), () => undefined);
+      await assert.rejects(staged.read, /no more of them/);
+      await assert.rejects(staged.install(), /no more of them/);
+    }));
+
   for (const count of [3, 700]) {
     it(`are made of files in other layers: ${count} of two`, () =>
       withStore(async (store) => {
