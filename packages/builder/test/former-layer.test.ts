@@ -188,8 +188,11 @@ describe('a COPY of much, of which little changed since', () => {
 
   it('is explained by the files that changed, of which only few are noted', async () => {
     const { journal } = fixture.store;
-    const first = await copy({});
+    // Whatever random edits have left there.
     edits.content(100);
+    fs.chmodSync(file(101), 0o644);
+    const first = await copy({});
+    fs.appendFileSync(file(100), 'once');
     const second = await copy({});
     edits.mode(101);
     const third = await copy({});
