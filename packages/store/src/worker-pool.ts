@@ -4,7 +4,8 @@ import { Worker } from 'node:worker_threads';
 import { cancelled, Limiter, onAbort, StrakeError, throwIfAborted, type Digest } from '@strake/core';
 
 import type { EntryBatch } from './layer/entry-batch.js';
-import type { Job, JobResult, PlainError, Request, Response, ResultOf } from './worker-protocol.js';
+import { revivedError } from './plain-error.js';
+import type { Job, JobResult, Request, Response, ResultOf } from './worker-protocol.js';
 
 /** How a job is run. */
 export interface RunOptions {
@@ -25,13 +26,6 @@ const YOUNG = 8;
 const AHEAD = 3;
 /** As many makers are known. */
 const MAKERS = 16;
-
-function revive({ strake, message, code, stack }: PlainError): Error {
-  if (strake) return new StrakeError(strake);
-  const error = Object.assign(new Error(message), code === undefined ? {} : { code });
-  if (stack !== undefined) error.stack = stack;
-  return error;
-}
 
 /** Worker threads for hashing, tars and trees: started when there is work, used again, ended by `close`. */
 export class WorkerPool {
@@ -144,7 +138,7 @@ export class WorkerPool {
         else {
           state.over = true;
           if (response.type === 'done') resolve(response.result);
-          else reject(revive(response.error));
+          else reject(revivedError(response.error));
         }
         wake();
       });

@@ -1,11 +1,10 @@
 import { parentPort, Worker, workerData } from 'node:worker_threads';
 
-import { StrakeError } from '@strake/core';
-
 import { runJob, WriteInProgress } from './jobs.js';
+import { plainError } from './plain-error.js';
 import { HashTrails } from './tar/hash-trail.js';
 import { writeRelayed, type RelayedTar } from './tar/tar-relay.js';
-import type { PlainError, Request, Response } from './worker-protocol.js';
+import type { Request, Response } from './worker-protocol.js';
 
 /**
  * The entry of the store's worker threads: one job at a time, synchronous inside; and of the thread that each of these has for large
@@ -26,15 +25,6 @@ const send = (response: Response): void => {
   port?.postMessage(response, given ? [given.buffer] : []);
 };
 
-function plain(error: unknown): PlainError {
-  if (error instanceof StrakeError) {
-    return { strake: { ...error.toFields(), cause: undefined }, message: error.message };
-  }
-  if (!(error instanceof Error)) return { message: String(error) };
-  const code = 'code' in error && typeof error.code === 'string' ? error.code : undefined;
-  return { message: error.message, code, stack: error.stack };
-}
-
 /** The `write` job under way: its entries come in further messages. */
 let writing: WriteInProgress | undefined;
 /** Of the layers that this thread has made last. */
@@ -43,7 +33,7 @@ const trails = new HashTrails(TRAILS);
 function fail(error: unknown): void {
   writing?.abandon();
   writing = undefined;
-  send({ type: 'failed', error: plain(error) });
+  send({ type: 'failed', error: plainError(error) });
 }
 
 let tarWriter: Worker | undefined;

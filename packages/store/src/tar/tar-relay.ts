@@ -1,6 +1,8 @@
-import { StrakeError, type Digest, type StrakeErrorFields } from '@strake/core';
+import type { Digest } from '@strake/core';
 import { startWriteBack } from '@strake/sys';
 
+import { plainError, revivedError } from '../plain-error.js';
+import type { PlainError } from '../worker-protocol.js';
 import { PIECE, TarFile } from './tar-file.js';
 
 /** Pieces that may be on their way: 16 MiB. */
@@ -37,7 +39,7 @@ interface EndedTar {
   readonly size: number;
 }
 
-type Result = EndedTar | { readonly strake?: StrakeErrorFields; readonly message: string; readonly code?: string };
+type Result = EndedTar | PlainError;
 
 /** Bytes of a tar on the way to another thread, which hashes and writes them while this one makes the next. */
 export class TarRelay {
@@ -119,7 +121,7 @@ export class TarRelay {
     const { control, result } = this.#tar;
     const told = JSON.parse(Buffer.from(result.slice(0, control[Place.resultLength])).toString('utf8')) as Result;
     if ('digest' in told) return told;
-    throw told.strake ? new StrakeError(told.strake) : Object.assign(new Error(told.message), { code: told.code });
+    throw revivedError(told);
   }
 }
 
@@ -146,7 +148,7 @@ export function writeRelayed(tar: RelayedTar): void {
       else Atomics.wait(control, Place.changes, changes);
     }
   } catch (error) {
-    settle(tar, State.failed, toldError(error));
+    settle(tar, State.failed, plainError(error));
   }
 }
 
@@ -158,13 +160,6 @@ function writeBack({ fd }: RelayedTar, { size }: TarFile): void {
   } catch {
     // As it was.
   }
-}
-
-function toldError(error: unknown): Result {
-  if (error instanceof StrakeError)
-    return { message: error.message, strake: { ...error.toFields(), cause: undefined } };
-  const code = error instanceof Error && 'code' in error ? String(error.code) : undefined;
-  return { message: error instanceof Error ? error.message : String(error), ...(code === undefined ? {} : { code }) };
 }
 
 function settle({ control, result }: RelayedTar, state: number, told: Result): void {
