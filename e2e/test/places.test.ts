@@ -77,6 +77,19 @@ describe('places that allow little', function () {
     ]);
   });
 
+  it('without cgroups: --pids-limit holds all the same', () => {
+    const many = (count: number): string => `RUN i=0; while [ $i -lt ${count} ]; do sleep 1 & i=$((i + 1)); done; wait`;
+    for (const isolation of ['auto', 'native']) {
+      const options = ['--no-cache', '--isolation', isolation, '--pids-limit', '20'];
+      const fine = build(AS_ONE, ['FROM busybox', many(10), 'RUN --network=none test "$(id -u)" = 0'], options);
+      assert.equal(fine.status, 0, fine.log);
+      assert.doesNotMatch(fine.log, /steps are not limited/);
+      const { status, log } = build(AS_ONE, ['FROM busybox', many(40)], options);
+      assert.notEqual(status, 0, log);
+      assert.match(log, /can't fork/);
+    }
+  });
+
   it('with one id: a step that needs a second one fails with an explanation', () => {
     const chown = build(AS_ONE, ['FROM busybox', 'RUN touch /file && chown 1000:1000 /file']);
     assert.notEqual(chown.status, 0);

@@ -170,7 +170,7 @@ class AgentServer {
       const { uid, gid, additionalGids, home } = await resolveUser(mountedFiles(snapshot.mount), spec.user);
       const given = withoutNames(spec.env, network?.env ?? []);
       const env = given.some((entry) => entry.startsWith('HOME=')) ? given : [...given, `HOME=${home}`];
-      const launcher = [...(cgroups?.launcher ?? []), ...(network?.launcher ?? [])];
+      const launcher = [...(network?.launcher ?? []), ...(cgroups?.launcher ?? [])];
       const exit = await executor.run(
         {
           ...container,

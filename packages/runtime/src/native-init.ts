@@ -178,6 +178,8 @@ function followParent(parent: number): void {
 
 /** Leaves nothing of the machine's own tree in the mount namespace (pivot_root(2), "pivot_root(".", ".")"). */
 function enterRoot(spec: NativeInitSpec): void {
+  // A mount that came along from another user namespace cannot become the root; one onto it can.
+  mount(spec.root, spec.root, null, MountFlag.bind | MountFlag.rec, null);
   process.chdir(spec.root);
   pivotRoot('.', '.');
   unmount('.', UnmountFlag.detach);

@@ -4,11 +4,15 @@ import path from 'node:path';
 import { errnoOf } from '@strake/core';
 
 import { placeFor, type CgroupFiles, type CgroupPlace, type Controller } from './cgroup-places.js';
+import { canBoundProcesses, processBound } from './process-bound.js';
 import type { Limits } from './types.js';
 
-/** The cgroups of one step. */
+/** The cgroups of one step, or what stands in for them. */
 export interface StepCgroups {
-  /** The beginning of a command that joins them and then becomes the program that follows; empty where there is nothing to join. */
+  /**
+   * The beginning of a command that joins them and then becomes the program that follows; empty where there is nothing to join. Nothing
+   * but that program may come behind it: it may have another user namespace, without rights over what was made before.
+   */
   readonly launcher: readonly string[];
   /** The limits that cannot be kept to on this machine. */
   readonly missing: readonly (keyof Limits)[];
@@ -53,8 +57,11 @@ export function createStepLimiter(options: {
   readonly name: string;
   /** Default: this process's own. */
   readonly proc?: Pick<CgroupFiles, 'cgroup' | 'mountinfo'> | undefined;
+  /** Whether processes can be bounded without a cgroup. Default: {@link canBoundProcesses}. */
+  readonly canBound?: (() => boolean) | undefined;
 }): StepLimiter {
   let count = 0;
+  let bounds: boolean | undefined;
   const places = new Map<Controller, CgroupPlace | undefined>();
   const find = (controller: Controller): CgroupPlace | undefined => {
     if (options.folder === undefined) return undefined;
@@ -101,9 +108,13 @@ export function createStepLimiter(options: {
         limit('memoryBytes', 'memory', ({ version }) => memorySettings(version, memoryBytes));
       if (cpus !== undefined) limit('cpus', 'cpu', ({ version }) => cpuSettings(version, cpus));
       if (pids !== undefined) limit('pids', 'pids', () => [['pids.max', String(pids + RUNTIME_TASKS)]]);
+      const bounded = missing.includes('pids') && (bounds ??= (options.canBound ?? canBoundProcesses)());
       return {
-        launcher: folders.size === 0 ? [] : ['/bin/sh', '-c', JOIN, 'sh', ...folders, '--'],
-        missing,
+        launcher: [
+          ...(folders.size === 0 ? [] : ['/bin/sh', '-c', JOIN, 'sh', ...folders, '--']),
+          ...(bounded && pids !== undefined ? processBound(pids + RUNTIME_TASKS) : []),
+        ],
+        missing: bounded ? missing.filter((key) => key !== 'pids') : missing,
         exceeded: () => [...watched].find(([, met]) => met())?.[0],
         remove: () => {
           for (const folder of folders) removeCgroup(folder);

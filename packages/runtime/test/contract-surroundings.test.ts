@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 
 import type { ContainerMount } from '../src/index.js';
+import { processBound } from '../src/process-bound.js';
 import { AgentClient } from './support/agent-client.js';
 import { commandLine, contract } from './support/contract.js';
 
@@ -32,6 +33,26 @@ contract((tools) => {
       const same = own.split('\n').filter((n) => host.includes(n));
       assert.deepEqual(same, [host[5]]);
     });
+    if (identity === 'user')
+      it('has no more processes than an ordinary user bounds it to, whatever users they are of', async () => {
+        const users = Array.from({ length: 60 }, (_, i) => `u${i}:x:${1000 + i}:1000::/:/bin/sh\n`).join('');
+        const edits = [{ path: 'etc/passwd', content: `root:x:0:0::/:/bin/sh\n${users}` }];
+        // Without another process, which it may be refused.
+        const count = 'set -- /proc/[0-9]*; echo $#';
+        const many = (command: string): string =>
+          `i=0; while [ $i -lt 60 ]; do (${command} &) 2>/dev/null; i=$((i + 1)); done; ${count}`;
+        for (const command of ['sleep 5', 'su u$i -c "exec sleep 5"']) {
+          const free = await sh(many(command), {}, edits);
+          assert.ok(Number(free.stdout) > 60, free.stdout + free.stderr);
+          const bounded = await sh(many(command), { launcher: processBound(30) }, edits);
+          const reached = Number(bounded.stdout);
+          assert.ok(reached > 12 && reached <= 30, bounded.stdout + bounded.stderr);
+        }
+        const rest = await output('id -u; chown 5:6 /etc/passwd; stat -c %u /etc/passwd', {
+          launcher: processBound(30),
+        });
+        assert.equal(rest, '0\n5');
+      });
     it('has the loopback device alone without a network', async () => {
       assert.equal(
         await output('ls /sys/class/net; ip route; ip addr show lo | grep -c 127.0.0.1', { network: 'none' }),

@@ -18,7 +18,7 @@ describe('limits of steps', () => {
       fs.mkdirSync(path.dirname(path.join(folder, name)), { recursive: true });
       fs.writeFileSync(path.join(folder, name), text);
     }
-    return createStepLimiter({ folder, name: 'x', proc: { cgroup, mountinfo } });
+    return createStepLimiter({ folder, name: 'x', proc: { cgroup, mountinfo }, canBound: () => false });
   }
   const all = { memoryBytes: 1 << 26, cpus: 1.5, pids: 100 };
   const V2 = '30 23 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n';
@@ -67,7 +67,18 @@ describe('limits of steps', () => {
     assert.deepEqual([none.missing, none.launcher], [['memoryBytes', 'cpus', 'pids'], []]);
     const partial = machine('0::/a/b\n', V2, { 'a/cgroup.subtree_control': 'pids\n', 'a/b/cgroup.procs': '' });
     assert.deepEqual(partial.create(all).missing, ['memoryBytes', 'cpus']);
-    assert.deepEqual(createStepLimiter({ folder: undefined, name: 'x' }).create({ pids: 1 }).missing, ['pids']);
+    assert.deepEqual(
+      createStepLimiter({ folder: undefined, name: 'x', canBound: () => false }).create({ pids: 1 }).missing,
+      ['pids'],
+    );
+  });
+
+  it('of processes are those of a user namespace where there are no cgroups, tried once', () => {
+    let tried = 0;
+    const limiter = createStepLimiter({ folder: undefined, name: 'x', canBound: () => ++tried > 0 });
+    const { missing, launcher } = [limiter.create(all), limiter.create(all)][1] ?? assert.fail();
+    assert.deepEqual([missing, tried], [['memoryBytes', 'cpus'], 1]);
+    assert.ok(launcher.includes('116'), launcher.join(' '));
   });
 
   it('of a builder that was killed are removed by the next one', () => {
