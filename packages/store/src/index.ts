@@ -13,6 +13,7 @@ export { cacheSize } from './gc/select.js';
 export { createSnapshotter } from './snapshot/create.js';
 export type { SnapshotterOptions } from './snapshot/create.js';
 export type { StagedLayer } from './layer/staged-layer.js';
+export type { MountSpec, Snapshot, Snapshotter } from './snapshot/types.js';
 export { openStore } from './store.js';
 export type { StoreOptions } from './store.js';
 export type {
@@ -32,13 +33,11 @@ export type {
   LayerStore,
   Lease,
   Leftover,
-  MountSpec,
   RecordStore,
   ReferenceStore,
   Segments,
-  Snapshot,
-  Snapshotter,
   Store,
+  StoredFile,
   TreeView,
   ViewEntry,
 } from './types.js';

@@ -4,26 +4,23 @@ import { hexOf, type Digest } from '@strake/core';
 
 import { readJson, sizeNow, writeFileWhole } from './files.js';
 import type { OwnHolder } from './holders.js';
-import { fileNameOf, type StoreLayout } from './layout.js';
+import { journalFolder, notePath, type StoreLayout } from './layout.js';
 import type { Journal } from './types.js';
 
 /** How names of files with facts begin. */
 export const FACTS = 'facts-';
-
-/** The folder of the notes of a store. */
-export function journalFolder({ root }: StoreLayout): string {
-  return `${root}/builds`;
-}
 
 /**
  * Notes as files, each replaced whole. Not synced: one that a power cut takes explains nothing, and nothing worse. What is too old
  * or too much goes with collections (`gc/journal.ts`).
  */
 export class FileJournal implements Journal {
+  readonly #layout: StoreLayout;
   readonly #folder: string;
   readonly #holder: OwnHolder;
 
   constructor(layout: StoreLayout, holder: OwnHolder) {
+    this.#layout = layout;
     this.#folder = journalFolder(layout);
     this.#holder = holder;
   }
@@ -33,11 +30,11 @@ export class FileJournal implements Journal {
   }
 
   read(name: string): Promise<unknown> {
-    return readJson(`${this.#folder}/${fileNameOf(name)}`);
+    return readJson(notePath(this.#layout, name));
   }
 
   write(name: string, note: unknown): Promise<void> {
-    return this.#write(`${this.#folder}/${fileNameOf(name)}`, note);
+    return this.#write(notePath(this.#layout, name), note);
   }
 
   facts(digest: Digest): Promise<unknown> {

@@ -51,6 +51,30 @@ export function blobPath(layout: StoreLayout, digest: Digest): string {
   return `${layout.blobs}/${hexOf(digest)}`;
 }
 
+/** A cache record: below folders of two digits. */
+export function recordPath(layout: StoreLayout, key: Digest): string {
+  const hex = hexOf(key);
+  return `${layout.cache}/${hex.slice(0, 2)}/${hex}`;
+}
+
+export function referencePath(layout: StoreLayout, name: string): string {
+  return `${layout.refs}/${fileNameOf(name)}`;
+}
+
+/** The folder of the notes of builds. */
+export function journalFolder({ root }: StoreLayout): string {
+  return `${root}/builds`;
+}
+
+export function notePath(layout: StoreLayout, name: string): string {
+  return `${journalFolder(layout)}/${fileNameOf(name)}`;
+}
+
+/** What is known of a layer. */
+export function layerInfoPath(layout: StoreLayout, diffId: Digest): string {
+  return `${layerPath(layout, diffId)}/info`;
+}
+
 /** The folder of a layer's facts and index. */
 export function layerPath(layout: StoreLayout, diffId: Digest): string {
   return `${layout.layers}/${hexOf(diffId)}`;

@@ -1,11 +1,12 @@
 import { mkdirSync, utimesSync } from 'node:fs';
 import { readdir, rm, stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
 
-import { errnoOf, hexOf, type Digest } from '@strake/core';
+import { errnoOf, type Digest } from '@strake/core';
 
 import { readJson, readJsonNow, unlessMissing, writeFileWhole } from './files.js';
 import type { OwnHolder } from './holders.js';
-import type { StoreLayout } from './layout.js';
+import { recordPath, type StoreLayout } from './layout.js';
 import type { RecordStore } from './types.js';
 
 const HEX = /^[0-9a-f]{64}$/;
@@ -24,12 +25,8 @@ export class FileRecords implements RecordStore {
     this.#holder = holder;
   }
 
-  #folder(key: Digest): string {
-    return `${this.#layout.cache}/${hexOf(key).slice(0, 2)}`;
-  }
-
   #path(key: Digest): string {
-    return `${this.#folder(key)}/${hexOf(key)}`;
+    return recordPath(this.#layout, key);
   }
 
   get<T>(key: Digest): Promise<T | undefined> {
@@ -41,7 +38,7 @@ export class FileRecords implements RecordStore {
   }
 
   async put(key: Digest, record: unknown): Promise<void> {
-    mkdirSync(this.#folder(key), { recursive: true, mode: 0o700 });
+    mkdirSync(dirname(this.#path(key)), { recursive: true, mode: 0o700 });
     await writeFileWhole(this.#path(key), JSON.stringify(record), this.#holder.temporaryPath('record'));
   }
 

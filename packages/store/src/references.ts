@@ -5,7 +5,7 @@ import { canonicalJson, isDigest, type Descriptor, type Digest } from '@strake/c
 
 import { namesNow, readJsonNow, syncFolder, writeFileWhole } from './files.js';
 import type { OwnHolder } from './holders.js';
-import { fileNameOf, type StoreLayout } from './layout.js';
+import { referencePath, type StoreLayout } from './layout.js';
 import type { ImageRecord, ReferenceStore } from './types.js';
 
 function parseRecord(value: unknown): ImageRecord | undefined {
@@ -38,7 +38,7 @@ export class FileReferences implements ReferenceStore {
   }
 
   #path(name: string): string {
-    return `${this.#layout.refs}/${fileNameOf(name)}`;
+    return referencePath(this.#layout, name);
   }
 
   get(name: string): Promise<ImageRecord | undefined> {

@@ -14,13 +14,23 @@ import type { Collected, CollectionLimits, Inventory } from './gc/types.js';
 import { leaseOf, OwnHolder } from './holders.js';
 import { FileJournal } from './journal.js';
 import { FileLayers } from './layer/layers.js';
-import { FORMAT_VERSION, fileNameOf, storeLayout, type StoreLayout } from './layout.js';
+import {
+  blobPath,
+  FORMAT_VERSION,
+  fileNameOf,
+  layerInfoPath,
+  notePath,
+  recordPath,
+  referencePath,
+  storeLayout,
+  type StoreLayout,
+} from './layout.js';
 import { findLeftovers, removeLeftovers } from './leftovers.js';
 import { Locks } from './locks.js';
 import { noteBoot, recoverFromPowerCut } from './power-cut.js';
 import { FileRecords } from './records.js';
 import { FileReferences } from './references.js';
-import type { Archive, ContextNotes, Lease, Leftover, SizedPath, Store } from './types.js';
+import type { Archive, ContextNotes, Lease, Leftover, SizedPath, Store, StoredFile } from './types.js';
 import { WorkerPool } from './worker-pool.js';
 
 /** What {@link openStore} takes. */
@@ -89,6 +99,14 @@ export class FileStore implements Store {
       read: () => readWhole(path),
       write: (chunks) => writeFileWhole(path, chunks, this.own.temporaryPath('digests')),
     };
+  }
+
+  fileOf(what: StoredFile): string {
+    if ('blob' in what) return blobPath(this.layout, what.blob);
+    if ('layer' in what) return layerInfoPath(this.layout, what.layer);
+    if ('record' in what) return recordPath(this.layout, what.record);
+    if ('name' in what) return referencePath(this.layout, what.name);
+    return notePath(this.layout, what.note);
   }
 
   digestFiles(

@@ -6,8 +6,8 @@ import path from 'node:path';
 import { digestOf } from '@strake/core';
 
 import { collectJournal, measureJournal } from '../src/gc/journal.js';
-import { FACTS, journalFolder } from '../src/journal.js';
-import { fileNameOf } from '../src/layout.js';
+import { FACTS } from '../src/journal.js';
+import { fileNameOf, journalFolder } from '../src/layout.js';
 import { openStore, type FileStore } from '../src/store.js';
 
 const DAY = 86_400_000;

@@ -1,8 +1,8 @@
 import { lstat, readFile, rm } from 'node:fs/promises';
 
-import { FACTS, journalFolder } from '../journal.js';
 import { unlessMissing } from '../files.js';
-import type { StoreLayout } from '../layout.js';
+import { FACTS } from '../journal.js';
+import { journalFolder, type StoreLayout } from '../layout.js';
 import { namesIn } from './disk.js';
 
 const HOUR = 3_600_000;

@@ -1,5 +1,6 @@
 import { FileStore } from '../store.js';
-import type { Snapshotter, Store } from '../types.js';
+import type { Store } from '../types.js';
+import type { Snapshotter } from './types.js';
 import { CopySnapshotter } from './copy.js';
 import { OverlaySnapshotter } from './overlay.js';
 

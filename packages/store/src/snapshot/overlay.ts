@@ -5,7 +5,8 @@ import { throwIfAborted, type Digest } from '@strake/core';
 
 import { snapshotNotFound } from '../errors.js';
 import type { FileStore } from '../store.js';
-import type { LayerInfo, MountSpec, Snapshot, Snapshotter } from '../types.js';
+import type { LayerInfo } from '../types.js';
+import type { MountSpec, Snapshot, Snapshotter } from './types.js';
 import { opaqueXattr } from './paths.js';
 import { isSmallTree } from './small-tree.js';
 import { Trees } from './trees.js';
