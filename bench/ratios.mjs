@@ -1,6 +1,6 @@
 // A small form of the benchmarks that holds on any machine and under any load: processor time of Strake against that of the plain
 // way to do the same, taking turns, medians; and counts. Fails only where something became much slower. See README.md.
-// usage: node bench/ratios.mjs [--cli FILE] [--only start,modules,copy,chain] [--runs N]
+// usage: node bench/ratios.mjs [--cli FILE] [--only repeat,start,modules,copy,chain] [--runs N]
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
@@ -16,17 +16,18 @@ const { values: flags } = parseArgs({
   options: {
     cli: { type: 'string', default: path.join(here, '../packages/cli/bin/strake.js') },
     runs: { type: 'string' },
-    only: { type: 'string', default: 'start,modules,copy,chain' },
+    only: { type: 'string', default: 'repeat,start,modules,copy,chain' },
   },
 });
 const scratch = fs.mkdtempSync(path.join(os.tmpdir(), 'strake-ratios-'));
 process.on('exit', () => fs.rmSync(scratch, { recursive: true, force: true }));
-const env = { ...process.env, STRAKE_ROOT: path.join(scratch, 'store'), STRAKE_GC: 'off' };
+// Every build is one: `repeat` alone measures how one like that before it is answered.
+const env = { ...process.env, STRAKE_ROOT: path.join(scratch, 'store'), STRAKE_GC: 'off', STRAKE_REPEAT: 'off' };
 delete env.NODE_EXTRA_CA_CERTS; // Node reads them at every start, which takes longer than all the rest of it
 const node = process.execPath;
 const cli = [node, path.resolve(flags.cli)];
 
-const seconds = (command) => cost(command, env).cpu;
+const seconds = (command, how = env) => cost(command, how).cpu;
 
 /** Median over RUNS of each, taking turns. */
 function compare(runs, ours, plain) {
@@ -69,6 +70,20 @@ function busybox() {
 }
 
 const CHECKS = {
+  repeat: {
+    what: 'a build of 30 steps like the one before it against `node -e 0`',
+    limit: 2,
+    run() {
+      const command = cachedBuild();
+      const how = { ...env, STRAKE_REPEAT: 'on' };
+      seconds(command, how); // is kept now
+      return compare(
+        7,
+        () => seconds(command, how),
+        () => seconds([node, '-e', '0']),
+      );
+    },
+  },
   start: {
     what: 'a cached build of 30 steps against `node -e 0`',
     limit: 4,

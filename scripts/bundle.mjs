@@ -73,6 +73,14 @@ await build({ ...modules, entryPoints });
 // In lines: of an error that nobody catches Node prints the line that threw it.
 await build({ ...modules, entryPoints: { index: 'packages/cli/src/index.ts' }, minifyWhitespace: false });
 
+// The first that a build loads, and often all that it does.
+await build({
+  ...common,
+  entryPoints: { repeat: 'packages/cli/src/repeat/answer.ts' },
+  format: 'cjs',
+  outExtension: { '.js': '.cjs' },
+});
+
 await build({
   ...common,
   entryPoints: { parser: 'packages/cli/src/parser.ts' },

@@ -39,6 +39,7 @@ const FILES = [
     'parser.d.ts',
     'parser.js',
     'step-network-main.js',
+    'repeat.cjs',
     'strake-steps.cjs',
     'strake.cjs',
     'worker.js',

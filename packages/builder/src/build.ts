@@ -13,6 +13,7 @@ import type { PlatformResult } from './outputs/output.js';
 import type { ChainResult } from './result.js';
 import { chainCodec } from './chain-codec.js';
 import type { BuilderServices } from './services.js';
+import { witnessedRecords } from './witness.js';
 
 /** A Dockerfile build, ready to run. */
 export interface BuildRequest extends Omit<LowerOptions, 'platform' | 'dockerfile'> {
@@ -59,7 +60,7 @@ export async function buildDockerfile(request: BuildRequest, services: BuilderSe
   const started = new Map<Vertex<ChainResult>, number>();
   const { emit, now, store } = services;
   const solver = new Solver<ChainResult>({
-    records: store.records,
+    records: witnessedRecords(store.records, services.witness),
     codec: chainCodec(store, services.registry),
     parallelism: request.maxParallelism,
     signal,

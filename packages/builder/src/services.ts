@@ -14,6 +14,7 @@ import type { LayerInfo, Store } from '@strake/store';
 import type { SelectedFact } from './explain/types.js';
 import type { KeptTrees } from './source/kept-trees.js';
 import type { FolderLook } from './tree/recall.js';
+import type { Witness } from './witness.js';
 
 /** Layers or frozen snapshots, lowest first: what a snapshot can stand on. */
 export type ParentChain = readonly (Digest | { readonly snapshot: string })[];
@@ -121,6 +122,8 @@ export interface BuilderServices {
   readonly proxyFor?: ((url: URL) => URL | undefined) | undefined;
   /** Where the files of local contexts are kept for the next build of this process; undefined: each build reads its own. */
   readonly kept?: KeptTrees | undefined;
+  /** Told what the build's result hangs on; undefined: nobody asks. */
+  readonly witness?: Witness | undefined;
   /** Environment in which git finds itself, its proxies and certificates; default: this process's. */
   readonly environment?: Readonly<Record<string, string | undefined>> | undefined;
 }

@@ -54,6 +54,16 @@ exports.load = (name) => {
   }
 };
 
+/** Whether this call is a build like one before it, and is answered. */
+function isAnswered() {
+  if (process.argv[2] !== 'build') return false;
+  try {
+    return require('../dist/repeat.cjs').answered();
+  } catch {
+    return false; // nothing is kept of it, or not all of it can be looked at
+  }
+}
+
 if (require.main === module) {
   const [major, minor] = process.versions.node.split('.').map(Number);
   if (major < 20 || (major === 20 && minor < 19)) {
@@ -61,7 +71,7 @@ if (require.main === module) {
     process.exitCode = 1;
   } else if (!fs.existsSync(path.join(dist, 'strake.cjs'))) {
     import('../dist/src/strake.js'); // not bundled: a checkout in which only tsc has run
-  } else {
+  } else if (!isAnswered()) {
     exports.load('strake.cjs');
   }
 }

@@ -18,7 +18,8 @@ import { cpus } from 'node:os';
 import { buildDeadline } from './build-deadline.js';
 import { keptBy } from './build-memory.js';
 import { Cleanups } from './cleanups.js';
-import { noteBuild, noteFailure, reportStep } from './explain.js';
+import { EvidenceCollector } from './evidence.js';
+import { noteBuild, noteFailure, noteNames, reportStep } from './explain.js';
 import { openBuild, type OpenedBuild } from './open-build.js';
 import type { Resources } from './resources.js';
 import type { BuildOptions, BuildResult, EngineOptions, OutputSpec, StepReport } from './types.js';
@@ -42,7 +43,8 @@ export async function runBuild(
   const use = await (await resources.store()).use('build', signal);
   cleanups.add(() => use.release());
   try {
-    const opened = await openBuild({ ...options, signal }, resources, env, cleanups);
+    const witness = options.onEvidence && new EvidenceCollector(await resources.store());
+    const opened = await openBuild({ ...options, signal }, resources, env, cleanups, witness);
     const { services } = opened;
     const outputs = outputsOf(options);
     const names = namesOf(options, outputs);
@@ -56,6 +58,12 @@ export async function runBuild(
     const image = exported.find(({ descriptor }) => descriptor)?.descriptor;
     keptBy(options.memory)?.settle();
     const explained = await noteBuild(services.store.journal, options, outcome.notes, image ? names : []);
+    if (witness) {
+      const named = image ? names : [];
+      const files = noteNames(options, named).map((note) => services.store.fileOf({ note }));
+      const evidence = await witness.evidence(outcome, named, image?.digest, { files, content: explained });
+      if (evidence) options.onEvidence(evidence);
+    }
     const size = options.measure ? await sizeOf(outcome, services.store) : undefined;
     return { ...report(outcome, explained, exported, names, services.contacts, begun), size };
   } finally {

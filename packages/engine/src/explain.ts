@@ -42,6 +42,12 @@ export function buildNames(options: BuildOptions, images: readonly string[]): Bu
   };
 }
 
+/** The notes that a build which went well leaves. */
+export function noteNames(options: BuildOptions, images: readonly string[]): readonly string[] {
+  const { build, images: named, last } = buildNames(options, images);
+  return [build, ...named, last];
+}
+
 /** What a build is told of its steps. */
 export function reportStep(step: BuildNote['steps'][number]): StepReport {
   const { id, name, cached, duration, key, reasons, failed } = step;

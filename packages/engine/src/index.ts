@@ -1,7 +1,7 @@
 export { createBuildMemory, type BuildMemory } from './build-memory.js';
 export { createEngine } from './engine.js';
 export { login, logout } from './authentication.js';
-export { storeRoot } from './store-root.js';
+export type { BuildEvidence } from './evidence.js';
 export type { WatchCause, WatchedStep, WatchEvent, WatchOptions, WatchRun } from './watch/types.js';
 export { watch } from './watch/index.js';
 export type { ContextSource, FileMap, MapEntry, MapFile, PlannedStep } from '@strake/builder';

@@ -15,6 +15,7 @@ import { FolderLook } from '@strake/sys';
 import { keptBy } from './build-memory.js';
 import type { Cleanups } from './cleanups.js';
 import { readXattrs } from './context-xattrs.js';
+import type { EvidenceCollector } from './evidence.js';
 import type { Resources } from './resources.js';
 import { createSecrets } from './secrets.js';
 import { createSshSockets } from './ssh-sockets.js';
@@ -41,9 +42,10 @@ export async function openBuild(
   resources: Resources,
   env: NodeJS.ProcessEnv,
   cleanups: Cleanups,
+  witness?: EvidenceCollector,
 ): Promise<OpenedBuild> {
   const signal = options.signal ?? new AbortController().signal;
-  const services = await createServices(options, resources, env, cleanups);
+  const services = await createServices(options, resources, env, cleanups, witness);
   const buildArgs = new Map(Object.entries(options.buildArgs ?? {}));
   const { context: spec, file, dockerfile: text, stdin } = options;
   const context = await openContext({ spec, file, dockerfile: text, stdin, services, signal, buildArgs });
@@ -73,18 +75,26 @@ async function createServices(
   resources: Resources,
   env: NodeJS.ProcessEnv,
   cleanups: Cleanups,
+  witness: EvidenceCollector | undefined,
 ): Promise<BuilderServices> {
   const emit: ProgressSink = options.onEvent ?? ((): void => undefined);
   const kept = keptBy(options.memory);
   for (const { file } of options.secrets ?? []) if (file !== undefined) kept?.note(file);
+  /** MAKE, which leads out of what can be looked at again. */
+  const outside =
+    <A extends unknown[], T>(make: (...args: A) => T) =>
+    (...args: A): T => {
+      witness?.elsewhere();
+      return make(...args);
+    };
   return {
     store: await resources.store(),
-    registry: () => resources.registry(),
-    sandbox: () => resources.agent(),
+    registry: outside(() => resources.registry()),
+    sandbox: outside(() => resources.agent()),
     xattrs: readXattrs,
     openLook: (root) => new FolderLook(root),
-    secret: createSecrets(options.secrets ?? [], env),
-    sshSocket: createSshSockets(options.ssh ?? [], env, cleanups),
+    secret: outside(createSecrets(options.secrets ?? [], env)),
+    sshSocket: outside(createSshSockets(options.ssh ?? [], env, cleanups)),
     onCleanup: (cleanup) => cleanups.add(cleanup),
     renewedCaches: new Set(),
     warned: new Set(),
@@ -92,5 +102,6 @@ async function createServices(
     emit,
     now: Date.now,
     kept,
+    witness,
   };
 }

@@ -1,3 +1,4 @@
+import { storeRoot } from '@strake/core';
 import type { RegistryClient } from '@strake/registry';
 import { openStore, type Store } from '@strake/store';
 import { homedir } from 'node:os';
@@ -5,7 +6,6 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
 import type { Agent } from './agent-client.js';
-import { storeRoot } from './store-root.js';
 import type { EngineOptions } from './types.js';
 
 /** What the builds of one engine share, each made when it is first needed. */

@@ -3,6 +3,7 @@ import type { Descriptor, Digest, ImageConfig, Platform, ProgressSink } from '@s
 import type { HostContact, Limits } from '@strake/runtime';
 
 import type { BuildMemory } from './build-memory.js';
+import type { BuildEvidence } from './evidence.js';
 import type { Plan } from './plan-call.js';
 import type { TreeChange } from './container-changes.js';
 
@@ -85,6 +86,8 @@ export interface BuildOptions {
   readonly onEvent?: ProgressSink | undefined;
   /** Told of the steps of a build that fails: those that ended, and the one that failed. */
   readonly onFailure?: ((steps: readonly StepReport[]) => void) | undefined;
+  /** Told of a build that was answered from the cache what its result hangs on, where that can be looked at again. */
+  readonly onEvidence?: ((evidence: BuildEvidence) => void) | undefined;
 }
 
 export type { StepReason } from '@strake/builder';

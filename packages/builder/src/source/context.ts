@@ -79,7 +79,7 @@ export async function openContext(options: OpenContextOptions): Promise<OpenedCo
   const place = await locate(spec, services, signal, options.buildArgs);
   if (place.kind === 'folder') return folderContext(place.root, options);
   const { kind, root, epoch } = place;
-  const tree = temporaryTree(root, place.owners);
+  const tree = temporaryTree(root, { owners: place.owners });
   const local = await dockerfileElsewhere(options, isAbsolute(file ?? ''));
   const dockerfile = local ?? (await dockerfileInTree(tree, place.dockerfile ?? (file || undefined)));
   return {
@@ -102,12 +102,12 @@ export async function openTree(
     if (!isStream(spec)) return (await import('./files-context.js')).openFiles(spec, services);
     const { readStreamContext, streamBytes } = await import('./stdin-context.js');
     const content = await readStreamContext(streamBytes(spec, signal), services, signal);
-    if (content.kind === 'archive') return temporaryTree(content.root, content.owners);
+    if (content.kind === 'archive') return temporaryTree(content.root, { owners: content.owners });
     throw builderError('CONTEXT_UNREADABLE', 'the stream of a named context is no tar');
   }
   const place = await locate(spec, services, signal, new Map(), 'named');
-  if (place.kind !== 'folder') return temporaryTree(place.root, place.owners);
-  const unfiltered = temporaryTree(place.root, undefined, services.kept !== undefined);
+  if (place.kind !== 'folder') return temporaryTree(place.root, { owners: place.owners });
+  const unfiltered = folderAsItIs(place.root, services);
   try {
     return await folderTree(place.root, await ignoreFileInTree(unfiltered, '.dockerignore'), services);
   } finally {
@@ -146,7 +146,11 @@ async function locate(
   role: 'main' | 'named' = 'main',
 ): Promise<Place> {
   const folder = localFolder(spec);
-  if (folder !== undefined) return { kind: 'folder', root: folder };
+  if (folder !== undefined) {
+    services.witness?.led(resolve(spec), folder);
+    return { kind: 'folder', root: folder };
+  }
+  services.witness?.elsewhere();
   const git = parseGitReference(spec);
   if (git) {
     const kept = /^(?:1|t|true)$/i.test(buildArgs.get('BUILDKIT_CONTEXT_KEEP_GIT_DIR') ?? '');
@@ -219,7 +223,7 @@ async function streamContext(
   const ignorePatterns = (): Promise<readonly string[]> => Promise.resolve([]);
   if (content.kind === 'archive') {
     const { root, newest, owners } = content;
-    const tree = temporaryTree(root, owners);
+    const tree = temporaryTree(root, { owners });
     const dockerfile = textDockerfile(options) ?? (await dockerfileInTree(tree, file || undefined));
     return { kind: 'stdin', root, epoch: newest, dockerfile, ignorePatterns, tree: () => Promise.resolve(tree) };
   }
@@ -249,7 +253,7 @@ async function filesContext(files: FileMap, options: OpenContextOptions): Promis
 
 async function folderContext(root: string, options: OpenContextOptions): Promise<OpenedContext> {
   const { file, services } = options;
-  const unfiltered = temporaryTree(root, undefined, services.kept !== undefined);
+  const unfiltered = folderAsItIs(root, services);
   if (file && file !== '-' && !/^https?:/i.test(file)) noteDockerfile(resolve(file), services);
   let dockerfile: DockerfileInput;
   let ignore: IgnoreFile | undefined;
@@ -269,6 +273,11 @@ async function folderContext(root: string, options: OpenContextOptions): Promise
     ignorePatterns: async () => Promise.resolve(ignore ? parseIgnoreFile(ignore.text) : []),
     tree: () => (tree ??= folderTree(root, ignore, services)),
   };
+}
+
+/** A local context without its ignore file. */
+function folderAsItIs(root: string, { kept, witness }: BuilderServices): LocalTree {
+  return temporaryTree(root, { noted: kept !== undefined, witness });
 }
 
 /** Notes what was looked at to find Dockerfile and ignore file. */
@@ -318,7 +327,7 @@ async function dockerfileElsewhere(
     return dockerfileFromStream(services.store.blobs.open(blob), fileNameOf(url));
   }
   if (file === undefined || !onThisMachine) return undefined;
-  return localDockerfile(typeof spec === 'string' ? localFolder(spec) : undefined, file);
+  return localDockerfile(typeof spec === 'string' ? localFolder(spec) : undefined, file, services.witness);
 }
 
 async function folderTree(root: string, ignore: IgnoreFile | undefined, services: BuilderServices): Promise<LocalTree> {
@@ -343,5 +352,6 @@ async function newTree(root: string, ignore: IgnoreFile | undefined, services: B
     xattrs: services.xattrs,
     rules: ignore?.text,
     openLook: services.openLook,
+    witness: services.witness,
   });
 }

@@ -5,6 +5,7 @@ import { basename, dirname, isAbsolute, join, relative, resolve } from 'node:pat
 import { builderError } from '../errors.js';
 import { baseName, joinTree, parentPath, treePath } from '../tree/paths.js';
 import type { SourceEntry, SourceTree } from '../tree/source-tree.js';
+import type { Witness } from '../witness.js';
 import { temporaryTree } from './temporary-tree.js';
 
 /** A Dockerfile as it is parsed. */
@@ -85,11 +86,16 @@ export async function dockerfileInTree(
  * @param root the context, absolute and free of links
  * @throws StrakeError as {@link dockerfileInTree}
  */
-export async function localDockerfile(root: string | undefined, file: string): Promise<DockerfileInput> {
+export async function localDockerfile(
+  root: string | undefined,
+  file: string,
+  witness?: Witness,
+): Promise<DockerfileInput> {
   const path = resolve(file);
   let folder: string;
   try {
     folder = fs.realpathSync(dirname(path));
+    witness?.led(dirname(path), folder);
   } catch (error) {
     throw builderError('DOCKERFILE_NOT_FOUND', `there is no Dockerfile ${file}: ${errnoOf(error) ?? 'error'}`, {
       cause: error,
@@ -103,9 +109,9 @@ export async function localDockerfile(root: string | undefined, file: string): P
   }
   const inside = root === undefined ? '..' : relative(root, join(folder, name));
   if (root !== undefined && inside !== '' && !/^\.\.(?:\/|$)/.test(inside) && !isAbsolute(inside)) {
-    return dockerfileInTree(temporaryTree(root), inside);
+    return dockerfileInTree(temporaryTree(root, { witness }), inside);
   }
-  const beside = temporaryTree(folder);
+  const beside = temporaryTree(folder, { witness });
   if (beside.lookup(name)?.type !== 'symlink' || follow(beside, name)) {
     return { ...(await dockerfileInTree(beside, name, file)), name };
   }
@@ -113,10 +119,11 @@ export async function localDockerfile(root: string | undefined, file: string): P
   let target: string;
   try {
     target = fs.realpathSync(path);
+    witness?.led(path, target);
   } catch {
     throw notFound(beside, name, file);
   }
-  const found = await dockerfileInTree(temporaryTree(dirname(target)), basename(target), file);
+  const found = await dockerfileInTree(temporaryTree(dirname(target), { witness }), basename(target), file);
   return { ...found, name, ignore: await ignoreFileInTree(beside, `${name}.dockerignore`, `${file}.dockerignore`) };
 }
 

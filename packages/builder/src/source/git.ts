@@ -31,6 +31,7 @@ export async function checkoutGit(
   services: BuilderServices,
   signal: AbortSignal,
 ): Promise<GitCheckout> {
+  services.witness?.elsewhere();
   const temporary = await services.store.temporary('git');
   services.onCleanup(() => temporary.remove());
   const folder = fs.realpathSync(temporary.path);

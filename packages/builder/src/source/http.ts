@@ -41,7 +41,8 @@ const SETTLED = 60_000;
  * @throws StrakeError `DOWNLOAD_FAILED`, `CHECKSUM_MISMATCH`
  */
 export async function download(url: URL, services: BuilderServices, options: DownloadOptions = {}): Promise<Download> {
-  const { store } = services;
+  const { store, witness } = services;
+  witness?.elsewhere();
   const { checksum, signal } = options;
   const key = digestOf(canonicalJson({ kind: 'http', url: url.href }));
   const remembered = await recall(services, key);

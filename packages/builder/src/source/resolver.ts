@@ -106,6 +106,7 @@ export function createSourceResolver(options: ResolverOptions, services: Builder
       return { kind: 'image', image: await image(target, platform, (full) => `[context ${name}] ${full}`) };
     }
     if (typeof spec === 'string' && spec.startsWith('oci-layout://')) {
+      services.witness?.elsewhere();
       const make = async (): Promise<ResolvedImage> => {
         const { content, root } = await openLayout(spec.slice('oci-layout://'.length));
         return resolved(content, root, platform, () => `[context ${name}] ${content.name}`);
@@ -170,8 +171,9 @@ interface LocalImage {
 async function localImage(
   reference: ImageReference,
   platform: Platform,
-  { store, registry }: BuilderServices,
+  { store, registry, witness }: BuilderServices,
 ): Promise<LocalImage | undefined> {
+  witness?.name(canonicalName(reference));
   const record = await store.references.get(canonicalName(reference));
   if (!record || (reference.digest && record.target.digest !== reference.digest)) return undefined;
   const content: ImageContent = {

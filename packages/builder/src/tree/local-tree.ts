@@ -5,15 +5,17 @@ import fs from 'node:fs';
 import { join } from 'node:path';
 
 import { builderError } from '../errors.js';
+import { extrasOf, type Extras } from './extras.js';
 import type { FileTable } from './file-table.js';
 import type { IgnoreRules } from './ignore.js';
-import { deviceNumbers, fileIdentity, isEarlier, isSocket, lstatNow, readLink, stampOf, typeOf } from './stat.js';
+import { isEarlier, isSocket, lstatNow, stampOf, typeOf } from './stat.js';
 import { lookFailure, openFile, readFolder, statOf } from './local-file.js';
 import { hasReliableFolders, recallRows, recallWalk, type FolderLook } from './recall.js';
 import type { RememberedSelection } from './remembered-selections.js';
 import { NOTHING, type TreeMemory, type TreeReads } from './tree-memory.js';
 import { baseName, fsPath, joinTree, parentPath, resolveInTree } from './paths.js';
 import type { SourceEntry, SourceTree } from './source-tree.js';
+import type { Witness } from '../witness.js';
 
 export interface LocalTreeOptions {
   /** Absolute path of the context, free of links. */
@@ -41,6 +43,7 @@ export interface LocalTreeOptions {
   readonly rules?: string | undefined;
   /** Looks at remembered files below a folder; without it nothing that was selected is recalled. */
   readonly openLook?: ((root: string) => FolderLook) | undefined;
+  readonly witness?: Witness | undefined;
 }
 
 /** From so many bytes on, worker threads read. What opening a file costs counts as bytes too. */
@@ -55,9 +58,6 @@ const AT_ONCE = 256;
 /** With its row of the table. */
 type LocalEntry = SourceEntry & { readonly row: number };
 
-/** What few entries have. */
-type Extra = Pick<SourceEntry, 'link' | 'device' | 'inode' | 'xattrs'>;
-
 /**
  * A folder of this machine as a source of COPY and ADD: files belong to 0:0 but for an archive's, what is ignored is not there, sockets are empty files.
  * Only what is asked for is looked at. What is known of a file is in a table's row: half a million objects would take all memory.
@@ -68,7 +68,7 @@ export class LocalTree implements SourceTree {
   readonly #table: FileTable;
   /** Whether a path is a folder that can be seen. */
   readonly #folders = new Map<string, boolean>();
-  readonly #extras = new Map<number, Extra>();
+  readonly #extras = new Map<number, Extras>();
 
   constructor(options: LocalTreeOptions) {
     this.#root = options.root;
@@ -136,6 +136,7 @@ export class LocalTree implements SourceTree {
     if (walk) return recallWalk(walk, this.#table, this, (entry) => this.numberOf(entry));
     const known = memory ? undefined : this.remembered(name);
     if (!known || known.rows.length < FEW || !openLook || !hasReliableFolders(this.#root)) return undefined;
+    this.#options.witness?.elsewhere(); // of so many files it is not told
     const look = openLook(this.#root);
     try {
       return recallRows(known, this.#table, look, (path) => {
@@ -348,6 +349,7 @@ export class LocalTree implements SourceTree {
     if (excluded && !ignore.mayContainIncluded(path)) return undefined;
     const full = path === '' ? this.#root : this.#root === '/' ? `/${path}` : `${this.#root}/${path}`;
     const stat = statOf(path, fsPath(full));
+    this.#options.witness?.looked(full, stat);
     const type = stat && typeOf(stat.mode);
     if (!stat || type === undefined || (excluded && !(type === 'directory' && this.#hasVisible(path))))
       return undefined;
@@ -367,16 +369,10 @@ export class LocalTree implements SourceTree {
     const plain = this.#table.isPlain(row);
     const xattrs = plain ? undefined : this.#options.xattrs(full);
     if (!plain && !xattrs) this.#table.setPlain(row);
-    const several = type === 'file' && stat.nlink > 1;
-    if (xattrs || several || type === 'symlink' || type === 'char' || type === 'block') {
-      this.#table.setExtras(row);
-      this.#extras.set(row, {
-        ...(type === 'symlink' ? { link: readLink(full) } : {}),
-        ...(type === 'char' || type === 'block' ? { device: deviceNumbers(BigInt(stat.rdev)) } : {}),
-        ...(several ? { inode: fileIdentity(fsPath(full)) } : {}),
-        ...(xattrs ? { xattrs } : {}),
-      });
-    }
+    const extras = extrasOf(full, type, stat, xattrs);
+    if (!extras) return;
+    this.#table.setExtras(row);
+    this.#extras.set(row, extras);
   }
 
   /** Whether an excluded folder holds something that an exception brings back. */
@@ -386,12 +382,10 @@ export class LocalTree implements SourceTree {
     for (const name of readFolder(this.#root, folder)) {
       const path = joinTree(folder, name);
       if (!this.#options.ignore.excluded(path)) return true;
-      if (
-        fs.lstatSync(fsPath(join(this.#root, path)), { throwIfNoEntry: false })?.isDirectory() &&
-        this.#hasVisible(path)
-      ) {
-        return true;
-      }
+      const full = join(this.#root, path);
+      const stat = fs.lstatSync(fsPath(full), { throwIfNoEntry: false });
+      this.#options.witness?.looked(full, stat);
+      if (stat?.isDirectory() && this.#hasVisible(path)) return true;
     }
     return false;
   }

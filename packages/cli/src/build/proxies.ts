@@ -17,17 +17,23 @@ function record(value: unknown): Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
 }
 
+/** Where docker's config.json would be. */
+export function dockerConfig(env: Readonly<Record<string, string | undefined>>): string | undefined {
+  const folder = env['DOCKER_CONFIG'] || (env['HOME'] ? path.join(env['HOME'], '.docker') : undefined);
+  return folder && path.join(folder, 'config.json');
+}
+
 /**
  * The proxy build arguments that docker's config.json (`proxies.default`) gives every build, in both spellings. A file that is
  * missing or damaged gives none: it is the registry client's part to complain about it.
  */
 export function proxyArguments(env: Readonly<Record<string, string | undefined>>): Record<string, string> {
-  const folder = env['DOCKER_CONFIG'] || (env['HOME'] ? path.join(env['HOME'], '.docker') : undefined);
+  const file = dockerConfig(env);
   const result = emptyRecord();
-  if (folder === undefined) return result;
+  if (file === undefined) return result;
   let config: unknown;
   try {
-    config = JSON.parse(readAtOnce(path.join(folder, 'config.json'), MAX_FILE).toString('utf8'));
+    config = JSON.parse(readAtOnce(file, MAX_FILE).toString('utf8'));
   } catch {
     return result;
   }

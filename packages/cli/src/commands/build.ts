@@ -13,6 +13,7 @@ import { progressKind } from '../progress/choose.js';
 import { createRenderer, startDisplay, type ProgressKind, type Renderer } from '../progress/display.js';
 import type { Warning } from '../progress/state.js';
 import { harmlessLines } from '../progress/text.js';
+import { recordingOf } from '../repeat/recording.js';
 import type { RecordedBuild } from '../timeline/record.js';
 
 async function call(engine: Engine, { method, json }: Call, options: BuildOptions, io: Io): Promise<number> {
@@ -41,7 +42,7 @@ function withoutShownTail(error: unknown, renderer: Renderer): unknown {
 }
 
 /** What `--trace` and `--timeline` ask for; nothing of it is loaded without them. */
-async function recordingOf(args: Arguments, options: BuildOptions, io: Io): Promise<RecordedBuild | undefined> {
+async function timelineOf(args: Arguments, options: BuildOptions, io: Io): Promise<RecordedBuild | undefined> {
   const [trace, timeline] = [args.string('trace'), args.string('timeline')];
   if (trace === undefined && timeline === undefined) return undefined;
   const { recordBuild } = await import('../timeline/record.js');
@@ -94,29 +95,38 @@ async function buildShown(
   }
 }
 
-async function run(args: Arguments, io: Io): Promise<number> {
+async function run(args: Arguments, given: Io): Promise<number> {
+  const recording = recordingOf(args, given);
+  const io = recording?.io ?? given;
   const kind = progressKind(args, io);
   const wanted = callOf(args);
   checkJson(args);
-  const given = buildOptions(args, { cwd: io.cwd, env: io.env, stdoutIsTerminal: io.stdout.isTerminal });
+  const wishes = buildOptions(args, { cwd: io.cwd, env: io.env, stdoutIsTerminal: io.stdout.isTerminal });
   const store = engineOptions(args);
   for (const line of ignoredFlags(args, BUILD_FLAGS)) writeLine(io.stderr, `warning: ${line}`);
-  const usesStdin = given.context === '-' || given.file === '-';
+  const usesStdin = wishes.context === '-' || wishes.file === '-';
   const stdin = usesStdin ? io.stdin() : undefined;
   if (stdin?.isTTY)
     throw usage('"-" reads standard input, which is the terminal', 'Redirect it from a file or a pipe.');
   let failed: readonly StepReport[] = [];
   const onFailure = (steps: readonly StepReport[]): void => void (failed = steps);
-  const options: BuildOptions = { ...given, stdin, signal: io.signal, onFailure };
+  const options: BuildOptions = {
+    ...wishes,
+    stdin,
+    signal: io.signal,
+    onFailure,
+    onEvidence: recording?.onEvidence,
+  };
   const engine = await io.createEngine({ ...store, once: true });
   try {
     if (wanted) return await call(engine, wanted, options, io);
     prepareResultFile(args.string('iidfile') || undefined, true, io.cwd);
     prepareResultFile(args.string('metadata-file') || undefined, false, io.cwd);
-    const recorded = await recordingOf(args, options, io);
+    const recorded = await timelineOf(args, options, io);
     const result = await buildShown(engine, options, kind, recorded, io);
     await explain(result.steps, args, io);
     report(result, args, io);
+    await recording?.keep(options, result);
     return 0;
   } catch (error) {
     if (failed.length > 0) await explain(failed, args, io);

@@ -2,14 +2,11 @@ import type { BuildResult, OutputSpec } from '@strake/engine';
 import type { Warning } from '../progress/state.js';
 import { harmless } from '../progress/text.js';
 import { familiar } from './names.js';
+import { seconds } from './seconds.js';
 
 /** The image's id, as buildx gives it to -q and --iidfile: the digest of the config, else of the manifest. */
 export function imageId(result: BuildResult): string | undefined {
   return result.configDigest ?? result.image?.digest;
-}
-
-function duration(milliseconds: number): string {
-  return `${(milliseconds / 1000).toFixed(2)} s`;
 }
 
 /** `2 warnings found:` and a line each. Empty where there is none. */
@@ -30,5 +27,5 @@ export function summary(result: BuildResult, outputs: readonly OutputSpec[]): st
   const digest = result.image?.digest ?? '';
   const cached = result.steps.filter((step) => step.cached).length;
   const counts = result.steps.length === 0 ? '' : `, ${cached} of ${result.steps.length} steps cached`;
-  return ['built', what, digest, `in ${duration(result.duration)}${counts}`].filter((word) => word !== '').join(' ');
+  return ['built', what, digest, `in ${seconds(result.duration)}${counts}`].filter((word) => word !== '').join(' ');
 }
