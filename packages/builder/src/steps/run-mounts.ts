@@ -206,6 +206,7 @@ export async function prepareMounts(
       case 'ssh': {
         const { uid, gid, mode } = plan;
         const socket = await services.sshSocket(plan.id);
+        if (plan.env !== undefined) env.push(`${plan.env}=${plan.target}`);
         if (!socket) {
           if (!plan.required) return;
           throw builderError('SECRET_MISSING', `no SSH key "${plan.id}" was given to the build`, {
@@ -214,7 +215,6 @@ export async function prepareMounts(
         }
         releases.push(() => socket.close());
         mounts.push({ kind: 'socket', target: plan.target, source: socket.path, mode, uid, gid });
-        if (plan.env !== undefined) env.push(`${plan.env}=${plan.target}`);
       }
     }
   };
