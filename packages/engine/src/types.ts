@@ -297,7 +297,7 @@ export interface CallResult {
   readonly text: string;
   /** The same as data: what `format=json` prints. */
   readonly json: unknown;
-  /** Not 0 where the call found errors (`check` with `error=true` and warnings). */
+  /** 1 where `check` found anything. */
   readonly exitCode: number;
 }
 

@@ -12,7 +12,7 @@ export type { NameMatcher } from './go-match.js';
 export { parseIgnoreFile } from './ignore-file.js';
 export { LINT_RULES } from './lint-rules.js';
 export type { LintRule, LintRuleKey } from './lint-rules.js';
-export { checkDockerfile, lint, lintError } from './lint.js';
+export { checkDockerfile, checkUnparsed, lint, lintError } from './lint.js';
 export type { CheckReport } from './lint.js';
 export { parseMode } from './mode.js';
 export type { ModeChange } from './mode.js';

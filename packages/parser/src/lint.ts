@@ -3,7 +3,8 @@ import { parseCheck } from './check-directive.js';
 import { parserError } from './errors.js';
 import { evaluateDockerfile, type EvaluationOptions } from './evaluation.js';
 import { Linter } from './linter.js';
-import { byLine, checkText } from './text-rules.js';
+import { parseDockerfile } from './parse.js';
+import { byLine, checkText, checkWords } from './text-rules.js';
 import type { CheckDirective, Dockerfile, LintWarning } from './types.js';
 
 /** What a check of a Dockerfile found. */
@@ -36,6 +37,23 @@ export function checkDockerfile(dockerfile: Dockerfile, options: EvaluationOptio
     failure = error;
   }
   return { warnings: byLine(warnings), error: failure };
+}
+
+/**
+ * What a check says of a Dockerfile that cannot be parsed, and why (ERROR, with its place): the warnings of what stands in front of that
+ * place, by the rules that BuildKit applies while it parses. CHECK: the build argument BUILDKIT_DOCKERFILE_CHECK.
+ */
+export function checkUnparsed(error: StrakeError, check?: string): CheckReport {
+  const { source = '', file, line = 1 } = error.location ?? {};
+  const warnings: LintWarning[] = [];
+  try {
+    const before = source.split('\n').slice(0, line - 1);
+    const dockerfile = parseDockerfile(before.join('\n'), { file, check });
+    checkWords(dockerfile, new Linter(dockerfile.check, warnings));
+  } catch {
+    // What is in front of the place makes no Dockerfile of its own.
+  }
+  return { warnings: byLine(warnings), error };
 }
 
 /** The warnings of `checkDockerfile`. @throws StrakeError `CHECK_INVALID` */

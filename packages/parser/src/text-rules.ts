@@ -86,8 +86,8 @@ function keywordCasing(dockerfile: Dockerfile, linter: Linter): void {
   }
 }
 
-/** The rules that need nothing but the text, in BuildKit's order. */
-export function checkText(dockerfile: Dockerfile, linter: Linter): void {
+/** The rules that look at one instruction's text, as it is parsed. */
+export function checkWords(dockerfile: Dockerfile, linter: Linter): void {
   emptyContinuations(dockerfile, linter);
   for (const instruction of allInstructions(dockerfile)) {
     const below = linter.below(instruction.comments);
@@ -105,6 +105,11 @@ export function checkText(dockerfile: Dockerfile, linter: Linter): void {
       );
     }
   }
+}
+
+/** The rules that need nothing but the text, in BuildKit's order. */
+export function checkText(dockerfile: Dockerfile, linter: Linter): void {
+  checkWords(dockerfile, linter);
   stageNames(dockerfile, linter);
   keywordCasing(dockerfile, linter);
 }

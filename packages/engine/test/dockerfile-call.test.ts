@@ -1,0 +1,92 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+
+import { createEngine } from '../src/engine.js';
+import type { CallResult, Engine } from '../src/types.js';
+
+interface Report {
+  readonly warnings: readonly { readonly ruleName: string }[];
+  readonly buildError?: { readonly message: string };
+}
+
+describe('what is said of a Dockerfile without a build', () => {
+  let folder: string;
+  let engine: Engine;
+  before(async () => {
+    folder = mkdtempSync(path.join(tmpdir(), 'strake-call-'));
+    engine = await createEngine({ root: path.join(folder, 'store') });
+  });
+  after(async () => {
+    await engine.close();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  const call = (method: 'check' | 'outline' | 'targets', lines: readonly string[]): Promise<CallResult> =>
+    engine.call(method, { context: {}, dockerfile: `${lines.join('\n')}\n` });
+  const check = async (...lines: string[]): Promise<readonly unknown[]> => {
+    const { json, exitCode } = await call('check', lines);
+    const { warnings, buildError } = json as Report;
+    return [warnings.map(({ ruleName }) => ruleName), buildError?.message, exitCode];
+  };
+
+  it('ends with status 1 where a check found anything, as docker build --check does', async () => {
+    assert.deepEqual(await check('FROM scratch'), [[], undefined, 0]);
+    assert.deepEqual(await check('FROM scratch', 'COPY $no /'), [['UndefinedVar'], undefined, 1]);
+    const message = 'lint violation found for rules: UndefinedVar';
+    assert.deepEqual(await check('# check=error=true', 'FROM scratch', 'COPY $no /'), [['UndefinedVar'], message, 1]);
+  });
+
+  it('tells the warnings in front of what cannot be parsed or evaluated, and that as an error', async () => {
+    const unknown = await check('FROM scratch AS Name', 'MAINTAINER me', 'BADCMD');
+    assert.deepEqual(unknown, [['StageNameCasing', 'MaintainerDeprecated'], 'unknown instruction: BADCMD', 1]);
+    const blank = await check('ARG IMAGE', 'FROM $IMAGE');
+    assert.deepEqual(blank, [['InvalidDefaultArgInFrom'], 'base name ($IMAGE) should not be blank', 1]);
+    assert.deepEqual(await check('BADCMD'), [[], 'unknown instruction: BADCMD', 1]);
+  });
+
+  it('prints a check as buildx does', async () => {
+    const { text } = await call('check', ['FROM scratch', 'MAINTAINER me', 'BADCMD']);
+    assert.equal(
+      text,
+      [
+        'Check complete, 1 warning has been found!',
+        '',
+        'WARNING: MaintainerDeprecated - https://docs.docker.com/go/dockerfile/rule/maintainer-deprecated/',
+        'Maintainer instruction is deprecated in favor of using label',
+        'Dockerfile:2',
+        '--------------------',
+        '   1 |     FROM scratch',
+        '   2 | >>> MAINTAINER me',
+        '   3 |     BADCMD',
+        '   4 |',
+        '--------------------',
+        '',
+        'ERROR: unknown instruction: BADCMD',
+        'Dockerfile:3',
+        '--------------------',
+        '   1 |     FROM scratch',
+        '   2 |     MAINTAINER me',
+        '   3 | >>> BADCMD',
+        '   4 |',
+        '--------------------',
+        'hint: Every line begins with an instruction such as FROM, RUN or COPY; a line that ends in the escape character goes on in the next.',
+        '',
+      ].join('\n'),
+    );
+  });
+
+  it('lists targets and parameters in the columns of buildx, and gives the Dockerfile with the data', async () => {
+    const dockerfile = ['# a is one', 'FROM scratch AS a', 'ARG V=12', 'RUN --mount=type=ssh x', 'FROM a AS last'];
+    const targets = await call('targets', dockerfile);
+    assert.equal(targets.text, 'TARGET         DESCRIPTION\na              is one\nlast (default) \n');
+    const outline = await call('outline', dockerfile);
+    const columns = ['BUILD ARG   VALUE   DESCRIPTION', 'V           12      ', '', 'SSH       REQUIRED', 'default   '];
+    assert.equal(outline.text, ['TARGET: last', '', ...columns, '', ''].join('\n'));
+    for (const { json } of [targets, outline]) {
+      const [source = ''] = (json as { sources: string[] }).sources;
+      assert.equal(Buffer.from(source, 'base64').toString(), `${dockerfile.join('\n')}\n`);
+    }
+  });
+});
