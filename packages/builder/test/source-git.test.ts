@@ -6,6 +6,7 @@ import { join } from 'node:path';
 
 import { checkoutGit } from '../src/source/git.js';
 import { gitSurroundings } from '../src/source/git-environment.js';
+import { runGit } from '../src/source/git-process.js';
 import { parseGitReference, type GitReference } from '../src/source/git-reference.js';
 import { remoteSource } from '../src/source/remote.js';
 import { gitBackend } from './support/git-server.js';
@@ -315,6 +316,30 @@ describe('Git repositories', function () {
       }
     });
     assert.deepEqual(running, []);
+  });
+
+  it('are given up where the server is silent, over git:// too', async () => {
+    const silent = net.createServer();
+    const port = await new Promise<number>((resolve) =>
+      silent.listen(0, '127.0.0.1', () => resolve((silent.address() as net.AddressInfo).port)),
+    );
+    const sockets: net.Socket[] = [];
+    silent.on('connection', (socket) => sockets.push(socket.resume()));
+    const env = { PATH: process.env['PATH'] ?? '' };
+    const { signal } = new AbortController();
+    const run = { cwd: fixture.folder, env, signal, secrets: [], silence: 800 };
+    try {
+      const asked = runGit(['ls-remote', `git://127.0.0.1:${port}/x.git`], run);
+      await assert.rejects(asked, /nothing came from the server for 0.8 s/);
+      // A second of work is no silence, and neither is a helper's.
+      assert.equal(
+        await runGit(['-c', 'alias.work=!i=0; while [ $i -lt 20 ]; do sleep 0.1; i=$((i+1)); done', 'work'], run),
+        '',
+      );
+    } finally {
+      for (const socket of sockets) socket.destroy();
+      silent.close();
+    }
   });
 
   it('come over git:// as well', async function () {

@@ -2,6 +2,7 @@ import { cancelled, onAbort, throwIfAborted } from '@strake/core';
 import { spawn } from 'node:child_process';
 
 import { builderError } from '../errors.js';
+import { watchSilence } from './git-silence.js';
 
 export interface GitRun {
   readonly cwd: string;
@@ -9,6 +10,8 @@ export interface GitRun {
   readonly signal: AbortSignal;
   /** Texts that may not be shown: passwords, header values. */
   readonly secrets: readonly string[];
+  /** Milliseconds for which nothing may come from a server. Default: a minute. */
+  readonly silence?: number | undefined;
 }
 
 /** What git said when it failed. */
@@ -28,13 +31,18 @@ const OUTPUT_LIMIT = 8 << 20;
 const ERROR_LIMIT = 16 << 10;
 /** Milliseconds that git and its helpers have to end by themselves. */
 const GRACE = 2_000;
+/** As of HTTP. */
+const SILENCE = 60_000;
 
 /**
  * Runs the system's git without a shell, in a process group of its own: on abort its helpers (ssh, git-remote-http) end with it.
  * @returns standard output
  * @throws StrakeError `GIT_FAILED` where there is no git, `CANCELLED`; {@link GitFailure} where git fails
  */
-export function runGit(args: readonly string[], { cwd, env, signal, secrets }: GitRun): Promise<string> {
+export function runGit(
+  args: readonly string[],
+  { cwd, env, signal, secrets, silence = SILENCE }: GitRun,
+): Promise<string> {
   throwIfAborted(signal);
   return new Promise((resolve, reject) => {
     const child = spawn('git', args, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
@@ -42,6 +50,7 @@ export function runGit(args: readonly string[], { cwd, env, signal, secrets }: G
     let size = 0;
     let said = Buffer.alloc(0);
     let tooMuch = false;
+    let silent = false;
     let killer: NodeJS.Timeout | undefined;
     const kill = (how: 'SIGTERM' | 'SIGKILL'): void => {
       if (child.pid === undefined) return;
@@ -56,6 +65,10 @@ export function runGit(args: readonly string[], { cwd, env, signal, secrets }: G
       killer ??= setTimeout(() => kill('SIGKILL'), GRACE);
     };
     const off = onAbort(signal, stop);
+    const unwatch = watchSilence(child.pid ?? 0, silence, () => {
+      silent = true;
+      stop();
+    });
     child.stdout.on('data', (chunk: Buffer) => {
       size += chunk.length;
       if (size <= OUTPUT_LIMIT) return void out.push(chunk);
@@ -67,6 +80,7 @@ export function runGit(args: readonly string[], { cwd, env, signal, secrets }: G
     });
     const settle = (): void => {
       off();
+      unwatch();
       clearTimeout(killer);
     };
     child.on('error', (error: NodeJS.ErrnoException) => {
@@ -85,9 +99,10 @@ export function runGit(args: readonly string[], { cwd, env, signal, secrets }: G
     child.on('close', (code, by) => {
       settle();
       // Helpers may have outlived git itself.
-      if (signal.aborted || tooMuch) kill('SIGKILL');
+      if (signal.aborted || tooMuch || silent) kill('SIGKILL');
       if (signal.aborted) reject(cancelled(signal));
       else if (tooMuch) reject(new GitFailure(`git printed more than ${OUTPUT_LIMIT} bytes`, ''));
+      else if (silent) reject(new GitFailure(`nothing came from the server for ${silence / 1000} s`, ''));
       else if (code === 0) resolve(Buffer.concat(out).toString('utf8'));
       else
         reject(
