@@ -1,6 +1,17 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, rmSync, statfsSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  statfsSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
 
@@ -51,6 +62,33 @@ describe('hostile input', () => {
       assert.equal(refused.status, 1, refused.stderr);
       assert.match(refused.stderr, /"\/?(a\/)+a?…" is too long: a path has 3800 bytes at most/);
       assert.ok(refused.took < WITHIN, `${refused.took} ms`);
+    }
+  });
+
+  it('a manifest that lies about the size of a layer which an earlier build has brought', async function () {
+    this.timeout(2 * WITHIN);
+    const layout = path.join(workshop.folder, 'lying');
+    const argv = ['--build-context', `base=oci-layout://${layout}`];
+    cpSync(workshop.busybox, layout, { recursive: true });
+    const before = await workshop.build(['FROM base', 'RUN true'], argv);
+    assert.equal(before.status, 0, before.stderr);
+    type Document = { [key: string]: unknown } & Record<'manifests' | 'layers', { digest: string; size: number }[]>;
+    const read = (name: string): Document => JSON.parse(readFileSync(path.join(layout, name), 'utf8')) as Document;
+    const index = read('index.json');
+    const [listed] = index.manifests;
+    assert.ok(listed);
+    const manifest = read(`blobs/${listed.digest.replace(':', '/')}`);
+    for (const layer of manifest.layers) layer.size += 1;
+    const text = JSON.stringify(manifest);
+    const digest = createHash('sha256').update(text).digest('hex');
+    writeFileSync(path.join(layout, 'blobs/sha256', digest), text);
+    Object.assign(listed, { digest: `sha256:${digest}`, size: text.length });
+    writeFileSync(path.join(layout, 'index.json'), JSON.stringify(index));
+    // As a base, and as a source of files: nothing of the layer is read in the first.
+    for (const lines of [['FROM base'], ['FROM busybox', 'COPY --from=base /bin/true /true']]) {
+      const refused = await workshop.build(lines, argv);
+      assert.equal(refused.status, 1, refused.stderr);
+      assert.match(refused.stderr, /the size of its layer sha256:[0-9a-f]{64} is a lie/);
     }
   });
 

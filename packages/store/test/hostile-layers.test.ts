@@ -4,6 +4,8 @@ import { gzipSync } from 'node:zlib';
 import { digestOf, isStrakeError, MediaType, type Descriptor, type Digest } from '@strake/core';
 
 import type { TreeView } from '../src/index.js';
+import { TypeCode } from '../src/layer/index-format.js';
+import { RawEntries } from '../src/layer/raw-entries.js';
 import { MergedView } from '../src/layer/tree-view.js';
 import type { FileStore } from '../src/store.js';
 import { failsWith, withStore } from './support.js';
@@ -255,6 +257,16 @@ describe('hostile layers', () => {
     });
   });
 
+  it('refuses more entries, and more bytes of names, than it has memory for', () => {
+    const fill = (limits: { entries: number; names: number }, name: number): number => {
+      const entries = new RawEntries(limits);
+      const facts = { type: TypeCode.file, flags: 0, mode: 0, uid: 0, gid: 0, size: 0, mtime: 0, offset: 0 };
+      for (;;) entries.add({ ...facts, key: Buffer.alloc(name, 'x') });
+    };
+    assert.throws(() => fill({ entries: 5000, names: 1 << 30 }, 10), /it has more than 5000 entries/);
+    assert.throws(() => fill({ entries: 1e9, names: 4 << 20 }, 3000), /its names take more than 4194304 bytes/);
+  });
+
   it('makes a tree of folders nested 1,200 deep without comparing all paths with all', () =>
     withStore(async (store) => {
       const lower = await importTar(store, [entry('d/', '', '5', { mode: 0o700 })]);
@@ -272,7 +284,6 @@ describe('hostile layers', () => {
     this.timeout(120_000);
     const { TarParser } = await import('../src/tar/parser.js');
     const { addForeignEntry } = await import('../src/layer/layer-importer.js');
-    const { RawEntries } = await import('../src/layer/raw-entries.js');
     const { IndexBuilder } = await import('../src/layer/index-builder.js');
     const good = Buffer.concat([
       entry('d/', '', '5'),

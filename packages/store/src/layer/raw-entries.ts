@@ -3,9 +3,14 @@ import { Field, NONE, RECORD_SIZE, TypeCode, type Extra } from './index-format.j
 import { compareBytes, PagedHeap } from './paged-heap.js';
 
 const PER_PAGE = 4096;
-/** Limits of one layer: a hostile one must not take more memory than this. */
-const MAX_ENTRIES = 4_000_000;
-const MAX_HEAP = 512 * 1024 * 1024;
+/** `names` in bytes. */
+interface Limits {
+  readonly entries: number;
+  readonly names: number;
+}
+
+/** Of one layer: a hostile one must not take more memory than this. */
+const LIMITS: Limits = { entries: 4_000_000, names: 512 * 1024 * 1024 };
 const EMPTY = Buffer.alloc(32);
 
 /** The facts of an entry as it is read from, or written to, a tar. */
@@ -31,7 +36,12 @@ export interface RawEntry {
 export class RawEntries {
   readonly heap: PagedHeap = new PagedHeap();
   readonly #pages: Buffer[] = [];
+  readonly #limits: Limits;
   #count = 0;
+
+  constructor(limits: Limits = LIMITS) {
+    this.#limits = limits;
+  }
 
   get count(): number {
     return this.#count;
@@ -39,8 +49,9 @@ export class RawEntries {
 
   /** Adds an entry; its number is the count so far. @throws StrakeError `LAYER_INVALID` beyond the limits */
   add(entry: RawEntry): void {
-    if (this.#count >= MAX_ENTRIES) throw layerInvalid(`it has more than ${MAX_ENTRIES} entries`);
-    if (this.heap.size > MAX_HEAP) throw layerInvalid(`its names take more than ${MAX_HEAP} bytes`);
+    const { entries, names } = this.#limits;
+    if (this.#count >= entries) throw layerInvalid(`it has more than ${entries} entries`);
+    if (this.heap.size > names) throw layerInvalid(`its names take more than ${names} bytes`);
     const number = this.#count++;
     if (number % PER_PAGE === 0) this.#pages.push(Buffer.allocUnsafeSlow(PER_PAGE * RECORD_SIZE));
     const page = this.pageOf(number);
