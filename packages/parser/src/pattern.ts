@@ -19,6 +19,8 @@ const MAX_REGEXP_WILDCARDS = 3;
 /** Wildcards that a pattern may have at all. */
 const MAX_WILDCARDS = 100;
 const MAX_REGEXP_PATH = 300;
+/** Longer expressions are refused by engines, when they are used first. */
+const MAX_REGEXP_LENGTH = 4096;
 const ESCAPED = '.+()|{}$';
 /** A class that JavaScript reads as Go does. */
 const SIMPLE_CLASS = /\[\^?(?:[A-Za-z0-9_](?:-[A-Za-z0-9_])?)+\]/g;
@@ -82,7 +84,12 @@ function compile(pattern: string): Compiled {
 function regexTest(pattern: string, { regex, script, wildcards }: Compiled): Test {
   const pieces = readRegex(regex.slice(1), pattern);
   const slow: Test = (path) => matchPieces(pieces, path);
-  if (wildcards > MAX_REGEXP_WILDCARDS || /[[\]\\]/.test(pattern.replace(SIMPLE_CLASS, ''))) return slow;
+  if (
+    script.length > MAX_REGEXP_LENGTH ||
+    wildcards > MAX_REGEXP_WILDCARDS ||
+    /[[\]\\]/.test(pattern.replace(SIMPLE_CLASS, ''))
+  )
+    return slow;
   const fast = new RegExp(`${script}$`, 'u');
   return (path) => (path.length <= MAX_REGEXP_PATH ? fast.test(path) : slow(path));
 }

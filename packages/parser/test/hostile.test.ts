@@ -181,6 +181,22 @@ describe('hostile input', function () {
     );
   });
 
+  it('a pattern that is too long to be an expression of the engine matches all the same', () => {
+    for (const length of [4_000, 50_000, 500_000]) {
+      for (const [pattern, name] of [
+        ['?'.repeat(length), 'b'.repeat(length)],
+        [`${'a'.repeat(length)}?`, `${'a'.repeat(length)}b`],
+        ['[ab]'.repeat(length), 'ab'.repeat(length / 2)],
+      ] as const) {
+        const matcher = createPatternMatcher([pattern]);
+        assert.deepEqual(
+          [matcher.matches(name), matcher.matches('f'), matcher.matches(`${name}b`)],
+          [true, false, false],
+        );
+      }
+    }
+  });
+
   it('an ignore file of a million patterns is refused, before any of them is made an expression', () => {
     const text = Array.from({ length: 1_000_000 }, (_, i) => `x${i}/**/y*`).join('\n');
     assert.throws(() => parseIgnoreFile(text), /too many patterns: the limit is 100000/);
