@@ -38,7 +38,10 @@ const CHROOT_LACKS = [
     (name) => `fs/run/${name}`,
   ),
   'fs/mount/tmpfs',
+  // Steps without a network.
   'fs/network/none',
+  'fs/cache/network-mode',
+  'lang/history/run',
   'fs/user-workdir/user-no-rights',
 ];
 /** Builds of the suite that need another's rights: a device node, and a file of mode 0 that is read all the same (SECURITY.md). */
