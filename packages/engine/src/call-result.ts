@@ -87,8 +87,12 @@ function excerpt({ file, line, endLine = line }: SourceLocation, lines: readonly
 
 /** Columns as Go's tabwriter sets them: as wide as their widest cell and PADDING more, the last without. */
 function table(rows: readonly (readonly string[])[], padding: number): string {
-  const widths = (rows[0] ?? []).map((_, i) => Math.max(...rows.map((row) => Array.from(row[i] ?? '').length)) + padding);
+  const widths = (rows[0] ?? []).map(
+    (_, i) => Math.max(...rows.map((row) => Array.from(row[i] ?? '').length)) + padding,
+  );
   const line = (row: readonly string[]): string =>
-    row.map((cell, i) => (i < row.length - 1 ? cell + ' '.repeat((widths[i] ?? 0) - Array.from(cell).length) : cell)).join('');
+    row
+      .map((cell, i) => (i < row.length - 1 ? cell + ' '.repeat((widths[i] ?? 0) - Array.from(cell).length) : cell))
+      .join('');
   return rows.map((row) => `${line(row)}\n`).join('');
 }
