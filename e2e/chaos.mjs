@@ -5,7 +5,7 @@
 // The last line is `N passed, N failed`. Builds take a quarter of a second to some seconds each, by the machine.
 import { execFileSync, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { clearInterval, setInterval } from 'node:timers';
@@ -203,7 +203,7 @@ try {
   for (const name of ['blobs/sha256', 'layers', 'refs', 'snapshots', 'mounts', 'tmp', 'leases']) {
     // An empty folder that overlay mounts need.
     for (const left of readdirSync(path.join(store, name)).filter((one) => one !== 'empty'))
-      problem(`left in ${name} when all was removed: ${left}`);
+      problem(`left in ${name} when all was removed: ${left}${name === 'leases' ? ` ${leaseText(left)}` : ''}`);
   }
   if (largest > MEMORY) problem(`a process had ${Math.round(largest)} MiB resident`);
   console.log(
@@ -214,5 +214,11 @@ try {
   clearInterval(watching);
   rmSync(folder, { recursive: true, force: true });
 }
+/** What the lease FILE says, and its age: why it counts as held. */
+function leaseText(file) {
+  const at = path.join(store, 'leases', file);
+  return `(${Date.now() - statSync(at).mtimeMs} ms old) ${readFileSync(at, 'utf8')}`;
+}
+
 console.log(`${problems.length > 0 ? 0 : 1} passed, ${problems.length} failed`);
 process.exitCode = problems.length > 0 ? 1 : 0;

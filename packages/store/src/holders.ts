@@ -171,17 +171,17 @@ export class OwnHolder {
     };
     const text = JSON.stringify({ ...this.#facts, holds: [...this.#holds.keys()] } satisfies Holder);
     try {
-      if (first) writeFileSync(this.#path, text, { mode: 0o600 });
-      else this.#replace(text);
+      this.#replace(text);
     } catch (error) {
       if (errnoOf(error) !== 'ENOENT') throw error;
+      // The folder is missing, or somebody has taken the temporary file of one who has no lease yet for a leftover.
       mkdirSync(this.#layout.leases, { recursive: true, mode: 0o700 });
       writeFileSync(this.#path, text, { mode: 0o600 });
     }
     if (first) this.#beat();
   }
 
-  /** As a whole: what was held before is held while this is written. */
+  /** As a whole: what was held before is held while this is written, and who is killed meanwhile leaves no half of a lease. */
   #replace(text: string): void {
     const temporary = `${this.#layout.tmp}/${this.id}.lease`;
     writeFileSync(temporary, text, { mode: 0o600 });
