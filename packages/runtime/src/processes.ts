@@ -51,7 +51,7 @@ function catches(pid: number, signal: NodeJS.Signals): boolean {
   }
 }
 
-/** Whether a first process is still runc's own, which names itself so. */
+/** Whether a first process is still runc's own, which names itself so: it is about to become the program. */
 function isRuntime(init: number): boolean {
   try {
     return fs.readFileSync(`/proc/${init}/comm`, 'utf8').startsWith('runc:[');
@@ -67,8 +67,8 @@ function isRuntime(init: number): boolean {
  * POLITELY: as `docker stop`, the first alone where it catches the signal, as it ends the others in its own way.
  */
 export function signalContainer(init: number, signal: NodeJS.Signals, politely = false): void {
-  // Go's handlers in a runtime's process, which is to become the program, would let the signal go by.
-  if (politely && isRuntime(init)) return signalProcess(init, 'SIGKILL');
+  // The signal would go by where Go's handlers have it when the program replaces them, and there is nothing yet to be polite to.
+  if (isRuntime(init)) return signalProcess(init, 'SIGKILL');
   if (politely && signal !== 'SIGKILL' && catches(init, signal)) return signalProcess(init, signal);
   const all = [init];
   if (signal !== 'SIGKILL') {

@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
 
-import { childrenOf, endRuntime } from '../src/processes.js';
+import { childrenOf, endRuntime, signalContainer } from '../src/processes.js';
 
 /** Starts a process of several threads, two of which have a child of their own. It tells when they run. */
 const PARENT = `
@@ -41,5 +44,17 @@ describe('processes', () => {
     await once(lonely, 'spawn');
     endRuntime(lonely.pid ?? assert.fail());
     assert.equal((await ended)[1], 'SIGKILL');
+  });
+
+  it('of a runtime that is about to become the program are not asked, as they would let the signal go by', async () => {
+    const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'processes-test-'));
+    const file = path.join(folder, 'runc:[2:INIT]');
+    fs.symlinkSync('/bin/sh', file);
+    const deaf = spawn(file, ['-c', 'trap "echo told; exit 0" TERM; echo ready; while :; do sleep 0.05; done']);
+    const ended = once(deaf, 'exit');
+    await once(deaf.stdout, 'data');
+    signalContainer(deaf.pid ?? assert.fail(), 'SIGTERM');
+    assert.equal((await ended)[1], 'SIGKILL');
+    fs.rmSync(folder, { recursive: true });
   });
 });
