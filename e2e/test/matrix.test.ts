@@ -65,13 +65,12 @@ const APPLICATIONS: Readonly<Record<string, readonly [folder: string, context: s
 /** The suite of recorded builds, where it is there. */
 const SUITE = path.join(process.env['STRAKE_SHARED'] ?? path.join(ROOT, '../shared'), 'conformance/conformance.py');
 /**
- * How much is built in every place. Not set: what CI has time for, one application. `all`: all applications, and all builds of the
+ * How much is built in every place. Not set: what CI has time for, {@link BUILDS}. `all`: all applications, and all builds of the
  * suite. Another word: the applications, and the builds of the suite with that word in their names (`npm run matrix`: run/delete).
  */
 const chosen = process.env['STRAKE_MATRIX'];
 /** Root's own Python may lie where others cannot read. */
 const PYTHON = existsSync('/usr/bin/python3') ? '/usr/bin/python3' : 'python3';
-const SOME_APPLICATIONS = ['go-app'];
 
 describe('the matrix: the same images wherever strake stands', function () {
   this.timeout(chosen === undefined ? 180_000 : 3_600_000);
@@ -183,8 +182,7 @@ describe('the matrix: the same images wherever strake stands', function () {
         for (const [, name] of report.matchAll(/^(\S[\S ]*?) +no {2}/gm))
           assert.match(report, new RegExp(`^${name}: `, 'm'));
       });
-      const applications = chosen === undefined ? SOME_APPLICATIONS : Object.keys(APPLICATIONS);
-      for (const name of [...Object.keys(BUILDS), ...applications]) {
+      for (const name of Object.keys(chosen === undefined ? BUILDS : { ...BUILDS, ...APPLICATIONS })) {
         if (environment.without?.includes(name)) continue;
         it(`builds ${name}`, () => {
           const digest = build(environment, folder, name);

@@ -98,7 +98,8 @@ function dockerRows(place: DockerPlace | string): readonly Environment[] {
   ): Environment => ({
     name,
     uses: ['chroot', 'copy'],
-    differs: CHROOT_LACKS,
+    // Variables of the one who calls it do not come into a container.
+    differs: [...CHROOT_LACKS, 'fs/mount/secret-from-variable'],
     says: [/^namespaces +no /m, /^limits +no /m, /^security: Build only what you trust/m],
     obstacle: () => (typeof place === 'string' ? place : undefined),
     prepare: (folder) => {

@@ -228,5 +228,5 @@ describe('archives of contexts', () => {
       }),
       { numRuns: 300 },
     );
-  }).timeout(20_000);
+  }).timeout(60_000);
 });

@@ -24,7 +24,7 @@ const paths = (target: TargetTree): string[] => [...target.entries()].map((entry
 
 describe('a tree in the making', () => {
   it('takes no more than the length of a path for it: thousands of entries in folders that are nested thousands deep', function () {
-    this.timeout(20_000); // seconds for one entry, where each folder is looked for from the root
+    this.timeout(60_000); // seconds for one entry, where each folder is looked for from the root
     const target = new TargetTree(undefined, 0);
     target.makeFolders(target.resolve(DEEP), FACTS);
     for (let i = 0; i < 2000; i++) {
@@ -47,7 +47,7 @@ describe('a tree in the making', () => {
   });
 
   it('a file and a folder that replace one another again and again, beside a hundred thousand others', function () {
-    this.timeout(20_000); // minutes, where all that is planned is looked through for what was below
+    this.timeout(60_000); // minutes, where all that is planned is looked through for what was below
     const target = new TargetTree(undefined, 0);
     for (let i = 0; i < 100_000; i++) target.put(`f${i}`, FILE);
     for (let i = 0; i < 20_000; i++) {
