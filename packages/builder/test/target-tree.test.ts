@@ -102,4 +102,23 @@ describe('a tree in the making', () => {
     assert.equal(target.resolve('../../x', 'dest'), 'dest/x');
     assert.equal(target.resolve('in/l', 'dest', true), 'dest/in/l');
   });
+
+  it('makes folders as a kernel does in one with the set-group-ID bit: with the bit and, where none is given, its group', () => {
+    const target = new TargetTree(undefined, 0);
+    const folder = { ...FILE.facts, type: 'directory', mode: 0o2775, uid: 5, gid: 6 } as const;
+    target.put('shared', { facts: folder });
+    target.makeFolders('shared/a/b', { mode: 0o755, uid: 0, gid: undefined });
+    target.makeFolders('shared/c', { mode: 0o700, uid: 1, gid: 2 });
+    target.makeFolders('own/d', { mode: 0o755, uid: 0, gid: undefined });
+    const made = ['shared/a', 'shared/a/b', 'shared/c', 'own/d'].map((path) => {
+      const { mode, uid, gid } = target.lookup(path) ?? folder;
+      return [mode.toString(8), uid, gid];
+    });
+    assert.deepEqual(made, [
+      ['2755', 0, 6],
+      ['2755', 0, 6],
+      ['2700', 1, 2],
+      ['755', 0, 0],
+    ]);
+  });
 });

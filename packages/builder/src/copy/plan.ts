@@ -16,7 +16,7 @@ export interface CopyFacts {
 
 /** Mode and owner of folders that are made on the way to a destination. */
 export function madeFolder({ owner, mode }: CopyFacts): FolderFacts {
-  return { mode: typeof mode === 'number' ? mode & 0o777 : 0o755, uid: owner?.uid ?? 0, gid: owner?.gid ?? 0 };
+  return { mode: typeof mode === 'number' ? mode & 0o777 : 0o755, uid: owner?.uid ?? 0, gid: owner?.gid };
 }
 
 /** The mode of a copied entry. */

@@ -19,7 +19,8 @@ export type TargetFacts = Pick<EntryFacts, 'type' | 'mode' | 'uid' | 'gid' | 'mt
 export interface FolderFacts {
   readonly mode: number;
   readonly uid: number;
-  readonly gid: number;
+  /** Undefined: root's, or that of the folder above, where that has the set-group-ID bit. */
+  readonly gid: number | undefined;
 }
 
 /** A place in the tree, where something is planned or something of the base is remembered, or below which that is so. */
@@ -33,6 +34,7 @@ export interface Place {
 
 /** Characters that the paths of all folders made for one layer may have: what a deep path costs is the square of its length. */
 const MOST_MADE = 128 << 20;
+const SET_GROUP_ID = 0o2000;
 
 /**
  * A layer in the making on top of the tree below it: what COPY, ADD and WORKDIR write to. Nothing touches a disk; the entries
@@ -79,11 +81,13 @@ export class TargetTree {
   }
 
   /**
-   * Makes a folder and its missing parents. PATH must be resolved.
+   * Makes a folder and its missing parents. PATH must be resolved. As where a kernel makes them, the set-group-ID bit of the folder
+   * above is theirs, too.
    * @throws StrakeError `COPY_CONFLICT` where a file is in the way
    */
   makeFolders(path: string, facts: FolderFacts): void {
     let at: PathWalk = { path: '', place: this.#root, hidden: false, missing: false };
+    let above: Omit<FolderFacts, 'uid'> | undefined = this.lookup('');
     for (const part of path === '' ? [] : path.split('/')) {
       const { facts: there, walk } = this.#see(at, part);
       if (there && there.type !== 'directory') {
@@ -92,6 +96,7 @@ export class TargetTree {
       }
       if (there) {
         at = walk;
+        above = there;
         continue;
       }
       this.#made += walk.path.length;
@@ -102,7 +107,9 @@ export class TargetTree {
         );
       }
       const place = this.#placeOf(walk.path, at.place);
-      this.#put(place, undefined, { facts: { ...facts, type: 'directory', size: 0, mtime: this.now } });
+      const made = madeIn(above, facts);
+      this.#put(place, undefined, { facts: { ...made, type: 'directory', size: 0, mtime: this.now } });
+      above = made;
       at = { ...walk, place, missing: false };
     }
   }
@@ -199,6 +206,15 @@ export class TargetTree {
   #wasRemoved({ node, path }: Place): boolean {
     return node !== undefined && node.facts.type !== 'directory' && this.#base?.lookup(path)?.type === 'directory';
   }
+}
+
+/** The facts of a folder that is made in the folder ABOVE. */
+function madeIn(
+  above: Omit<FolderFacts, 'uid'> | undefined,
+  { mode, uid, gid }: FolderFacts,
+): Pick<TargetFacts, 'mode' | 'uid' | 'gid'> {
+  if (above === undefined || (above.mode & SET_GROUP_ID) === 0) return { mode, uid, gid: gid ?? 0 };
+  return { mode: mode | SET_GROUP_ID, uid, gid: gid ?? above.gid ?? 0 };
 }
 
 /** Whether what is planned at PLACE hides what the base has below: it is no folder, or an opaque one. */

@@ -28,7 +28,7 @@ export async function planUnpack(
 ): Promise<boolean> {
   if (source.entry.type !== 'file' || !(await isArchive(source))) return false;
   const root = target.resolve(treePath(destination));
-  target.makeFolders(root, { mode: 0o755, uid: facts.owner?.uid ?? 0, gid: facts.owner?.gid ?? 0 });
+  target.makeFolders(root, { mode: 0o755, uid: facts.owner?.uid ?? 0, gid: facts.owner?.gid });
 
   let archive: Archive;
   try {

@@ -36,7 +36,7 @@ export function workdirVertex(step: WorkdirStep, services: BuilderServices): Ver
       const view = await services.store.layers.view(await usableChain(parent, signal));
       const target = new TargetTree(view, epoch ?? Math.floor(services.now() / 1000));
       const read = parent.layers.length > 0 ? textReader(view) : undefined;
-      const owner = user === '' ? { uid: 0, gid: 0 } : await resolveOwner(user, read, 'root');
+      const owner = user === '' ? { uid: 0, gid: undefined } : await resolveOwner(user, read, 'root');
       target.makeFolders(target.resolve(treePath(path)), { mode: 0o755, ...owner });
       const layer = await services.store.layers.write(target.entries(), signal);
       return { layers: [...parent.layers, storedLayer(layer.diffId)] };
