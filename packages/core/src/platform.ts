@@ -22,6 +22,9 @@ const KNOWN_ARCHITECTURES = new Set(
   ),
 );
 
+/** An operating system, and in brackets its version and features: `windows`, `windows(10.0.20348.1006+win32k)`. */
+const SYSTEM = /^([A-Za-z0-9_-]+)(?:\(([A-Za-z0-9_.%-]*)((?:\+[A-Za-z0-9_.%-]+)*)\))?$/;
+
 /** Canonical spelling of an architecture and its variant: `aarch64` is arm64, `arm64/v8` is arm64, `amd64/v1` is amd64. */
 export function normalizePlatform(platform: Platform): Platform {
   const [architecture, implied] = ARCHITECTURES.get(platform.architecture.toLowerCase()) ?? [
@@ -38,7 +41,8 @@ export function normalizePlatform(platform: Platform): Platform {
 }
 
 /**
- * Reads `linux/arm64/v8`, `linux`, `arm64` and the other spellings that containerd's platforms.Parse takes.
+ * Reads `linux/arm64/v8`, `linux`, `arm64`, `windows(10.0.20348)/amd64` and the other spellings that containerd's platforms.Parse
+ * takes.
  * @throws StrakeError `PLATFORM_INVALID`
  */
 export function parsePlatform(text: string, host: Platform = hostPlatform()): Platform {
@@ -51,21 +55,43 @@ export function parsePlatform(text: string, host: Platform = hostPlatform()): Pl
   };
   const parts = text.split('/');
   if (parts.length > 3) bad('too many parts');
-  for (const part of parts) if (!/^[A-Za-z0-9_-]+$/.test(part)) bad(`"${part}" is not a valid component`);
-  const [first = '', second, third] = parts;
+  const system = SYSTEM.exec(parts[0] ?? '');
+  if (!system) return bad(`"${parts[0]}" is not a valid component`);
+  for (const part of parts.slice(1)) if (!/^[A-Za-z0-9_-]+$/.test(part)) bad(`"${part}" is not a valid component`);
+  const [, first = '', version = '', features = ''] = system;
+  const [, second, third] = parts;
+  const unescape = (option: string): string => {
+    try {
+      return decodeURIComponent(option);
+    } catch {
+      return bad(`"${option}" has an escape that is none`);
+    }
+  };
+  const more = {
+    ...(version ? { 'os.version': unescape(version) } : {}),
+    ...(features ? { 'os.features': [...new Set(features.slice(1).split('+').map(unescape))].sort() } : {}),
+  };
   if (second === undefined) {
     const word = first.toLowerCase() === 'macos' ? 'darwin' : first.toLowerCase();
-    if (SYSTEMS.has(word)) return normalizePlatform({ ...host, os: word });
+    if (SYSTEMS.has(word)) return normalizePlatform({ ...host, os: word, ...more });
+    if (first !== parts[0]) return bad('unknown operating system');
     const candidate = normalizePlatform({ os: host.os, architecture: first });
     if (KNOWN_ARCHITECTURES.has(candidate.architecture)) return candidate;
     return bad('unknown operating system or architecture');
   }
-  return normalizePlatform({ os: first, architecture: second, ...(third ? { variant: third } : {}) });
+  return normalizePlatform({ os: first, architecture: second, ...(third ? { variant: third } : {}), ...more });
 }
 
-/** `os/architecture[/variant]`. */
+/** `os[(version+feature)]/architecture[/variant]`. */
 export function formatPlatform(platform: Platform): string {
-  return [platform.os, platform.architecture, platform.variant].filter(Boolean).join('/');
+  const options = [platform['os.version'] ?? '', ...(platform['os.features'] ?? [])].map(escapeOption).join('+');
+  const os = options === '' ? platform.os : `${platform.os}(${options})`;
+  return [os, platform.architecture, platform.variant].filter(Boolean).join('/');
+}
+
+/** What would be taken for the brackets' own signs. */
+function escapeOption(option: string): string {
+  return option.replace(/[%+()/]/g, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`);
 }
 
 /** The platform that this process runs on, as a builder of Linux images sees it. In a browser, which does not say: amd64. */
@@ -75,7 +101,8 @@ export function hostPlatform(): Platform {
 }
 
 /**
- * The entry of an index that WANTED runs: an exact match, else one of a lower variant (arm/v7 runs arm/v6), else undefined.
+ * The entry of an index that WANTED runs: an exact match, else one of a lower variant (arm/v7 runs arm/v6), else undefined. Where a
+ * version of Windows is wanted, one that it runs.
  * Entries without a platform and attestations (`unknown/unknown`) never match.
  */
 export function selectPlatform<T extends { readonly platform?: Platform }>(
@@ -90,6 +117,7 @@ export function selectPlatform<T extends { readonly platform?: Platform }>(
     if (!entry.platform?.os || !entry.platform.architecture) continue;
     const p = normalizePlatform(entry.platform);
     if (p.os !== target.os || p.architecture !== target.architecture) continue;
+    if (p.os === 'windows' && !windowsRuns(target['os.version'], p['os.version'])) continue;
     if (p.variant === target.variant) return entry;
     if (level(p.variant) <= level(target.variant) && level(p.variant) > bestLevel) {
       best = entry;
@@ -97,4 +125,24 @@ export function selectPlatform<T extends { readonly platform?: Platform }>(
     }
   }
   return best;
+}
+
+/** The first release of Windows that runs containers of others: those since the release before it that was for the long term. */
+const WINDOWS_2022 = 20348;
+const WINDOWS_2025 = 26100;
+
+/** Whether a Windows of the version HOST runs images of the version IMAGE, as containerd decides it. No version: any. */
+function windowsRuns(host: string | undefined, image: string | undefined): boolean {
+  const [major, minor, build] = windowsVersion(host ?? '');
+  if (!image || (major === 0 && minor === 0 && build === 0)) return true;
+  const [imageMajor, imageMinor, imageBuild] = windowsVersion(image);
+  if (major !== imageMajor || minor !== imageMinor) return false;
+  if (build < WINDOWS_2022) return build === imageBuild;
+  return (build > WINDOWS_2025 ? WINDOWS_2025 : WINDOWS_2022) <= imageBuild && imageBuild <= build;
+}
+
+/** Major, minor and build number; three zeros where the text does not begin with these. */
+function windowsVersion(text: string): readonly [number, number, number] {
+  const found = /^(\d{1,3})\.(\d{1,3})\.(\d{1,5})(?:\.|$)/.exec(text);
+  return [Number(found?.[1] ?? 0), Number(found?.[2] ?? 0), Number(found?.[3] ?? 0)];
 }

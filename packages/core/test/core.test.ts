@@ -13,6 +13,7 @@ import {
   isDigest,
   isNestedDeeper,
   Limiter,
+  formatPlatform,
   parsePlatform,
   parseReference,
   selectPlatform,
@@ -194,6 +195,39 @@ describe('platforms', () => {
     assert.throws(() => parsePlatform('nonsense', host), { code: 'PLATFORM_INVALID' });
     for (const text of ['../..', 'linux/..', 'linux/amd64/v1.0', 'li nux/amd64', ''])
       assert.throws(() => parsePlatform(text, host), { code: 'PLATFORM_INVALID' }, text);
+  });
+
+  it('reads and writes the version and features of an operating system', () => {
+    const windows = { os: 'windows', architecture: 'amd64', 'os.version': '10.0.20348.1006' };
+    assert.deepEqual(parsePlatform('windows(10.0.20348.1006)/amd64'), windows);
+    assert.deepEqual(parsePlatform('Windows(1.2.3)', { os: 'linux', architecture: 'arm64' }), {
+      ...{ os: 'windows', architecture: 'arm64', 'os.version': '1.2.3' },
+    });
+    for (const text of ['windows(1.2.3)/bar', 'windows(1.2.3+b+c%2Fd)/amd64', 'linux(+x)/arm/v7', 'linux/arm64'])
+      assert.equal(formatPlatform(parsePlatform(text)), text);
+    assert.deepEqual(parsePlatform('windows(+b+a+b)/amd64')['os.features'], ['a', 'b']);
+    for (const text of [
+      'windows(1.2.3/amd64',
+      'windows(1.2 3)/amd64',
+      'amd64(1.2.3)',
+      'windows(%zz)/amd64',
+      '(1)/amd64',
+    ])
+      assert.throws(() => parsePlatform(text), { code: 'PLATFORM_INVALID' }, text);
+  });
+
+  it('chooses the image that a version of Windows runs', () => {
+    const entry = (version: string) => ({
+      platform: { os: 'windows', architecture: 'amd64', 'os.version': version },
+    });
+    const entries = ['10.0.17763.9', '10.0.20348.1', '10.0.26100.4'].map(entry);
+    const chosen = (version: string): string | undefined =>
+      selectPlatform(entries, entry(version).platform)?.platform['os.version'];
+    assert.equal(chosen('10.0.17763.1006'), '10.0.17763.9');
+    assert.equal(chosen('10.0.20348'), '10.0.20348.1');
+    assert.equal(chosen('10.0.27000.1'), '10.0.26100.4');
+    assert.equal(chosen('10.0.18363.1'), undefined);
+    assert.equal(selectPlatform(entries, { os: 'windows', architecture: 'amd64' }), entries[0]);
   });
 
   it('chooses the entry of an index that runs', () => {
