@@ -123,7 +123,8 @@ export function lowerOptionsOf(options: BuildOptions): Omit<LowerOptions, 'docke
     noCache: options.noCache ?? false,
     noCacheFilter: options.noCacheFilter ?? [],
     network: options.network ?? 'default',
-    allow: new Set(options.allow ?? []),
+    // As in buildx, who asks for the host's network for all steps allows it to each.
+    allow: new Set([...(options.allow ?? []), ...(options.network === 'host' ? ['network.host'] : [])]),
     extraHosts: (options.addHosts ?? []).map(parseHost),
     ulimits: options.ulimits ?? [],
     shmSize: options.shmSize,
