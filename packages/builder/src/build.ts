@@ -189,10 +189,11 @@ async function finish(
   );
   const platform = options.platformGiven ? options.platform : { os: config.os, architecture: config.architecture };
   const variant = options.platformGiven ? {} : config.variant ? { variant: config.variant } : {};
+  const version = config.os === 'windows' && config['os.version'] ? { 'os.version': config['os.version'] } : {};
   return {
     chain,
     image: {
-      platform: { ...platform, ...variant },
+      platform: { ...platform, ...variant, ...version },
       ...describeConfig(config, layers),
       baseHistory: state.baseHistory.length,
     },

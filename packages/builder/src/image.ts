@@ -2,6 +2,7 @@ import {
   canonicalJson,
   digestOf,
   MediaType,
+  normalizePlatform,
   type Descriptor,
   type Digest,
   type HistoryEntry,
@@ -62,22 +63,30 @@ export async function assembleConfig(
   const history = fillTimes([...state.baseHistory, ...added]);
   const config = structuredClone(state.config);
   if (Object.keys(options.labels).length > 0) config.Labels = { ...config.Labels, ...options.labels };
-  const { platform } = options;
   const created = history.at(-1)?.created;
   return {
-    ...state.image,
-    ...(platform
-      ? {
-          os: platform.os,
-          architecture: platform.architecture,
-          ...(platform.variant ? { variant: platform.variant } : {}),
-        }
-      : {}),
+    ...withPlatform(state.image, options.platform),
     ...(created === undefined ? {} : { created }),
     config,
     rootfs: { type: 'layers', diff_ids: [...diffIds] },
     history,
   };
+}
+
+/** An image for PLATFORM. Of a base for the same processor the variant stays, and the version of its system; of another's nothing. */
+function withPlatform(image: StageState['image'], platform: Platform | undefined): StageState['image'] {
+  const { os, architecture, variant, 'os.version': version, 'os.features': features, ...rest } = image;
+  const same = !platform || (platform.os === os && platform.architecture === architecture);
+  const named: Platform = {
+    os: os || 'linux', // an image may lack both
+    architecture: architecture || '',
+    ...(same && variant ? { variant } : {}),
+    ...(same && version ? { 'os.version': version } : {}),
+    ...(features ? { 'os.features': features } : {}),
+    ...platform,
+  };
+  const { 'os.features': list, ...normal } = normalizePlatform(named);
+  return { ...rest, ...normal, ...(list ? { 'os.features': [...list] } : {}) };
 }
 
 /** The config with its bytes and descriptor. */
