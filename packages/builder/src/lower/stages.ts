@@ -21,6 +21,7 @@ import type { BuilderServices } from '../services.js';
 import { scratchVertex } from '../steps/base-image.js';
 import type { FromSource, LowerOptions, NamedSource, ResolvedImage, SourceResolver, StageContext } from './context.js';
 import { lowerCopy, lowerWorkdir } from './files.js';
+import { imagesOf } from './image-names.js';
 import { lowerMetadata } from './metadata.js';
 import { lowerRun } from './run.js';
 import { emptyImage, startFromImage, startFromStage, type StageState } from './stage-state.js';
@@ -161,11 +162,18 @@ export class StageLowering {
     );
   }
 
-  /** What is no stage must be the name of an image, also in stages that are not needed. */
+  /** What is no stage must be the name of an image, behind FROM and `from=`, also in stages that are not needed. */
   #checkBaseNames(): void {
+    const { bases, lookup } = this.#graph;
     for (const [index, { stage, baseName }] of this.#prepared.entries()) {
-      if (this.#graph.bases[index] !== undefined || baseName === 'scratch') continue;
-      withLocation(stage.from.location, () => parseReference(baseName));
+      if (bases[index] === undefined && baseName !== 'scratch') {
+        withLocation(stage.from.location, () => parseReference(baseName));
+      }
+      for (const instruction of stage.instructions) {
+        withLocation(instruction.location, () => {
+          for (const name of imagesOf(instruction, lookup)) parseReference(name);
+        });
+      }
     }
   }
 
