@@ -45,7 +45,7 @@ export async function lowerRun(instruction: RunInstruction, context: StageContex
         args,
         env,
         proxyEnv: [...proxyVariables(options.buildArgs)].map(([name, value]) => `${name}=${value}`),
-        cwd: posix.resolve('/', state.config.WorkingDir ?? ''),
+        cwd: workingDirectory(state.config.WorkingDir ?? ''),
         user: state.config.User ?? '',
         hostname: options.buildArgs.get('BUILDKIT_SANDBOX_HOSTNAME') ?? 'buildkitsandbox',
         network: networkOf(instruction, context),
@@ -70,6 +70,12 @@ export async function lowerRun(instruction: RunInstruction, context: StageContex
     emptyLayer: false,
     vertex,
   });
+}
+
+/** A working directory without what changes nothing. `..` stays: what it leads back from is made by the step, too. */
+function workingDirectory(path: string): string {
+  const parts = path.split('/').filter((part) => part !== '' && part !== '.');
+  return `/${parts.join('/')}`;
 }
 
 /** An allowlist of hosts is for whatever the Dockerfile or the command line do not take out of it by name. */
