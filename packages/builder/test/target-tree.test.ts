@@ -121,4 +121,19 @@ describe('a tree in the making', () => {
       ['755', 0, 0],
     ]);
   });
+
+  it('links the other names of a file to one another when its first name is given to something else', () => {
+    const target = new TargetTree(undefined, 0);
+    const linkTo = { path: 'first', node: FILE };
+    target.put('first', FILE);
+    target.put('second', { facts: FILE.facts, linkTo });
+    target.put('third', { facts: FILE.facts, linkTo });
+    target.put('first', { facts: FILE.facts });
+    const links = new Map([...target.entries()].map((entry) => [entry.path, 'link' in entry ? entry.link : undefined]));
+    assert.deepEqual([...links].sort(), [
+      ['first', undefined],
+      ['second', undefined],
+      ['third', 'second'],
+    ]);
+  });
 });

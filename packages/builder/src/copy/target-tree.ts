@@ -144,12 +144,16 @@ export class TargetTree {
 
   /** The entries of the layer, parents before children. */
   *entries(): Generator<LayerEntry> {
+    /** Files whose first name was given to something else, by the name that now comes first. */
+    const renamed = new Map<TargetNode, string>();
     for (const { path, node } of this.#planned) {
       if (!node) continue;
       const { linkTo, content, opaque, facts } = node;
-      if (linkTo && this.node(linkTo.path) === linkTo.node) {
-        yield { ...facts, path, type: 'hardlink', size: 0, link: linkTo.path };
+      const first = linkTo && (this.node(linkTo.path) === linkTo.node ? linkTo.path : renamed.get(linkTo.node));
+      if (first !== undefined) {
+        yield { ...facts, path, type: 'hardlink', size: 0, link: first };
       } else {
+        if (linkTo) renamed.set(linkTo.node, path);
         const source = content ?? linkTo?.node.content;
         yield { ...facts, path, ...(source ? { content: source } : {}), ...(opaque ? { opaque } : {}) };
       }
