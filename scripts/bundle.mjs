@@ -76,7 +76,10 @@ await build({ ...modules, entryPoints: { index: 'packages/cli/src/index.ts' }, m
 // The first that a build loads, and often all that it does.
 await build({
   ...common,
-  entryPoints: { repeat: 'packages/cli/src/repeat/answer.ts' },
+  entryPoints: {
+    repeat: 'packages/cli/src/repeat/answer.ts',
+    'early-agent': 'packages/engine/src/agent-process.ts',
+  },
   format: 'cjs',
   outExtension: { '.js': '.cjs' },
 });

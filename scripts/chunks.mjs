@@ -123,7 +123,8 @@ export async function bundleInParts(name, options) {
   }
   const extra = steps.length > 0 ? { file: `./${name}-steps.cjs`, names } : undefined;
   if (extra) files[`${name}-steps.cjs`] = `'use strict';module.exports={\n${steps.join(',\n')}\n};\n`;
-  files[program] = `${loader(extra)}const strakeParts={\n${inside.join(',\n')}\n};\nstrakeRequire('./${program}');\n`;
+  files[program] =
+    `${loader(extra)}const strakeParts={\n${inside.join(',\n')}\n};\nmodule.exports = strakeRequire('./${program}');\n`;
   return files;
 }
 

@@ -39,6 +39,7 @@ const FILES = [
     'parser.d.ts',
     'parser.js',
     'step-network-main.js',
+    'early-agent.cjs',
     'repeat.cjs',
     'strake-steps.cjs',
     'strake.cjs',

@@ -43,25 +43,31 @@ function loadWithCodeCache(bundle) {
   return main.exports;
 }
 
-/** Runs a bundle of ../dist. */
+/** Evaluates a bundle of ../dist. */
 exports.load = (name) => {
   const bundle = path.join(dist, name);
   if (process.versions.node.startsWith('20.')) {
-    loadWithCodeCache(bundle);
+    return loadWithCodeCache(bundle);
   } else {
     require('node:module').enableCompileCache?.();
-    require(bundle);
+    return require(bundle);
   }
 };
 
-/** Whether this call is a build like one before it, and is answered. */
-function isAnswered() {
-  if (process.argv[2] !== 'build') return false;
-  try {
-    return require('../dist/repeat.cjs').answered();
-  } catch {
-    return false; // nothing is kept of it, or not all of it can be looked at
+/** Runs the command, where it is not a build like one before it, which is answered. What will probably be needed is started first. */
+function run() {
+  let early;
+  if (process.argv[2] === 'build') {
+    try {
+      const known = require('../dist/repeat.cjs').answer();
+      if (known === 'answered') return;
+      if (known === 'will probably run steps')
+        early = require('../dist/early-agent.cjs').spawnEarlyAgent(path.join(__dirname, 'agent.js'));
+    } catch {
+      early = undefined; // not all of what is kept of it can be looked at
+    }
   }
+  exports.load('strake.cjs').start(early);
 }
 
 if (require.main === module) {
@@ -70,8 +76,8 @@ if (require.main === module) {
     process.stderr.write(`strake needs Node 20.19 or newer; this is ${process.version}\n`);
     process.exitCode = 1;
   } else if (!fs.existsSync(path.join(dist, 'strake.cjs'))) {
-    import('../dist/src/strake.js'); // not bundled: a checkout in which only tsc has run
-  } else if (!isAnswered()) {
-    exports.load('strake.cjs');
+    import('../dist/src/strake.js').then(({ start }) => start()); // not bundled: a checkout in which only tsc has run
+  } else {
+    run();
   }
 }

@@ -1,6 +1,7 @@
 import { writeSync } from 'node:fs';
 import { constants, homedir } from 'node:os';
 import { StrakeError } from '@strake/core';
+import type { AgentProcess } from '@strake/engine';
 import type { Io } from './io.js';
 import { main } from './main.js';
 import { output } from './output.js';
@@ -9,8 +10,9 @@ const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 /**
  * Runs the command line of this process and ends it. The first SIGINT, SIGTERM or SIGHUP aborts what is under way and waits
  * for it to clean up; a second one ends the process at once. Both end with 128 + the signal's number.
+ * @param early the process of an agent that was started before
  */
-export async function start(): Promise<void> {
+export async function start(early?: AgentProcess): Promise<void> {
   const controller = new AbortController();
   const restore = new Set<string>();
   let interrupted: number | undefined;
@@ -34,7 +36,7 @@ export async function start(): Promise<void> {
     cwd: process.cwd(),
     signal: controller.signal,
     now: Date.now,
-    createEngine: async (options) => (await import('@strake/engine')).createEngine(options),
+    createEngine: async (options) => (await import('@strake/engine')).createEngine({ ...options, early }),
     authentication: () => import('@strake/engine'),
     watch: async () => (await import('@strake/engine')).watch,
     restoreAtExit: (text) => {

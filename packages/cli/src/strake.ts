@@ -1,3 +1,1 @@
-import { start } from './process.js';
-
-void start();
+export { start } from './process.js';

@@ -1,21 +1,14 @@
 import { cancelled, onAbort, throwIfAborted } from '@strake/core';
 import type { Sandbox } from '@strake/builder';
 import type { RunOptions } from '@strake/runtime';
-import { spawn, type ChildProcess } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 
+import type { AgentProcess } from './agent-process.js';
 import type { AgentMethods, AgentSetup } from './agent-protocol.js';
 import { agentEnded, agentUnavailable, oneIdHint } from './agent-errors.js';
 import type { ExpectedEntry, TreeChange } from './container-changes.js';
 import { revivedError, type RpcMessage } from './rpc.js';
 import type { StepIds } from './user-ids.js';
-
-export interface AgentOptions {
-  readonly setup: AgentSetup;
-  /** File of the agent's program. */
-  readonly program: string;
-  /** Hand this process's stdin and terminal to the container, for `strake run`. */
-  readonly inheritStdin?: boolean | undefined;
-}
 
 /** A running agent: the one process of an engine that mounts, unpacks and runs steps. */
 export interface Agent extends Sandbox {
@@ -55,40 +48,9 @@ interface Pending {
 /** The last part of what an agent prints before it dies, for the error. */
 const STDERR_LIMIT = 4096;
 
-/**
- * Starts the agent: process 1 of its own process, mount and, for ordinary users, user namespace. When it dies, or when this
- * process dies, the kernel ends everything that it started and takes its mounts away. An agent without namespaces sees by its
- * channel that this process has died, and ends what it has started.
- */
-export function startAgent(options: AgentOptions): Agent {
-  const { setup, program } = options;
-  const node = [process.execPath, '--enable-source-maps', program, JSON.stringify(setup)];
-  const [file = '', ...args] = setup.namespaces ? [...inNamespaces(setup.ids), ...node] : node;
-  const child = spawn(file, args, {
-    stdio: [options.inheritStdin ? 'inherit' : 'ignore', options.inheritStdin ? 'inherit' : 'ignore', 'pipe', 'ipc'],
-    serialization: 'advanced',
-    env: agentEnvironment(),
-    detached: !options.inheritStdin,
-  });
-  return new AgentClient(child, setup);
-}
-
-/** The command that runs another one as process 1 of namespaces of its own. */
-function inNamespaces(ids: StepIds): string[] {
-  return [
-    ...['setpriv', '--pdeathsig', 'KILL', 'unshare'],
-    ...(ids === 'all' ? [] : ['--user', '--map-root-user']),
-    ...(ids === 'range' ? ['--map-auto'] : []),
-    ...['--mount', '--propagation', 'private', '--pid', '--fork', '--kill-child', '--mount-proc'],
-  ];
-}
-
-/** The agent sees what it needs to find programs and nothing else of the user's environment. */
-function agentEnvironment(): NodeJS.ProcessEnv {
-  const names = ['PATH', 'HOME', 'TMPDIR', 'LANG', 'NODE_COMPILE_CACHE', 'XDG_RUNTIME_DIR', 'TERM'];
-  return Object.fromEntries(
-    names.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])),
-  );
+/** Speaks to the agent in PROCESS and tells it what it is for. */
+export function connectAgent(process: AgentProcess, setup: AgentSetup): Agent {
+  return new AgentClient(process, setup);
 }
 
 class AgentClient implements Agent {
@@ -104,10 +66,10 @@ class AgentClient implements Agent {
   #closing = false;
   #ended: Error | undefined;
 
-  constructor(child: ChildProcess, { ids, namespaces }: AgentSetup) {
+  constructor({ child, ended: exited }: AgentProcess, setup: AgentSetup) {
     this.#child = child;
-    this.ids = ids;
-    this.namespaces = namespaces;
+    this.ids = setup.ids;
+    this.namespaces = setup.namespaces;
     child.on('message', (message: RpcMessage) => this.#receive(message));
     child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       this.#stderr = (this.#stderr + text).slice(-STDERR_LIMIT);
@@ -119,18 +81,15 @@ class AgentClient implements Agent {
         this.#pending.clear();
         resolve();
       };
-      child.on('error', (error) => {
-        // A message to one that has just ended fails too: why it ended, its exit tells.
-        if (child.pid === undefined) ended(error.message, error);
-      });
-      // Not 'close': Node 20 never tells it once the channel was disconnected from this side.
-      child.on('exit', (code, signal) => {
+      void exited.then(({ code, signal, error }) => {
+        if (error) return ended(error.message, error);
         setImmediate(() => {
           const said = this.#stderr.trim();
           ended(`${signal ?? `exit code ${code}`}${said === '' ? '' : `: ${said}`}`);
         });
       });
     });
+    this.#send({ kind: 'setup', setup });
     // An idle agent does not keep the process alive.
     this.#settleReferences();
   }
@@ -231,6 +190,7 @@ class AgentClient implements Agent {
   }
 
   #receive(message: RpcMessage): void {
+    if (message.kind === 'setup') return;
     const pending = this.#pending.get(message.id);
     if (!pending) return;
     switch (message.kind) {

@@ -6,7 +6,7 @@ import type { SnapshotterChoice } from './choose-snapshotter.js';
 import type { ExpectedEntry, TreeChange } from './container-changes.js';
 import type { StepIds } from './user-ids.js';
 
-/** How an agent is set up; its one argument, as JSON. */
+/** How an agent is set up; the first message to it. */
 export interface AgentSetup {
   readonly storeRoot: string;
   readonly snapshotter: 'auto' | 'overlay' | 'copy';

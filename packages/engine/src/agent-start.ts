@@ -1,27 +1,19 @@
 import { isStrakeError } from '@strake/core';
 
-import { startAgent, type Agent, type AgentOptions } from './agent-client.js';
+import { connectAgent, type Agent } from './agent-client.js';
+import { agentPlaces, spawnAgent, type AgentPlace, type AgentProcess } from './agent-process.js';
 import type { AgentSetup } from './agent-protocol.js';
 import type { EngineOptions } from './types.js';
-import { findStepIds, type StepIds } from './user-ids.js';
+import { findStepIds } from './user-ids.js';
 
-/** What decides how an agent is started. */
-export type AgentPlace = Pick<AgentSetup, 'ids' | 'namespaces' | 'isolation'>;
-
-/**
- * Ways to start an agent, the best first; each is tried where the one before did not start. Root works as it is, everyone else in
- * a user namespace. Root without the right to make namespaces has a chroot.
- */
-export function agentPlaces(isolation: AgentSetup['isolation'], ids: StepIds): readonly AgentPlace[] {
-  if (ids === 'all') {
-    const chroot: AgentPlace = { ids, namespaces: false, isolation: 'chroot' };
-    if (isolation === 'chroot') return [chroot];
-    const namespaces: AgentPlace = { ids, namespaces: true, isolation };
-    return isolation === 'auto' ? [namespaces, chroot] : [namespaces];
-  }
-  const one: AgentPlace = { ids: 'one', namespaces: true, isolation };
-  // newuidmap may be there and yet not allowed to work, as in most containers.
-  return ids === 'range' ? [{ ...one, ids }, one] : [one];
+/** How agents are started. */
+export interface AgentOptions {
+  /** File of the agent's program. */
+  readonly program: string;
+  readonly inheritStdin: boolean;
+  readonly setup: (place: AgentPlace) => AgentSetup;
+  /** A process that was started before it was asked for: taken where it is in the right place, ended where it is not. */
+  readonly early?: AgentProcess | undefined;
 }
 
 /**
@@ -29,13 +21,16 @@ export function agentPlaces(isolation: AgentSetup['isolation'], ids: StepIds): r
  * @throws StrakeError `AGENT_UNAVAILABLE` of the first way where none works
  */
 export async function startBestAgent(
-  options: EngineOptions,
-  agentOptions: (place: AgentPlace) => AgentOptions,
+  { isolation = 'auto' }: EngineOptions,
+  { program, inheritStdin, setup, early }: AgentOptions,
 ): Promise<Agent> {
-  const places = agentPlaces(options.isolation ?? 'auto', findStepIds().ids);
   let failure: Error | undefined;
-  for (const place of places) {
-    const agent = startAgent(agentOptions(place));
+  let ready = early;
+  for (const place of agentPlaces(isolation, findStepIds().ids)) {
+    const suits = ready?.place.ids === place.ids && ready.place.namespaces === place.namespaces;
+    if (!suits) ready?.child.kill('SIGKILL');
+    const agent = connectAgent(ready && suits ? ready : spawnAgent(program, place, inheritStdin), setup(place));
+    ready = undefined;
     try {
       await agent.hello();
       agent.passedOver = failure;

@@ -14,6 +14,7 @@ import {
   type StepNetwork,
 } from '@strake/runtime';
 import { openStore, type Snapshotter, type Store } from '@strake/store';
+import { prepareCalls } from '@strake/sys';
 import { chmod, chown } from 'node:fs/promises';
 import { pathToFileURL } from 'node:url';
 
@@ -273,12 +274,16 @@ function send(message: RpcMessage): void {
   if (process.connected) process.send?.(message);
 }
 
-const setup = JSON.parse(process.argv[2] ?? '{}') as AgentSetup;
 // A step's result must not depend on the umask of the shell that strake was started from.
 process.umask(0o022);
-const server = new AgentServer(setup);
-process.on('message', (message: RpcMessage) => server.receive(message));
-process.on('disconnect', () => void server.close().finally(() => process.exit(0)));
+// It may have been started before it is needed.
+setImmediate(prepareCalls);
+let server: AgentServer | undefined;
+process.on('message', (message: RpcMessage) => {
+  if (message.kind === 'setup') server = new AgentServer(message.setup);
+  else server?.receive(message);
+});
+process.on('disconnect', () => void Promise.resolve(server?.close()).finally(() => process.exit(0)));
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   // The builder decides when the agent ends: it closes the channel after aborting what runs.
   process.on(signal, () => undefined);

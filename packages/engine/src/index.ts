@@ -1,4 +1,5 @@
 export { createBuildMemory, type BuildMemory } from './build-memory.js';
+export type { AgentProcess } from './agent-process.js';
 export { createEngine } from './engine.js';
 export { login, logout } from './authentication.js';
 export type { BuildEvidence } from './evidence.js';

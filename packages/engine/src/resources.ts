@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
 import type { Agent } from './agent-client.js';
+import type { AgentProcess } from './agent-process.js';
 import type { EngineOptions } from './types.js';
 
 /** What the builds of one engine share, each made when it is first needed. */
@@ -38,16 +39,23 @@ export function createResources(options: EngineOptions, env: NodeJS.ProcessEnv):
   let shared: Promise<Agent> | undefined;
   const openOnce = (): Promise<Store> =>
     (store ??= openStore({ root, ...(programs.worker ? { workerUrl: pathToFileURL(programs.worker) } : {}) }));
+  let { early } = options;
+  const takeEarly = (): AgentProcess | undefined => {
+    const taken = early;
+    early = undefined;
+    return taken;
+  };
   const start = (inheritStdin: boolean): Promise<Agent> => {
     const made = (async () => {
       const { startBestAgent } = await import('./agent-start.js');
       const opened = await openOnce();
       // Others judge by this process's lease whether the agent, whose pid they cannot see, is alive.
       await opened.lease(['agent']);
-      return startBestAgent(options, (how) => ({
+      return startBestAgent(options, {
         program: programs.agent,
         inheritStdin,
-        setup: {
+        early: inheritStdin ? undefined : takeEarly(),
+        setup: (how) => ({
           ...how,
           storeRoot: root,
           parent: opened.holder,
@@ -55,8 +63,8 @@ export function createResources(options: EngineOptions, env: NodeJS.ProcessEnv):
           worker: programs.worker,
           nativeInit: programs.nativeInit,
           stepNetwork: programs.stepNetwork,
-        },
-      }));
+        }),
+      });
     })();
     agents.push(made);
     return made;
@@ -79,6 +87,7 @@ export function createResources(options: EngineOptions, env: NodeJS.ProcessEnv):
       shared = undefined;
     },
     close: async () => {
+      takeEarly()?.child.kill('SIGKILL'); // it has done nothing
       for (const agent of await Promise.allSettled(agents)) {
         if (agent.status === 'fulfilled') await agent.value.close();
       }

@@ -1,7 +1,11 @@
 import { StrakeError, type StrakeErrorFields } from '@strake/core';
 
+import type { AgentSetup } from './agent-protocol.js';
+
 /** What crosses the channel between the builder's process and the agent. */
 export type RpcMessage =
+  /** What the agent is for: before anything else. */
+  | { readonly kind: 'setup'; readonly setup: AgentSetup }
   | { readonly kind: 'call'; readonly id: number; readonly method: string; readonly args: unknown }
   /** `force`: at once, where an abort before has given it time. */
   | { readonly kind: 'abort'; readonly id: number; readonly force?: boolean }

@@ -2,6 +2,7 @@ import type { ContextSource, StepReason } from '@strake/builder';
 import type { Descriptor, Digest, ImageConfig, Platform, ProgressSink } from '@strake/core';
 import type { HostContact, Limits } from '@strake/runtime';
 
+import type { AgentProcess } from './agent-process.js';
 import type { BuildMemory } from './build-memory.js';
 import type { BuildEvidence } from './evidence.js';
 import type { Plan } from './plan-call.js';
@@ -350,4 +351,6 @@ export interface EngineOptions {
   readonly maxParallelism?: number | undefined;
   /** One build is all that this engine is for: its agent ends behind the last step, while the result is still being written. */
   readonly once?: boolean | undefined;
+  /** The process of an agent that was started before the engine, see `spawnEarlyAgent`. The engine ends it. */
+  readonly early?: AgentProcess | undefined;
 }

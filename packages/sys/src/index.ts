@@ -7,6 +7,7 @@ export {
 } from './credentials.js';
 export { copyRange } from './copy-range.js';
 export { SystemCallError } from './errors.js';
+export { prepareCalls } from './libc.js';
 export { execute, prepareForExec, setResourceLimit } from './exec.js';
 export { CHANGE_WORDS, FileFacts, FolderLook, openToRead, statAt } from './folder.js';
 export { spreadSubfolders } from './inode-flags.js';

@@ -19,6 +19,15 @@ function loaded(): typeof Koffi {
   }
 }
 
+/** Loads what calls need, so that the first one does not wait for it. Where that fails, the first one tells. */
+export function prepareCalls(): void {
+  try {
+    library ??= loaded().load(null);
+  } catch {
+    library = undefined;
+  }
+}
+
 /** A function of the C library by its C prototype, for many calls. Its result is told as it is. */
 export function libraryCall(prototype: string): Call {
   let call = calls.get(prototype);

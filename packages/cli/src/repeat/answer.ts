@@ -4,7 +4,7 @@ import { lstatSync, readFileSync, realpathSync, renameSync, statSync, utimesSync
 import { output } from '../output.js';
 import { seconds } from '../print/seconds.js';
 import { bootId, describeCall, fileNameOf, isSwitchedOff } from './call.js';
-import { FORMAT, keptFolder, type KeptCall } from './kept-call.js';
+import { FORMAT, isAnswer, keptFolder, type KeptAnswer, type KeptCall } from './kept-call.js';
 
 /** Whether two lists of what was found at a path are the same; undefined: nothing was there. */
 function isSame(kept: readonly number[] | null | undefined, now: readonly number[] | undefined): boolean {
@@ -13,7 +13,7 @@ function isSame(kept: readonly number[] | null | undefined, now: readonly number
 }
 
 /** Whether all that a call's result hung on is as it was. */
-function holds({ seen, led, same }: KeptCall): boolean {
+function holds({ seen, led, same }: KeptAnswer): boolean {
   const options = { throwIfNoEntry: false } as const;
   for (const [path, identity] of same) {
     const stats = statSync(path, options);
@@ -28,7 +28,7 @@ function holds({ seen, led, same }: KeptCall): boolean {
 }
 
 /** Leaves what a cached build leaves: times of use, and the notes for `strake explain`. */
-function leaveTraces({ used, note }: KeptCall, root: string): void {
+function leaveTraces({ used, note }: KeptAnswer, root: string): void {
   const now = new Date();
   for (const path of used) utimesSync(path, now, now);
   const text = JSON.stringify({ ...note.content, time: now.getTime() });
@@ -39,24 +39,41 @@ function leaveTraces({ used, note }: KeptCall, root: string): void {
   }
 }
 
+/** What is known of this process's call before anything else is loaded. */
+export type Foreknowledge = 'answered' | 'will probably run steps' | 'nothing';
+
 /**
  * Answers this process's call where it is one that was answered before, from the cache, and everything that its result hangs on is
- * as it was: prints what that printed. Otherwise says so, and nothing was done.
+ * as it was: prints what that printed. Otherwise says what is to be expected, and nothing was done.
  */
-export function answered(): boolean {
+export function answer(): Foreknowledge {
   const { env } = process;
-  if (isSwitchedOff(env)) return false;
+  if (isSwitchedOff(env)) return 'nothing';
   const started = performance.now();
   const [stdout, stderr] = [output(1, () => process.stdout), output(2, () => process.stderr)];
   const root = storeRoot(undefined, env);
   const call = describeCall({ argv: process.argv.slice(2), cwd: process.cwd(), stdout, stderr });
-  const kept = JSON.parse(readFileSync(`${keptFolder(root)}/${fileNameOf(call)}`, 'utf8')) as Partial<KeptCall>;
-  if (kept.format !== FORMAT || kept.call !== call || kept.boot !== bootId()) return false;
-  const whole = kept as KeptCall;
-  if (whole.env.some(([name, value]) => (env[name] ?? null) !== value) || !holds(whole)) return false;
-  leaveTraces(whole, root);
-  stdout.write(whole.stdout);
-  const [before, behind] = whole.stderr;
+  const kept = readKept(`${keptFolder(root)}/${fileNameOf(call)}`);
+  if (kept?.format !== FORMAT) return 'will probably run steps';
+  if (!isAnswer(kept)) return 'nothing';
+  if (
+    kept.call !== call ||
+    kept.boot !== bootId() ||
+    kept.env.some(([name, value]) => (env[name] ?? null) !== value) ||
+    !holds(kept)
+  )
+    return 'will probably run steps';
+  leaveTraces(kept, root);
+  stdout.write(kept.stdout);
+  const [before, behind] = kept.stderr;
   stderr.write(behind === undefined ? before : `${before}${seconds(performance.now() - started)}${behind}`);
-  return true;
+  return 'answered';
+}
+
+function readKept(path: string): Partial<KeptCall> | undefined {
+  try {
+    return JSON.parse(readFileSync(path, 'utf8')) as Partial<KeptCall>;
+  } catch {
+    return undefined;
+  }
 }

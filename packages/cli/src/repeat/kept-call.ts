@@ -1,9 +1,13 @@
 import type { BuildEvidence } from '@strake/engine';
 
-/** A build that was answered from the cache, kept so that the same call is answered from this file alone. */
-export interface KeptCall extends Omit<BuildEvidence, 'note'> {
+/** A call of the command that ran nothing. Of what it was, only the file's name tells. */
+export interface IdleCall {
   readonly format: typeof FORMAT;
-  /** See {@link describeCall}. */
+}
+
+/** One that the same call is answered with, as long as what it hung on is as it was. */
+export interface KeptAnswer extends IdleCall, Omit<BuildEvidence, 'note'> {
+  /** See `describeCall`. */
   readonly call: string;
   /** Variables of the environment that it read; null: not set. */
   readonly env: readonly (readonly [name: string, value: string | null])[];
@@ -16,7 +20,13 @@ export interface KeptCall extends Omit<BuildEvidence, 'note'> {
   readonly stderr: readonly [string] | readonly [string, string];
 }
 
+export type KeptCall = IdleCall | KeptAnswer;
+
 export const FORMAT = 1;
+
+export function isAnswer(kept: Partial<KeptCall>): kept is KeptAnswer {
+  return 'seen' in kept;
+}
 
 /** The folder of kept calls below the root of a store. */
 export function keptFolder(root: string): string {

@@ -24,19 +24,26 @@ const PLAIN_VARIABLES: ReadonlySet<string> = new Set([
 /** More is not kept: to read it would take as long as to build. */
 const LONGEST = 1 << 20;
 
-/** What a build said and read, for the next call of the same kind. */
+/** What a build says and reads, for the next call of the same kind. */
 export class CallRecording {
   /** For the build: as the one given, but everything that is read or said is noted. */
   readonly io: Io;
+  /** For the engine. */
+  readonly onEvidence: ((evidence: BuildEvidence) => void) | undefined;
   readonly #read = new Map<string, string | undefined>();
   readonly #said = { stdout: '', stderr: '' };
   readonly #config: readonly [path: string, state: FileState | undefined] | undefined;
   #evidence: BuildEvidence | undefined;
-  #lost = false;
+  #lost: boolean;
 
-  constructor(io: Io) {
+  /** ANSWERS: whether the next call may be answered with what this one says. */
+  constructor(io: Io, answers: boolean) {
+    this.io = io;
+    this.#lost = !answers;
+    if (!answers) return;
     const env = this.#noted(io.env);
     this.io = { ...io, env, stdout: this.#heard(io.stdout, 'stdout'), stderr: this.#heard(io.stderr, 'stderr') };
+    this.onEvidence = (evidence) => void (this.#evidence = evidence);
     for (const name of STORE_VARIABLES) this.#read.set(name, io.env[name]);
     const path = dockerConfig(env);
     if (path === undefined) return;
@@ -75,34 +82,35 @@ export class CallRecording {
     };
   }
 
-  /** For the engine. */
-  readonly onEvidence = (evidence: BuildEvidence): void => {
-    this.#evidence = evidence;
-  };
-
-  /** Keeps what a build with OPTIONS that ended with RESULT said, where the next one can be answered with it. Failures are no matter. */
+  /** Keeps what is known after a build with OPTIONS that ended with RESULT. */
   async keep(options: BuildOptions, result: BuildResult): Promise<void> {
-    if (this.#lost || !this.#evidence) return;
-    const variables = [...this.#read];
-    if (variables.some(([name, value]) => value !== undefined && !PLAIN_VARIABLES.has(name))) return;
-    // Docker's configuration has proxies, whose addresses may have passwords.
-    const given = Object.keys(options.buildArgs ?? {});
-    if (given.some((name) => /_proxy$/i.test(name) || isSecretName(name))) return;
-    const { keepCall } = await import('./keep.js');
-    const { seen } = this.#evidence;
-    keepCall(
-      { ...this.#evidence, seen: this.#config ? [...seen, this.#config] : seen },
-      { ...this.#said, took: result.duration },
-      variables,
-      this.io,
-    );
+    const { forgetCall, keepCall } = await import('./keep.js');
+    const idle = result.steps.every(({ cached, reasons }) => cached || reasons.length === 0);
+    if (!idle) return forgetCall(this.io);
+    // Not even its digest, as what is short could be found by trying.
+    if (Object.keys(options.buildArgs ?? {}).some(isSecretArgument)) return;
+    const evidence = this.#mayAnswer() ? this.#evidence : undefined;
+    if (!evidence) return keepCall(undefined, this.io);
+    const seen = this.#config ? [...evidence.seen, this.#config] : evidence.seen;
+    keepCall({ ...this.#said, took: result.duration, evidence: { ...evidence, seen }, env: [...this.#read] }, this.io);
+  }
+
+  /** Whether nothing that was read may be a secret, and all of it is known. */
+  #mayAnswer(): boolean {
+    if (this.#lost) return false;
+    return [...this.#read].every(([name, value]) => value === undefined || PLAIN_VARIABLES.has(name));
   }
 }
 
-/** A recording of a build that ARGS ask for; undefined where it does, or may say, what a second one must do or say itself. */
+/** Whether a build argument's value may be a secret. Addresses of proxies, which Docker's configuration has too, may have passwords. */
+function isSecretArgument(name: string): boolean {
+  return /_proxy$/i.test(name) || isSecretName(name);
+}
+
+/** A recording of a build that ARGS ask for; undefined where nobody wants one. */
 export function recordingOf(args: Arguments, io: Io): CallRecording | undefined {
-  if (isSwitchedOff(io.env)) return undefined;
+  if (isSwitchedOff(io.env) || args.has('root')) return undefined;
   const other = BUILD_FLAGS.some(({ name, ignored }) => args.has(name) && !ignored && !PLAIN_FLAGS.has(name));
   const streams = args.positionals.includes('-') || args.string('file') === '-';
-  return other || streams || args.string('progress') === 'rawjson' ? undefined : new CallRecording(io);
+  return new CallRecording(io, !other && !streams && args.string('progress') !== 'rawjson');
 }
