@@ -268,7 +268,16 @@ describe('contexts', () => {
       const context = await open(`${server.url}/x.git#main:d`, { buildArgs: new Map([['SOURCE_DATE_EPOCH', '1']]) });
       assert.deepEqual([context.kind, context.epoch, context.dockerfile.text], ['git', 1600000000, 'FROM d']);
       assert.deepEqual(await visible(context), ['.dockerignore', 'Dockerfile', 'Link', 'f']);
-      assert.equal((await context.tree()).lookup('f')?.mtime, 1600000000);
+      const tree = await context.tree();
+      assert.deepEqual(
+        [tree.lookup('f')?.mtime, tree.lookup('')?.mtime, tree.timedRoot],
+        [1600000000, 1600000000, true],
+      );
+      const checkedOut = await open(`${server.url}/x.git?mtime=checkout#main:d`, {
+        buildArgs: new Map([['SOURCE_DATE_EPOCH', '1']]),
+      });
+      const { timedRoot } = await checkedOut.tree();
+      assert.deepEqual([(await checkedOut.tree()).lookup('f')?.mtime === 1600000000, timedRoot], [false, false]);
       await assert.rejects(open(`${server.url}/x.git#main:d`, { file: 'Link' }), { code: 'DOCKERFILE_NOT_FOUND' });
       const kept = await open(`${server.url}/x.git`, {
         file: 'd/Dockerfile',

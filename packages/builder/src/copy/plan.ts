@@ -177,8 +177,8 @@ function place(target: TargetTree, source: SelectedSource, destination: string, 
   if (root.type !== 'directory') {
     throw builderError('COPY_CONFLICT', `cannot copy to non-directory: /${to} is a ${root.type}, the source a folder`);
   }
-  // The destination folder keeps what it is, but takes the source's time. A root has none: builders make it anew.
-  const isRoot = source.contentsOnly && source.entry.path === '';
+  // The destination folder keeps what it is, but takes the source's time. Most roots have none: builders make them anew.
+  const isRoot = source.contentsOnly && source.entry.path === '' && !source.tree.timedRoot;
   const mtime = isRoot ? target.now : source.entry.mtime;
   if (to !== '') target.put(to, { facts: { ...root, type: 'directory', size: 0, mtime } });
   return { to, fresh: target.isNew(to) };

@@ -78,8 +78,8 @@ export async function openContext(options: OpenContextOptions): Promise<OpenedCo
   }
   const place = await locate(spec, services, signal, options.buildArgs);
   if (place.kind === 'folder') return folderContext(place.root, options);
-  const { kind, root, epoch } = place;
-  const tree = temporaryTree(root, { owners: place.owners });
+  const { kind, root, epoch, owners, timedRoot } = place;
+  const tree = temporaryTree(root, { owners, timedRoot });
   const local = await dockerfileElsewhere(options, isAbsolute(file ?? ''));
   const dockerfile = local ?? (await dockerfileInTree(tree, place.dockerfile ?? (file || undefined)));
   return {
@@ -106,7 +106,7 @@ export async function openTree(
     throw builderError('CONTEXT_UNREADABLE', 'the stream of a named context is no tar');
   }
   const place = await locate(spec, services, signal, new Map(), 'named');
-  if (place.kind !== 'folder') return temporaryTree(place.root, { owners: place.owners });
+  if (place.kind !== 'folder') return temporaryTree(place.root, { owners: place.owners, timedRoot: place.timedRoot });
   const unfiltered = folderAsItIs(place.root, services);
   try {
     return await folderTree(place.root, await ignoreFileInTree(unfiltered, '.dockerignore'), services);
@@ -132,6 +132,7 @@ interface Place {
   readonly kind: 'folder' | 'git' | 'http';
   readonly root: string;
   readonly epoch?: number | undefined;
+  readonly timedRoot?: boolean | undefined;
   /** Of an archive's entries, where they are not 0:0. */
   readonly owners?: ReadonlyMap<string, Owner> | undefined;
   /** The one file that an address without an archive stands for. */
@@ -154,14 +155,14 @@ async function locate(
   const git = parseGitReference(spec);
   if (git) {
     const kept = /^(?:1|t|true)$/i.test(buildArgs.get('BUILDKIT_CONTEXT_KEEP_GIT_DIR') ?? '');
-    const mtime = buildArgs.get('SOURCE_DATE_EPOCH') ? 'commit' : git.mtime;
+    const mtime = git.mtime ?? (buildArgs.get('SOURCE_DATE_EPOCH') ? 'commit' : undefined);
     const { checkoutGit } = await import('./git.js');
     const { root, committed } = await checkoutGit(
       { ...git, mtime, keepGitDir: kept || git.keepGitDir },
       services,
       signal,
     );
-    return { kind: 'git', root, epoch: committed };
+    return { kind: 'git', root, epoch: committed, timedRoot: mtime === 'commit' };
   }
   if (/^https?:\/\//i.test(spec)) return httpPlace(spec, services, signal, role);
   throw builderError('CONTEXT_NOT_FOUND', `the build context "${spec}" does not exist`, {

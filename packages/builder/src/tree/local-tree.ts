@@ -39,6 +39,7 @@ export interface LocalTreeOptions {
     | undefined;
   /** Extended attributes of a path that belong into a layer. */
   readonly xattrs: (path: string) => Readonly<Record<string, string>> | undefined;
+  readonly timedRoot?: boolean | undefined;
   /** What is remembered of selections counts only for trees with the same one: the text of the ignore file. */
   readonly rules?: string | undefined;
   /** Looks at remembered files below a folder; without it nothing that was selected is recalled. */
@@ -74,6 +75,10 @@ export class LocalTree implements SourceTree {
     this.#root = options.root;
     this.#options = options;
     this.#table = options.table;
+  }
+
+  get timedRoot(): boolean | undefined {
+    return this.#options.timedRoot;
   }
 
   get place(): string | undefined {

@@ -32,6 +32,8 @@ export interface SourceTree {
   source(entry: SourceEntry): ContentSource;
   /** The content of a file, for ADD's archives. */
   read(entry: SourceEntry): AsyncIterable<Uint8Array>;
+  /** Whether the root's time is said with the tree, as that of a commit; else a folder that it becomes has the time of the build. */
+  readonly timedRoot?: boolean | undefined;
   /** What names these files across builds: the folder of a local context. */
   readonly place?: string | undefined;
   /** A number that the entry can be had back for: trees of many files have it, so that none must be kept as an object. */
