@@ -18,7 +18,7 @@ function timeOfFolder(tree: Partial<SourceTree>, path: string): number | undefin
     unpack: false,
   };
   const [folder] = copyEntries(new TargetTree(undefined, NOW), source, '/all/', {});
-  return folder?.mtime;
+  return folder && 'mtime' in folder ? folder.mtime : undefined;
 }
 
 describe('the folder that a whole tree is copied into', () => {
