@@ -208,6 +208,30 @@ describe('a build like the one before it', function () {
     await settle([...build, '--build-arg', 'A'], {});
   });
 
+  it('of a base in a layout is built where another image is in it', async () => {
+    const layout = path.join(workshop.folder, 'layout');
+    const made = await workshop.strake(['build', '-o', `type=oci,dest=${layout},tar=false`, 'context']);
+    assert.equal(made.status, 0, made.stderr);
+    write('Dockerfile', 'FROM base\nCOPY src/one /two\n');
+    const based = ['build', '-t', 'based', '--build-context', `base=oci-layout://${layout}`, 'context'];
+    const old = Date.now() / 1000 - 60;
+    const age = (): void => {
+      for (const file of ['index.json', '.', 'blobs/sha256', ...blobs()]) utimesSync(path.join(layout, file), old, old);
+    };
+    const blobs = (): string[] => readdirSync(path.join(layout, 'blobs/sha256')).map((name) => `blobs/sha256/${name}`);
+    age();
+    await settle(based);
+    const index = readFileSync(path.join(layout, 'index.json'), 'utf8');
+    writeFileSync(path.join(layout, 'index.json'), `${index} `);
+    assert.equal((await run(based)).how, 'built');
+    age();
+    await settle(based);
+    const [blob = ''] = blobs().filter((name) => index.includes(path.basename(name)));
+    rmSync(path.join(layout, blob));
+    const broken = await workshop.strake(based);
+    assert.match(broken.stderr, /is missing/);
+  });
+
   it('that asks a server is built', async () => {
     const server = createServer((_, response) => response.end('content'));
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));

@@ -9,9 +9,10 @@ import {
   type Index,
 } from '@strake/core';
 import fs from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 
 import { builderError } from '../errors.js';
+import type { Witness } from '../witness.js';
 import type { ImageContent } from './image-source.js';
 
 /** Largest index.json that is read. */
@@ -23,10 +24,13 @@ const TAG = 'org.opencontainers.image.ref.name';
  * An image in a folder (`oci-layout://DIR[:tag][@digest]`, OCI image-layout.md).
  * @throws StrakeError `LAYOUT_INVALID`
  */
-export async function openLayout(spec: string): Promise<{ content: ImageContent; root: Descriptor }> {
+export async function openLayout(
+  spec: string,
+  witness?: Witness,
+): Promise<{ content: ImageContent; root: Descriptor }> {
   const [, path = '', tag, digest] = /^(.*?)(?::([\w][\w.-]*))?(?:@(.*))?$/.exec(spec) ?? [];
   // A colon may belong to the path.
-  const folder = tag !== undefined && fs.existsSync(join(`${path}:${tag}`, 'index.json')) ? `${path}:${tag}` : path;
+  const folder = tag !== undefined && isThere(join(`${path}:${tag}`, 'index.json'), witness) ? `${path}:${tag}` : path;
   const invalid = (why: string, cause?: unknown): Error =>
     builderError('LAYOUT_INVALID', `"${folder}" is not an OCI image layout: ${why}`, {
       cause,
@@ -34,7 +38,7 @@ export async function openLayout(spec: string): Promise<{ content: ImageContent;
     });
   let index: Index;
   try {
-    const bytes = await collect(readFile(join(folder, 'index.json')), INDEX_LIMIT, 'index.json');
+    const bytes = await collect(readFile(join(folder, 'index.json'), witness), INDEX_LIMIT, 'index.json');
     if (isNestedDeeper(bytes, 64)) throw new SyntaxError('its JSON is nested too deep');
     index = JSON.parse(bytes.toString('utf8')) as Index;
   } catch (error) {
@@ -52,7 +56,7 @@ export async function openLayout(spec: string): Promise<{ content: ImageContent;
   if (candidates.length === 0) throw invalid(`no image ${wanted ?? digest ?? ''} in it`);
   const content: ImageContent = {
     name: `oci-layout://${folder}`,
-    blob: (descriptor) => readBlob(folder, descriptor, invalid),
+    blob: (descriptor) => readBlob(folder, descriptor, invalid, witness),
   };
   const [root] = candidates;
   if (candidates.length === 1 && root) return { content, root };
@@ -83,19 +87,31 @@ async function* readBlob(
   folder: string,
   descriptor: Descriptor,
   invalid: (why: string, cause?: unknown) => Error,
+  witness: Witness | undefined,
 ): ByteStream & AsyncGenerator<Uint8Array> {
   if (!isDigest(descriptor.digest)) throw invalid('a digest in it is not a sha256 digest');
   const path = join(folder, 'blobs', 'sha256', descriptor.digest.slice(7));
   try {
-    yield* verified(readFile(path), descriptor, `blob of ${folder}`);
+    yield* verified(readFile(path, witness), descriptor, `blob of ${folder}`);
   } catch (error) {
     if (errnoOf(error) === undefined) throw error;
     throw invalid(`blob ${descriptor.digest} is missing or cannot be read`, error);
   }
 }
 
+function isThere(path: string, witness: Witness | undefined): boolean {
+  const stats = fs.lstatSync(path, { throwIfNoEntry: false });
+  witness?.looked(resolve(path), stats);
+  return stats !== undefined;
+}
+
 /** The bytes of what must be a regular file: a fifo or device in its place neither blocks nor goes on for ever. */
-async function* readFile(path: string): AsyncGenerator<Uint8Array> {
+async function* readFile(path: string, witness: Witness | undefined): AsyncGenerator<Uint8Array> {
+  if (witness) {
+    const real = await fs.promises.realpath(path);
+    witness.led(resolve(path), real);
+    for (const one of [dirname(real), real]) witness.looked(one, await fs.promises.lstat(one));
+  }
   const file = await fs.promises.open(path, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK);
   try {
     if (!(await file.stat()).isFile()) throw builderError('LAYOUT_INVALID', `${path} is no file`);

@@ -106,9 +106,8 @@ export function createSourceResolver(options: ResolverOptions, services: Builder
       return { kind: 'image', image: await image(target, platform, (full) => `[context ${name}] ${full}`) };
     }
     if (typeof spec === 'string' && spec.startsWith('oci-layout://')) {
-      services.witness?.elsewhere();
       const make = async (): Promise<ResolvedImage> => {
-        const { content, root } = await openLayout(spec.slice('oci-layout://'.length));
+        const { content, root } = await openLayout(spec.slice('oci-layout://'.length), services.witness);
         return resolved(content, root, platform, () => `[context ${name}] ${content.name}`);
       };
       return { kind: 'image', image: await once(`${spec} ${JSON.stringify(platform)}`, make) };
