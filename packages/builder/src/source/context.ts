@@ -1,5 +1,4 @@
 import { errnoOf } from '@strake/core';
-import { parseIgnoreFile } from '@strake/parser';
 import fs from 'node:fs';
 import { basename, isAbsolute, join, resolve } from 'node:path';
 
@@ -21,7 +20,7 @@ import {
   type IgnoreFile,
 } from './dockerfile-input.js';
 import { parseGitReference } from './git-reference.js';
-import { ignoreRules } from './ignore-rules.js';
+import { ignoreRules, soundPatterns } from './ignore-rules.js';
 import { fileNameOf, parseUrl } from './remote.js';
 import { temporaryTree } from './temporary-tree.js';
 
@@ -247,7 +246,7 @@ async function filesContext(files: FileMap, options: OpenContextOptions): Promis
     root: undefined,
     epoch: undefined,
     dockerfile,
-    ignorePatterns: async () => Promise.resolve(ignore ? parseIgnoreFile(ignore.text) : []),
+    ignorePatterns: async () => Promise.resolve(ignore ? soundPatterns(ignore.text, basename(ignore.name)) : []),
     tree: () => Promise.resolve(tree),
   };
 }
@@ -271,7 +270,7 @@ async function folderContext(root: string, options: OpenContextOptions): Promise
     root,
     epoch: undefined,
     dockerfile,
-    ignorePatterns: async () => Promise.resolve(ignore ? parseIgnoreFile(ignore.text) : []),
+    ignorePatterns: async () => Promise.resolve(ignore ? soundPatterns(ignore.text, basename(ignore.name)) : []),
     tree: () => (tree ??= folderTree(root, ignore, services)),
   };
 }

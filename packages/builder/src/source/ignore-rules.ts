@@ -9,13 +9,7 @@ import { parentPath } from '../tree/paths.js';
  * @throws StrakeError `PATTERN_INVALID`, also on use
  */
 export function ignoreRules(text: string, file: string): IgnoreRules | undefined {
-  const named = <T>(task: () => T): T => {
-    try {
-      return task();
-    } catch (error) {
-      throw isStrakeError(error) ? error.with({ message: `${file}: ${error.message}` }) : error;
-    }
-  };
+  const named = <T>(task: () => T): T => sayingFile(file, task);
   const matcher = named(() => createPatternMatcher(parseIgnoreFile(text)));
   if (matcher.patterns.length === 0) return undefined;
   const folders = new Map<string, DirectoryMatch>();
@@ -33,4 +27,23 @@ export function ignoreRules(text: string, file: string): IgnoreRules | undefined
     hasExceptions: matcher.hasExceptions,
     mayContainIncluded: (folder) => matcher.mayContainIncluded(folder),
   };
+}
+
+/**
+ * The patterns of an ignore file, all of which are sound: a build fails for one that is not, whether it reads the context or not.
+ * @throws StrakeError `PATTERN_INVALID`
+ */
+export function soundPatterns(text: string, file: string): readonly string[] {
+  const patterns = parseIgnoreFile(text);
+  sayingFile(file, () => createPatternMatcher(patterns));
+  return patterns;
+}
+
+/** Does TASK; what it fails with tells of FILE. */
+function sayingFile<T>(file: string, task: () => T): T {
+  try {
+    return task();
+  } catch (error) {
+    throw isStrakeError(error) ? error.with({ message: `${file}: ${error.message}` }) : error;
+  }
 }
