@@ -80,7 +80,7 @@ function contextLines(r) {
     const at = quoted(`./${file}`);
     lines.push(`mkdir -p "$(dirname ${at})" && printf %s ${quoted(r.pick(['', 'one', 'two', `in ${file}`]))} > ${at}`);
     if (r.is(0.4)) lines.push(`chmod ${r.pick(WORDS.MODES)} ${at}`);
-    if (r.is(0.3)) lines.push(`touch -d @${r.pick([0, 1, 946684800, 1234567890, 1500000000])} ${at}`);
+    if (r.is(0.3)) lines.push(`touch -d @${r.pick([0, 946684800, 1234567890, 1500000000]) + r.below(1e6)} ${at}`);
   }
   for (const name of ['l1', 'l2', 'a/l3', 'd/l4']) lines.push(`ln -s ${quoted(r.pick(WORDS.LINKS))} ${name}`);
   if (r.is(0.7)) lines.push('ln f hard1', 'ln f d/hard2', 'ln a/f a/b/hard3');
@@ -123,7 +123,7 @@ function dockerfile(r) {
     stages.push(stage);
   }
   let text = `${lines.join('\n')}\n`;
-  if (r.is(0.04)) text = spoiled(r, text);
+  if (r.is(0.02)) text = spoiled(r, text);
   return { text, stages };
 }
 
@@ -160,7 +160,7 @@ function flagsOf(r, stage) {
 function copy(r, stage, stages) {
   const flags = flagsOf(r, stage);
   const add = r.is(0.15);
-  let sources = r.some(1, r.is(0.3) ? 3 : 1, () => (r.is(0.04) ? r.pick(WORDS.ODD_SOURCES) : r.pick(WORDS.SOURCES)));
+  let sources = r.some(1, r.is(0.3) ? 3 : 1, () => (r.is(0.015) ? r.pick(WORDS.ODD_SOURCES) : r.pick(WORDS.SOURCES)));
   if (!add && r.is(0.2)) {
     flags.push('--parents');
     if (r.is(0.4))
@@ -175,7 +175,7 @@ function copy(r, stage, stages) {
         ? other.name
         : String(other.n)
       : r.is(0.1)
-        ? r.pick([String(stage.n), 'nosuch/$V', '9'])
+        ? r.pick(['nosuch/$V', '9'])
         : 'busybox';
     flags.push(`--from=${r.is(0.1) ? from.toUpperCase() : from}`);
     const base = from.toLowerCase() === 'busybox';
@@ -184,7 +184,7 @@ function copy(r, stage, stages) {
   if (add && r.is(0.4)) sources = ['scene.tar'];
   if (add && r.is(0.2))
     flags.push(r.pick(['--unpack', '--unpack=false', '--unpack=true', '--checksum=sha256:0', '--keep-git-dir']));
-  const last = r.is(0.04) ? r.pick(WORDS.ODD_DESTINATIONS) : r.pick(WORDS.DESTINATIONS);
+  const last = r.is(0.015) ? r.pick(WORDS.ODD_DESTINATIONS) : r.pick(WORDS.DESTINATIONS);
   const words = [...sources, last];
   const json = r.is(0.15);
   if (json && r.is(0.5) && !flags.some((flag) => flag.startsWith('--from'))) words[0] = r.pick(WORDS.ODD_NAMES);
@@ -242,7 +242,7 @@ function run(r, stages) {
 /** A word of quotes, variables and letters. */
 function word(r) {
   return r
-    .some(1, 3, () => (r.is(0.015) ? r.pick(WORDS.BAD_OPERATORS) : r.pick(r.is(0.5) ? WORDS.OPERATORS : WORDS.TEXTS)))
+    .some(1, 3, () => (r.is(0.004) ? r.pick(WORDS.BAD_OPERATORS) : r.pick(r.is(0.5) ? WORDS.OPERATORS : WORDS.TEXTS)))
     .join('');
 }
 
@@ -278,14 +278,14 @@ function metadata(r, stage, stages) {
     () => `ONBUILD ${r.is(0.5) ? metadata(r, stage, stages).split('\n')[0] : copy(r, stage, [])}`,
     () => `MAINTAINER ${r.pick(['me <a@b>', '"q"', '$A'])}`,
   ];
-  return r.is(0.03) ? r.pick(WORDS.WRONG) : r.pick(made)();
+  return r.is(0.015) ? r.pick(WORDS.WRONG) : r.pick(made)();
 }
 
 function optionsOf(r, stages) {
   const options = [];
   const last = r.pick(stages);
   if (r.is(0.12))
-    options.push('--target', r.pick([last.name ?? String(last.n), (last.name ?? 's0').toUpperCase(), 'nosuch', '0']));
+    options.push('--target', r.pick([last.name ?? String(last.n), (last.name ?? 's0').toUpperCase(), '0']));
   if (r.is(0.25)) options.push('--build-arg', r.pick(WORDS.BUILD_ARGS));
   if (r.is(0.1)) options.push('--label', r.pick(['l=flag', 'z=', 'a.b=x=y', 'n']));
   if (r.is(0.1))
