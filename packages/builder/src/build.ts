@@ -3,6 +3,7 @@ import type { Dockerfile } from '@strake/parser';
 import { Solver, type MissReason, type Vertex } from '@strake/solver';
 
 import { checkStages, warningsAsError } from './check.js';
+import { warnOfFrontend } from './frontend.js';
 import { assembleConfig, describeConfig } from './image.js';
 import { noteSteps } from './explain/notes.js';
 import type { StepNote } from './explain/types.js';
@@ -134,6 +135,7 @@ export interface LoweredPlatform {
 /** Lints, and lowers what the target needs, for each platform. Warnings are emitted. @throws StrakeError */
 export async function lowerPlatforms(request: BuildRequest, services: BuilderServices): Promise<LoweredPlatform[]> {
   const { emit } = services;
+  warnOfFrontend(request.dockerfile, request.buildArgs, services);
   const lowered: LoweredPlatform[] = [];
   for (const platform of request.platforms) {
     const options: LowerOptions = { ...request, platform, severalPlatforms: request.platforms.length > 1 };

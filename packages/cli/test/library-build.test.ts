@@ -54,6 +54,22 @@ describe('library: build()', function () {
     assert.ok((await cached.result).steps.every((step) => step.cached && step.reasons.length === 0));
   });
 
+  it('warns of a frontend that is not run', async () => {
+    const warned = async (syntax: string, buildArgs = {}): Promise<readonly string[]> => {
+      const events = await eventsOf(shop.build([`# syntax=${syntax}`, 'FROM busybox'], { buildArgs }));
+      return events.flatMap((event) => (event.type === 'warning' ? [event.message] : []));
+    };
+    const own = [
+      'docker/dockerfile:1',
+      'docker/dockerfile:1.7-labs@sha256:00',
+      'localhost:5000/mirror/docker/dockerfile',
+    ];
+    for (const syntax of [...own, 'docker/dockerfile-upstream:master'])
+      assert.deepEqual(await warned(syntax), [], syntax);
+    assert.match((await warned('example/nix2container:latest')).join(), /"example\/nix2container:latest".* is not run/);
+    assert.match((await warned('docker/dockerfile', { BUILDKIT_SYNTAX: 'other' })).join(), /"other"/);
+  });
+
   it('warns with the place that it warns of', async () => {
     const events = await eventsOf(shop.build(['FROM busybox as x', 'CMD true']));
     const warnings = events.filter((event) => event.type === 'warning');
