@@ -107,7 +107,7 @@ async function start(
       else if (signal === 'SIGKILL') endRuntime(pid);
       else {
         const children = childrenOf(pid);
-        for (const child of children) signalContainer(child, signal);
+        for (const child of children) signalContainer(child, signal, spec.stop !== undefined);
         return children.length > 0;
       }
       return true;

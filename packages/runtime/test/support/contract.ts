@@ -10,6 +10,7 @@ import { AgentClient, obstacle, type Identity } from './agent-client.js';
 
 const BINARIES: Record<string, string> = {
   runc: '/usr/sbin/runc',
+  'secretive-runc': '/usr/sbin/runc',
   crun: '/usr/bin/crun',
   native: '/usr/bin/unshare',
   chroot: process.execPath,
