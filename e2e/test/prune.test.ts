@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { existsSync, readdirSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { Workshop, type Outcome } from './support/strake.js';
 
@@ -186,6 +187,17 @@ describe('strake prune and strake df', function () {
     assert.ok(cacheSize <= 1_000_000, String(cacheSize));
     assert.ok(!cache.some(({ description }) => description.includes('/one')));
     assert.ok(cache.some(({ description }) => description.includes('/two')));
+  });
+
+  it('builds that follow one another collect again where they fill a disk that is full', async () => {
+    const env = { STRAKE_GC_RESERVED: '20000000', STRAKE_GC_MIN_FREE: '900000000000000' };
+    for (let turn = 0; turn < 5; turn++) {
+      workshop.write('big', randomBytes(15_000_000).toString('hex'));
+      ok(await workshop.build(['FROM busybox', 'COPY big /'], ['-t', 'app'], { env }));
+    }
+    const blobs = path.join(workshop.store, 'blobs/sha256');
+    const size = readdirSync(blobs).reduce((sum, name) => sum + statSync(path.join(blobs, name)).size, 0);
+    assert.ok(size < 100_000_000, String(size));
   });
 
   it('df tells what is kept and why', async () => {

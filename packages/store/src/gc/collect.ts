@@ -1,4 +1,4 @@
-import { rm, stat, statfs, utimes, writeFile } from 'node:fs/promises';
+import { readFile, rm, stat, statfs, utimes, writeFile } from 'node:fs/promises';
 
 import { throwIfAborted } from '@strake/core';
 
@@ -21,8 +21,10 @@ const HOUR = 3_600_000;
 const CHEAP = { age: 48 * HOUR, keep: 512e6 };
 /** Unused for so long, other things go first. */
 const OLD = 60 * 24 * HOUR;
-/** Milliseconds between two automatic collections. */
+/** Milliseconds between two automatic collections, */
 const PAUSE = 10 * 60_000;
+/** unless what is free, already too little, has shrunk since by this part of what is reserved for the cache. */
+const SHRUNK = 1 / 10;
 
 /** What a collection may take. */
 export interface CollectOptions {
@@ -105,27 +107,26 @@ export class Collector {
   }
 
   /**
-   * What a build does at its end: keeps the cache within LIMITS, at most every ten minutes, and finishes what another collection
-   * had to leave. Undefined where there was nothing to do, which takes a few system calls.
+   * What a build does at its end: keeps the cache within LIMITS, at most every ten minutes where the disk is not filling up, and
+   * finishes what another collection had to leave. Undefined where there was nothing to do, which takes a few system calls.
    */
   async keepWithin(
     limits: CollectionLimits,
     removeTree: (path: string) => Promise<void>,
     now: number,
   ): Promise<Collected | undefined> {
-    const { root } = this.#store.layout;
     const pending = (await unlessMissing(statTime(this.#pending))) !== undefined;
     const last = await unlessMissing(statTime(this.#stamp));
-    if (!pending && last !== undefined && now - last < PAUSE && now >= last) return undefined;
-    await writeFile(this.#stamp, '', { mode: 0o600 });
-    await utimes(this.#stamp, now / 1000, now / 1000);
+    const isRecent = last !== undefined && now - last < PAUSE && now >= last;
+    if (!pending && isRecent && !(await this.#isFillingUp(limits))) return undefined;
+    await this.#leaveStamp(now);
     await collectJournal(this.#store.layout, now);
     const selections: CacheSelection[] = [];
     // Trees take about as much as the blobs.
     const most = 2 * sum((await listBlobs(this.#store.layout)).values());
     if (most > Math.min(limits.reserved, CHEAP.keep)) {
       const size = cacheSize(await takeInventory(this.#store));
-      const missing = Math.max(0, limits.minFree - freeBytes(await statfs(root)));
+      const missing = Math.max(0, limits.minFree - (await this.#free()));
       const keep = Math.max(limits.reserved, Math.min(limits.maxUsed, size - missing));
       if (size > CHEAP.keep) {
         selections.push({
@@ -137,7 +138,27 @@ export class Collector {
       if (size > keep) selections.push({ before: now - OLD, keep }, { keep });
     }
     if (!pending && selections.length === 0) return undefined;
-    return this.collect({ selections, removeTree });
+    const collected = await this.collect({ selections, removeTree });
+    await this.#leaveStamp(now);
+    return collected;
+  }
+
+  /** Notes the time of an automatic collection, and what it left free. */
+  async #leaveStamp(now: number): Promise<void> {
+    await writeFile(this.#stamp, String(await this.#free()), { mode: 0o600 });
+    await utimes(this.#stamp, now / 1000, now / 1000);
+  }
+
+  /** As with builds that follow one another within seconds, each with a large layer. */
+  async #isFillingUp({ minFree, reserved }: CollectionLimits): Promise<boolean> {
+    const free = await this.#free();
+    if (free >= minFree) return false;
+    const then = Number((await unlessMissing(readFile(this.#stamp, 'utf8'))) ?? '');
+    return then - free > reserved * SHRUNK;
+  }
+
+  async #free(): Promise<number> {
+    return freeBytes(await statfs(this.#store.layout.root));
   }
 }
 
