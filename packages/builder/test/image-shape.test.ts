@@ -144,6 +144,12 @@ describe('layouts of hostile images', () => {
     await assert.rejects(openLayout(`${layout}:5`), { code: 'LAYOUT_INVALID', message: /no image 5/ });
   });
 
+  it('what is no folder, or has a name that no file can have, is told to be no layout', async () => {
+    writeFileSync(join(layout, 'file:1'), '');
+    for (const name of ['file:1', 'file:1:2', `${'a'.repeat(300)}:1`, 'missing:1'])
+      await assert.rejects(openLayout(join(layout, name)), { code: 'LAYOUT_INVALID' }, name.slice(0, 20));
+  });
+
   it('a descriptor without a size is refused', async () => {
     manifests({ digest: digestOf('x') });
     const { content, root } = await openLayout(layout);

@@ -100,9 +100,9 @@ async function* readBlob(
 }
 
 function isThere(path: string, witness: Witness | undefined): boolean {
-  const stats = fs.lstatSync(path, { throwIfNoEntry: false });
-  witness?.looked(resolve(path), stats);
-  return stats !== undefined;
+  const there = fs.existsSync(path);
+  witness?.looked(resolve(path), there ? fs.lstatSync(path, { throwIfNoEntry: false }) : undefined);
+  return there;
 }
 
 /** The bytes of what must be a regular file: a fifo or device in its place neither blocks nor goes on for ever. */
