@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { findProgram, skopeo } from './support/programs.js';
+import { STRAKE } from './support/repository.js';
 import { Workshop, type Outcome } from './support/strake.js';
 
 describe('archives of images', function () {
@@ -97,6 +98,30 @@ describe('archives of images', function () {
     await skopeo('copy', '-q', `docker-archive:${at('to-skopeo.tar')}`, to);
     assert.match(done(await other.strake(['load', '-i', at('from-skopeo.tar')])), /^loaded me\/skopeo:3 sha256:/);
     await runs('me/skopeo:3');
+  });
+
+  it('a manifest.json of twenty thousand images, names or layers is refused, and a thousand are not read at once', async () => {
+    const folder = at('many');
+    mkdirSync(folder);
+    execFileSync('tar', ['-C', folder, '-xf', at('older.tar')]);
+    const [image] = JSON.parse(readFileSync(path.join(folder, 'manifest.json'), 'utf8')) as [object];
+    const load = (images: readonly object[]): Promise<Outcome> => {
+      writeFileSync(path.join(folder, 'manifest.json'), JSON.stringify(images));
+      execFileSync('tar', ['-C', folder, '-cf', at('many.tar'), '.']);
+      return other.strake(['load', '-q', '-i', at('many.tar')]);
+    };
+    const unnamed = { ...image, RepoTags: [] };
+    const many = await load(Array<object>(20_000).fill(unnamed));
+    assert.match(many.stderr, /its manifest\.json lists 20000 images, more than 5000/);
+    const tags = Array.from({ length: 20_000 }, (_, i) => `older:${i}`);
+    assert.match((await load([{ ...image, RepoTags: tags }])).stderr, /lists 20000 names, more than 5000/);
+    const layers = Array<string>(20_000).fill('layer1/layer.tar');
+    assert.match((await load([{ ...image, Layers: layers }])).stderr, /lists 20000 layers, more than 5000/);
+    // More than a process may have open at a time.
+    const limited = ['-c', 'ulimit -n 256; exec "$@"', 'sh', STRAKE, 'load', '-q', '-i', at('many.tar')];
+    await load([...Array<object>(1000).fill(unnamed), image]);
+    const refused = spawnSync('sh', limited, { env: { ...process.env, STRAKE_ROOT: other.store }, encoding: 'utf8' });
+    assert.match(refused.stderr, /^error: the archive has no name for the image/);
   });
 
   it('what is no archive, damaged or without a name is refused, and nothing of it stays', async () => {

@@ -4,6 +4,7 @@ import {
   isIndexType,
   parseReference,
   StrakeError,
+  throwIfAborted,
   type ByteStream,
   type Descriptor,
   type Index,
@@ -34,6 +35,7 @@ export async function loadImages(
   for (const { image, names } of named) {
     await keepPlatforms(store, image, signal);
     for (const one of names) {
+      throwIfAborted(signal);
       await store.references.set(one, image.root);
       loaded.push(await summarize(resources, one, image.root));
     }

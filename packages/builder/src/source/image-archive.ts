@@ -33,6 +33,9 @@ const MAX_NESTING = 64;
 /** Links of older archives point from one layer's folder to another's. */
 const MAX_LINKS = 8;
 
+/** Most images, most names of all of them, and most layers of one. Each name costs a write that is synced: 4 ms. */
+const MAX_LISTED = 5000;
+
 const IMAGE_NAME = 'io.containerd.image.name';
 const REF_NAME = 'org.opencontainers.image.ref.name';
 
@@ -50,7 +53,11 @@ export async function openImageArchive(
   const older = dockerImages((await files.document('manifest.json'))?.value);
   const index = await files.document('index.json');
   if (index) return layoutImages(files, index.value, older);
-  if (older.length > 0) return Promise.all(older.map((image) => assembled(files, image)));
+  if (older.length > 0) {
+    const images: ArchivedImage[] = [];
+    for (const image of older) images.push(await assembled(files, image)); // not all at once: each opens a file
+    return images;
+  }
   throw invalid('there is neither an index.json nor a manifest.json in it');
 }
 
@@ -135,15 +142,27 @@ interface DockerImage {
 
 function dockerImages(document: unknown): DockerImage[] {
   if (!Array.isArray(document)) return [];
-  return (document as readonly unknown[]).map((value) => {
+  bounded('manifest.json', 'images', document.length);
+  const images = (document as readonly unknown[]).map((value) => {
     const { Config, RepoTags, Layers } = (value ?? {}) as Readonly<Record<string, unknown>>;
     const layers: unknown = Layers ?? [];
     const tags: unknown = RepoTags ?? [];
     if (typeof Config !== 'string' || !isStrings(layers) || !isStrings(tags)) {
       throw invalid('its manifest.json does not list images');
     }
+    bounded('manifest.json', 'layers', layers.length);
     return { config: Config, tags, layers };
   });
+  bounded(
+    'manifest.json',
+    'names',
+    images.reduce((count, { tags }) => count + tags.length, 0),
+  );
+  return images;
+}
+
+function bounded(file: string, what: string, count: number): void {
+  if (count > MAX_LISTED) throw invalid(`its ${file} lists ${count} ${what}, more than ${MAX_LISTED}`);
 }
 
 function isStrings(value: unknown): value is string[] {
@@ -158,6 +177,7 @@ async function layoutImages(
 ): Promise<readonly ArchivedImage[]> {
   const listed: unknown = (index as { readonly manifests?: unknown } | null)?.manifests;
   if (!Array.isArray(listed) || listed.length === 0) throw invalid('its index.json lists no images');
+  bounded('index.json', 'images', listed.length);
   const images = new Map<Digest, { readonly root: Descriptor; readonly names: Set<string> }>();
   for (const value of listed as readonly unknown[]) {
     const { digest, size, mediaType, annotations } = (value ?? {}) as Partial<Descriptor>;
@@ -169,13 +189,17 @@ async function layoutImages(
     const name = annotations?.[IMAGE_NAME] ?? fullName(annotations?.[REF_NAME]);
     if (typeof name === 'string') image.names.add(name);
   }
+  const tags = new Map<Digest | undefined, readonly string[]>();
+  for (const image of older) {
+    const config = files.find(image.config)?.digest;
+    if (config !== undefined && !tags.has(config)) tags.set(config, image.tags);
+  }
   const found: ArchivedImage[] = [];
   for (const { root, names } of images.values()) {
     if (names.size === 0 && !isIndexType(root.mediaType)) {
       const manifest = (await files.document(`blobs/sha256/${root.digest.slice(7)}`))?.value;
       const config = (manifest as { readonly config?: Partial<Descriptor> } | undefined)?.config?.digest;
-      const same = older.find((image) => files.find(image.config)?.digest === config);
-      for (const tag of same?.tags ?? []) names.add(tag);
+      for (const tag of tags.get(config) ?? []) names.add(tag);
     }
     found.push({ names: [...names], root, content: contentOf(files) });
   }
