@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
+import { jsonText } from '../src/print/json.js';
 import { ago, table } from '../src/print/table.js';
 import { bytes, fit, harmless, seconds, width } from '../src/progress/text.js';
 
@@ -16,6 +17,24 @@ describe('text for terminals', () => {
       fc.property(fc.string({ unit: 'binary' }), (text) => {
         assert.doesNotMatch(harmless(text), /[\p{Cc}\p{Cf}]/u);
       }),
+    );
+  });
+
+  it('keeps a platform or name that would command the terminal out of tables', () => {
+    const printed = table(['A', 'B'], [['linux\u001b[2J\u009b2J/x\u202e', 'y\nz']]);
+    assert.equal(printed, 'A        B\nlinux/x  yz\n');
+  });
+
+  it('escapes what could harm a terminal in JSON, which says the same', () => {
+    const value = { 'a\u009b2J': ['\u001b[2J\u007f\u202e\u2028\ufeff', '漢😀', '\u{e0041}'], n: [1, null] };
+    for (const indent of [undefined, 2]) {
+      const text = jsonText(value, indent);
+      assert.deepEqual(JSON.parse(text), value);
+      assert.doesNotMatch(text.replaceAll('\n', ''), /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u);
+      assert.ok(text.includes('漢😀'));
+    }
+    fc.assert(
+      fc.property(fc.json(), (text) => assert.deepEqual(JSON.parse(jsonText(JSON.parse(text))), JSON.parse(text))),
     );
   });
 

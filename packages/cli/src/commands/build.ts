@@ -8,6 +8,7 @@ import { prepareResultFile, writeResultFile } from '../build/result-file.js';
 import type { Command } from '../command.js';
 import { usage } from '../errors.js';
 import { writeLine, type Io } from '../io.js';
+import { jsonText, writeJson } from '../print/json.js';
 import { imageId, summary, warningLines } from '../print/summary.js';
 import { progressKind } from '../progress/choose.js';
 import { createRenderer, startDisplay, type ProgressKind, type Renderer } from '../progress/display.js';
@@ -18,7 +19,7 @@ import type { RecordedBuild } from '../timeline/record.js';
 
 async function call(engine: Engine, { method, json }: Call, options: BuildOptions, io: Io): Promise<number> {
   const result = await engine.call(method, options);
-  const text = json ? JSON.stringify(result.json, undefined, 2) : harmlessLines(result.text);
+  const text = json ? jsonText(result.json, 2) : harmlessLines(result.text);
   io.stdout.write(text === '' || text.endsWith('\n') ? text : `${text}\n`);
   return result.exitCode;
 }
@@ -53,7 +54,7 @@ async function timelineOf(args: Arguments, options: BuildOptions, io: Io): Promi
 async function explain(steps: readonly StepReport[], args: Arguments, io: Io): Promise<void> {
   if (!args.boolean('explain')) return;
   const { explanation } = await import('../print/explanation.js');
-  if (args.boolean('json')) io.stdout.write(`${JSON.stringify({ steps }, undefined, 2)}\n`);
+  if (args.boolean('json')) writeJson(io.stdout, { steps });
   else io.stderr.write(explanation(steps));
 }
 

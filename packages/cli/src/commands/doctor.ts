@@ -5,6 +5,7 @@ import { positionals } from '../args/positionals.js';
 import type { Command } from '../command.js';
 import { writeJson } from '../print/json.js';
 import { table } from '../print/table.js';
+import { harmless } from '../progress/text.js';
 import { withEngine } from '../with-engine.js';
 
 function text({ checks, choices, leftovers }: DoctorReport, fixed: boolean): string {
@@ -22,7 +23,7 @@ function text({ checks, choices, leftovers }: DoctorReport, fixed: boolean): str
     const heading = fixed
       ? 'removed what a crash had left behind:'
       : 'a crash left behind (strake doctor --fix removes it):';
-    parts.push(`${heading}\n${leftovers.map((path) => `  ${path}\n`).join('')}`);
+    parts.push(`${heading}\n${leftovers.map((path) => `  ${harmless(path)}\n`).join('')}`);
   }
   return parts.join('\n');
 }

@@ -1,8 +1,8 @@
-import { width } from '../progress/text.js';
+import { harmless, width } from '../progress/text.js';
 
-/** Rows under a heading, columns as wide as their widest cell and two blanks apart. */
+/** Rows under a heading, columns as wide as their widest cell and two blanks apart. Cells may be foreign text. */
 export function table(heading: readonly string[], rows: readonly (readonly string[])[]): string {
-  const all = [heading, ...rows];
+  const all = [heading, ...rows].map((row) => row.map(harmless));
   const widths = heading.map((_, column) => Math.max(...all.map((row) => width(row[column] ?? ''))));
   return all
     .map((row) =>

@@ -1,4 +1,5 @@
 import { digestOf, type Digest, type ProgressEvent } from '@strake/core';
+import { jsonText } from '../print/json.js';
 import type { Renderer } from './display.js';
 
 interface Vertex {
@@ -115,7 +116,7 @@ export class RawJsonRenderer implements Renderer {
 }
 
 function line(status: object): string {
-  return `${JSON.stringify(status)}\n`;
+  return `${jsonText(status)}\n`;
 }
 
 function warningOf(event: Extract<ProgressEvent, { type: 'warning' }>): object {

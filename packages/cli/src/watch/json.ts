@@ -1,9 +1,10 @@
 import { isStrakeError } from '@strake/core';
 import type { WatchEvent } from '@strake/engine';
+import { jsonText } from '../print/json.js';
 
 /** An event of a watch as a line of JSON. Output is text; errors have code, message, hint and step; of builds the essentials. */
 export function jsonLine(event: WatchEvent): string {
-  return `${JSON.stringify(plain(event))}\n`;
+  return `${jsonText(plain(event))}\n`;
 }
 
 function plain(event: WatchEvent): unknown {
