@@ -51,6 +51,7 @@ describe('a COPY of much, of which little changed since', () => {
   interface Given {
     readonly caching?: 'use' | 'renew';
     readonly destination?: string;
+    readonly source?: string;
     readonly chown?: string | undefined;
     readonly parent?: ChainResult | undefined;
     /** The step is found in the cache. */
@@ -68,7 +69,15 @@ describe('a COPY of much, of which little changed since', () => {
 
   /** The key and the layer of a COPY. */
   async function copy(given: Given): Promise<{ selected: Digest; layer: string }> {
-    const { caching = 'use', destination = '/there', chown, parent = base, cached = false, kept } = given;
+    const {
+      caching = 'use',
+      destination = '/there',
+      source = 'src',
+      chown,
+      parent = base,
+      cached = false,
+      kept,
+    } = given;
     const { services, signal } = fixture;
     const tree = kept ?? openTree(saved);
     const select = { exclude: [], parents: false, unpack: false, where: 'the context' };
@@ -79,7 +88,7 @@ describe('a COPY of much, of which little changed since', () => {
         caching,
         parent: { id: 'base', name: 'FROM', inputs: [], caching: 'none', key: () => ({ operation: {} }), run: () => Promise.resolve(parent) }, // prettier-ignore
         stage: undefined,
-        source: { kind: 'outside', online: false, find: () => Promise.resolve(selectSource(tree, 'src', select)) },
+        source: { kind: 'outside', online: false, find: () => Promise.resolve(selectSource(tree, source, select)) },
         destination,
         chown,
         mode: undefined,
@@ -184,6 +193,38 @@ describe('a COPY of much, of which little changed since', () => {
     assert.equal(selected, before.selected);
     edits.content(4);
     assert.equal((await copy({})).layer, (await copy({ caching: 'renew' })).layer);
+  });
+
+  it('is amended where a build in between was cancelled after it had looked at everything', async () => {
+    const kept = openTree(undefined, new TreeMemory());
+    await copy({ kept });
+    amended = 0;
+    for (const cached of [true, true, false]) {
+      edits.content(20);
+      fs.appendFileSync(file(20), `${Math.random()}`);
+      kept.forget([file(20).slice(root.length + 1)]);
+      await copy({ kept, cached });
+    }
+    assert.equal(amended, 1);
+    assert.equal((await copy({ kept })).layer, (await copy({ caching: 'renew' })).layer);
+  });
+
+  it('has the time of the first build at the folder that the context becomes, until something comes or goes', async () => {
+    const given = { source: '', destination: '/fresh' };
+    const timeOf = async (): Promise<number | undefined> => {
+      now += 1_000_000;
+      const { layer } = await copy(given);
+      return (await fixture.store.layers.view([layer as Digest])).lookup('fresh')?.mtime;
+    };
+    const first = await timeOf();
+    assert.equal(first, Math.floor(now / 1000));
+    amended = 0;
+    fs.appendFileSync(file(30), 'more');
+    assert.equal(await timeOf(), first);
+    assert.equal(amended, 1);
+    fs.writeFileSync(join(root, 'comes'), '');
+    assert.equal(await timeOf(), Math.floor(now / 1000));
+    fs.rmSync(join(root, 'comes'));
   });
 
   it('is explained by the files that changed, of which only few are noted', async () => {

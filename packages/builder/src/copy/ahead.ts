@@ -119,7 +119,7 @@ export class ContextReaders {
     if (select.unpack || select.parents || select.exclude.length > 0 || patterns.some(isWild)) return undefined;
     const below = await store.layers.view(this.#chain.slice(0, layer));
     const owner = facts.chown ? await resolveOwner(facts.chown, layer > 0 ? textReader(below) : undefined) : undefined;
-    const entry = tree.lookup(path);
+    const entry = tree.lookNow ? tree.lookNow(path) : tree.lookup(path);
     if (entry && (entry.type !== 'file' || entry.inode !== undefined || entry.size > LARGEST)) return undefined;
     const content = entry && (await contentOf(tree, entry));
     const changes: AheadChange[] = [];

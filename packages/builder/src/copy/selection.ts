@@ -2,7 +2,7 @@ import { canonicalJson, type Digest } from '@strake/core';
 import { createHash, hash } from 'node:crypto';
 
 import type { SelectedFact } from '../explain/types.js';
-import { BLOCK, type RememberedSelection } from '../tree/remembered-selections.js';
+import { BLOCK, type RememberedSelection, type SelectionMemory } from '../tree/remembered-selections.js';
 import type { SourceEntry, SourceTree } from '../tree/source-tree.js';
 import { changedSince, timesOf, type Renewal } from './renewal.js';
 
@@ -25,14 +25,12 @@ export class EntryList implements Iterable<SelectedEntry> {
   readonly #root: string;
   readonly #entries: SelectedEntry[] = [];
   readonly #implied = new Set<number>();
-  readonly #name: string | undefined;
+  readonly #memory: SelectionMemory | undefined;
   #numbers: Uint32Array = new Uint32Array(64);
   #count = 0;
   /** What the entries come to, the root's included, once it is known: {@link entriesDigest}. */
   digest: Digest | undefined;
-  /** What was selected under the same name last. */
-  readonly #before: RememberedSelection | undefined;
-  #renewal: Renewal | undefined;
+  readonly #renewals: Renewal[] = [];
   /** What is not yet walked; undefined at the end. */
   #rest: Iterator<SelectedEntry> | undefined;
   #failure: { readonly error: unknown } | undefined;
@@ -45,8 +43,7 @@ export class EntryList implements Iterable<SelectedEntry> {
     this.#tree = tree;
     this.#root = root;
     this.#rest = walk[Symbol.iterator]();
-    this.#name = name;
-    this.#before = name === undefined ? undefined : tree.remembered?.(name);
+    this.#memory = name === undefined ? undefined : tree.selections?.(name);
   }
 
   /** What an earlier build selected under NAME, where the tree can say that nothing came or went since. */
@@ -65,7 +62,12 @@ export class EntryList implements Iterable<SelectedEntry> {
   remember(root: SourceEntry, digest: Digest, blocks: Buffer): void {
     this.digest = digest;
     const rows = this.#rows(root);
-    if (this.#name !== undefined && rows) this.#tree.remember?.(this.#name, { rows, digest, blocks });
+    if (rows) this.#memory?.remember({ rows, digest, blocks });
+  }
+
+  /** Has the tree take note that a layer was written of what it remembers of these entries. */
+  settle(): void {
+    this.#memory?.settle();
   }
 
   /** What the times of all entries before a renewal came to. */
@@ -92,9 +94,21 @@ export class EntryList implements Iterable<SelectedEntry> {
 
   /** How the entries, that of ROOT among them, differ from those selected last; undefined where others came or went. */
   renewal(root: SourceEntry): Renewal | undefined {
-    const rows = this.#before && !this.#renewal && this.#rows(root);
-    if (this.#before && rows) this.#renewal = changedSince(this.#before, rows, this.#tree);
-    return this.#renewal;
+    return this.#since(this.#memory?.last, root);
+  }
+
+  /** As `renewal`, of those that a layer was written of last. */
+  renewalOfWritten(root: SourceEntry): Renewal | undefined {
+    return this.#since(this.#memory?.written, root);
+  }
+
+  #since(before: RememberedSelection | undefined, root: SourceEntry): Renewal | undefined {
+    const known = this.#renewals.find((renewal) => renewal.before === before);
+    if (known || !before) return known;
+    const rows = this.#rows(root);
+    const renewal = rows && changedSince(before, rows, this.#tree);
+    if (renewal) this.#renewals.push(renewal);
+    return renewal;
   }
 
   /** Numbers of the entries, where the tree has numbers. */

@@ -95,9 +95,10 @@ export class KeptTrees {
 
   /**
    * What the files at PATHS, absolute, will be in the next image, where that is plain before it is built; undefined where it is
-   * not. After `changed`.
+   * not. Also while a build runs: they are looked at anew, and nothing of that is kept.
    */
   async ahead(paths: readonly string[], store: Store, signal?: AbortSignal): Promise<AheadChange[] | undefined> {
+    if (paths.some((path) => this.#paths.has(path))) return undefined;
     const all: AheadChange[] = [];
     for (const path of paths) {
       let known = false;

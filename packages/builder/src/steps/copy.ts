@@ -160,14 +160,14 @@ export function copyVertex(step: CopyStep, services: BuilderServices): Vertex<Ch
       const from = inputs[parent ? 1 : 0];
       const found = from && stage ? await takeStage(from, signal) : await findOutside(signal);
       const sources = source.kind === 'stage' ? [...found, ...source.heredocs] : found;
-      const plan = (): TargetTree => new TargetTree(view, Math.floor(services.now() / 1000));
+      const plan = (now = Math.floor(services.now() / 1000)): TargetTree => new TargetTree(view, now);
       const target = plan();
       const facts = await factsOn(chain);
       const [only] = sources.length === 1 ? sources : [];
       const former = await findFormer(only);
       /** What the layer is made of besides the selection. */
       const on = digestOf(canonicalJson({ chain: parent ? chain : [], chown: chown ?? '', chmod: chmod ?? '', link }));
-      const amended = early ? undefined : await former?.amended(on, plan(), destination, facts, signal);
+      const amended = early ? undefined : await former?.amended(on, plan, destination, facts, signal);
       let entries: Iterable<LayerEntry> | undefined;
       const written = early && isDeepStrictEqual(early.below, chain) ? early : undefined;
       for (const one of (amended ?? written) ? [] : sources) {
@@ -180,7 +180,7 @@ export function copyVertex(step: CopyStep, services: BuilderServices): Vertex<Ch
         else planCopy(target, one, destination, facts);
       }
       const write = async (): Promise<LayerInfo> =>
-        amended ??
+        amended?.layer ??
         written?.install() ??
         services.store.layers.write(entries ?? target.entries(), signal, former?.diffId);
       const note = async (): Promise<LikeNote | undefined> => {
@@ -191,7 +191,7 @@ export function copyVertex(step: CopyStep, services: BuilderServices): Vertex<Ch
       };
       // A worker writes meanwhile.
       const [layer, noted] = await bothEnded(write(), note());
-      await former?.replace(layer.diffId, on, noted);
+      await former?.replace(layer.diffId, on, amended?.now ?? target.now, noted);
       return { layers: [...below.layers, storedLayer(layer.diffId)] };
     },
   };

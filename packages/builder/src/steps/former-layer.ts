@@ -18,8 +18,9 @@ const WORTH = 4 << 20;
 /** What a record says of the layer that a source was made into last. */
 interface FormerRecord {
   readonly diffId: Digest;
-  /** What the layer was made of: all but the contents of the selection, what that came to, and its times. */
-  readonly made?: { readonly on: Digest; readonly selection: Digest; readonly times: string } | undefined;
+  /** What the layer was made of: all but the contents of the selection, what that came to, its times, and when (in seconds). */
+  readonly made?:
+    { readonly on: Digest; readonly selection: Digest; readonly times: string; readonly now?: number } | undefined;
   /** How the facts of the selection are noted. */
   readonly noted?: LikeNote | undefined;
 }
@@ -82,21 +83,22 @@ export class FormerLayer {
   /** How the selection differs from the one that the layer was made of; undefined where that is not known, or by too much. */
   get #renewal(): Renewal | undefined {
     const { entry, below } = this.#source;
-    const renewal = below instanceof EntryList ? below.renewal(entry) : undefined;
+    const renewal = below instanceof EntryList ? below.renewalOfWritten(entry) : undefined;
     return renewal?.before.digest === this.#record?.made?.selection ? renewal : undefined;
   }
 
   /**
    * The layer with what changed in the places of what it was; undefined where it must be written as a whole. ON: what it is made of
-   * besides the selection; TARGET: the tree that it is planned on, which it changes.
+   * besides the selection; PLAN: makes the tree that it is planned on, at a time in seconds. That is the one of the first writing: no
+   * folder has got or lost anything since, and what comes before the first change stays the same to the byte.
    */
   async amended(
     on: Digest,
-    target: TargetTree,
+    plan: (now?: number) => TargetTree,
     destination: string,
     facts: CopyFacts,
     signal: AbortSignal,
-  ): Promise<LayerInfo | undefined> {
+  ): Promise<{ readonly layer: LayerInfo; readonly now: number } | undefined> {
     const former = this.#layer;
     const renewal = this.#renewal;
     const made = this.#record?.made;
@@ -106,8 +108,10 @@ export class FormerLayer {
     if (below.timesBefore(renewal) !== made.times) return undefined;
     await learnDigests(this.#source, signal);
     const now = renewal.changes.map(([, after]) => after);
+    const target = plan(made.now);
     const entries = someEntries(target, this.#source, destination, facts, now);
-    return entries && (await this.#services.store.layers.amend(former.diffId, entries, signal));
+    const layer = entries && (await this.#services.store.layers.amend(former.diffId, entries, signal));
+    return layer && { layer, now: target.now };
   }
 
   /** How the selection's facts can be noted by the few that changed; undefined where they must be noted in full. */
@@ -123,13 +127,14 @@ export class FormerLayer {
     );
   }
 
-  /** Notes the layer that now counts, what it was made on, and how the facts of the selection are NOTED. */
-  async replace(diffId: Digest, on: Digest, noted: LikeNote | undefined): Promise<void> {
+  /** Notes the layer that now counts, what it was made on, when (NOW, in seconds), and how the facts of the selection are NOTED. */
+  async replace(diffId: Digest, on: Digest, now: number, noted: LikeNote | undefined): Promise<void> {
     const { entry, below } = this.#source;
     const list = below instanceof EntryList ? below : undefined;
     const times = list?.times(entry);
     const selection = list?.digest;
-    const made = times === undefined || selection === undefined ? undefined : { on, selection, times };
+    const made = times === undefined || selection === undefined ? undefined : { on, selection, times, now };
+    list?.settle();
     await this.#services.store.records.put(this.#key, { diffId, made, noted } satisfies FormerRecord);
   }
 }

@@ -2,7 +2,7 @@ import { bytesOfText, textOfBytes, type Digest } from '@strake/core';
 
 import { isRacy } from './file-times.js';
 import { hashOf } from './path-hash.js';
-import { RememberedSelections, type RememberedSelection } from './remembered-selections.js';
+import { RememberedSelections, type SelectionMemory } from './remembered-selections.js';
 import type { FileStamp } from './stat.js';
 
 /*
@@ -164,14 +164,9 @@ export class FileTable {
     this.#setFlag(row, Flag.digest);
   }
 
-  /** What was selected under NAME, in rows of this table. */
-  selection(name: string): RememberedSelection | undefined {
-    return this.#selections.get(name);
-  }
-
-  /** Remembers a selection for the next build; all its files have digests. */
-  setSelection(name: string, selection: RememberedSelection): void {
-    if (this.#selections.set(name, selection)) this.#changed = true;
+  /** What is remembered of what was selected under NAME, in rows of this table; all files of what will be have digests. */
+  selections(name: string): SelectionMemory {
+    return this.#selections.of(name, () => (this.#changed = true));
   }
 
   /** Where the path of a row of the file lies, ended by NUL; undefined for rows of this build. */

@@ -7,45 +7,14 @@ import { join } from 'node:path';
 import { builderError } from '../errors.js';
 import { extrasOf, type Extras } from './extras.js';
 import type { FileTable } from './file-table.js';
-import type { IgnoreRules } from './ignore.js';
 import { isEarlier, isSocket, lstatNow, stampOf, typeOf } from './stat.js';
+import type { LocalTreeOptions } from './local-tree-options.js';
 import { lookFailure, openFile, readFolder, statOf } from './local-file.js';
-import { hasReliableFolders, recallRows, recallWalk, type FolderLook } from './recall.js';
-import type { RememberedSelection } from './remembered-selections.js';
+import { hasReliableFolders, recallRows, recallWalk } from './recall.js';
+import type { RememberedSelection, SelectionMemory } from './remembered-selections.js';
 import { NOTHING, type TreeMemory, type TreeReads } from './tree-memory.js';
 import { baseName, fsPath, joinTree, parentPath, resolveInTree } from './paths.js';
 import type { SourceEntry, SourceTree } from './source-tree.js';
-import type { Witness } from '../witness.js';
-
-export interface LocalTreeOptions {
-  /** Absolute path of the context, free of links. */
-  readonly root: string;
-  readonly ignore?: IgnoreRules | undefined;
-  /** Owners of paths, where they are not 0:0: an archive's. */
-  readonly owners?: ReadonlyMap<string, { readonly uid: number; readonly gid: number }> | undefined;
-  /** Its files, with what is remembered of them from earlier builds. */
-  readonly table: FileTable;
-  /** Keeps the table for the next build. */
-  readonly keep?: ((table: FileTable) => Promise<void>) | undefined;
-  /** Where what is looked at is kept for a next build; without it each question is one to the file system. */
-  readonly memory?: TreeMemory | undefined;
-  /** Digests of many files, in order; where it is missing, or there are few, they are read here. */
-  readonly digestFiles?:
-    | ((
-        files: Iterable<SizedPath>,
-        found: (index: number, digest: Uint8Array | undefined) => void,
-        signal?: AbortSignal,
-      ) => Promise<void>)
-    | undefined;
-  /** Extended attributes of a path that belong into a layer. */
-  readonly xattrs: (path: string) => Readonly<Record<string, string>> | undefined;
-  readonly timedRoot?: boolean | undefined;
-  /** What is remembered of selections counts only for trees with the same one: the text of the ignore file. */
-  readonly rules?: string | undefined;
-  /** Looks at remembered files below a folder; without it nothing that was selected is recalled. */
-  readonly openLook?: ((root: string) => FolderLook) | undefined;
-  readonly witness?: Witness | undefined;
-}
 
 /** From so many bytes on, worker threads read. What opening a file costs counts as bytes too. */
 const FOR_OTHERS = 4 << 20;
@@ -89,9 +58,13 @@ export class LocalTree implements SourceTree {
     const { memory } = this.#options;
     const row = memory?.rows.get(path);
     if (row !== undefined) return row === NOTHING ? undefined : this.entryOf(row, path);
-    const entry = path === '' || this.#isFolder(parentPath(path)) ? this.#look(path) : undefined;
+    const entry = this.lookNow(path);
     memory?.setRow(path, entry ? this.numberOf(entry) : NOTHING);
     return entry;
+  }
+
+  lookNow(path: string): SourceEntry | undefined {
+    return path === '' || this.#isFolder(parentPath(path)) ? this.#look(path) : undefined;
   }
 
   #isFolder(path: string): boolean {
@@ -139,7 +112,7 @@ export class LocalTree implements SourceTree {
     const { openLook, memory } = this.#options;
     const walk = this.#mayRemember ? memory?.walk(this.#nameOf(name)) : undefined;
     if (walk) return recallWalk(walk, this.#table, this, (entry) => this.numberOf(entry));
-    const known = memory ? undefined : this.remembered(name);
+    const known = memory ? undefined : this.selections(name)?.last;
     if (!known || known.rows.length < FEW || !openLook || !hasReliableFolders(this.#root)) return undefined;
     this.#options.witness?.elsewhere(); // of so many files it is not told
     const look = openLook(this.#root);
@@ -153,14 +126,15 @@ export class LocalTree implements SourceTree {
     }
   }
 
-  remember(name: string, selection: RememberedSelection): void {
-    if (!this.#mayRemember) return;
-    this.#table.setSelection(this.#nameOf(name), selection);
-    this.#options.memory?.setWalk(this.#nameOf(name), selection);
-  }
-
-  remembered(name: string): RememberedSelection | undefined {
-    return this.#mayRemember ? this.#table.selection(this.#nameOf(name)) : undefined;
+  selections(name: string): SelectionMemory | undefined {
+    if (!this.#mayRemember) return undefined;
+    const own = this.#nameOf(name);
+    const memory = this.#table.selections(own);
+    const remember = (selection: RememberedSelection): void => {
+      memory.remember(selection);
+      this.#options.memory?.setWalk(own, selection);
+    };
+    return { ...memory, remember };
   }
 
   /** Not where an exception of the ignore file may show what lies deep in a folder that is not there. */

@@ -16,6 +16,18 @@ export interface RememberedSelection {
   readonly blocks: Buffer;
 }
 
+/** What a tree remembers of one way to select from it. */
+export interface SelectionMemory {
+  /** What was selected last when this was asked for, by numbers of entries as they were, whatever became of them. */
+  readonly last: RememberedSelection | undefined;
+  /** What was selected when a layer was written of it last: builds that were cancelled may have come in between. */
+  readonly written: RememberedSelection | undefined;
+  /** Remembers for later builds what was selected: numbers of entries, and what they came to. */
+  remember(selection: RememberedSelection): void;
+  /** Takes note that a layer was written of what was selected last. */
+  settle(): void;
+}
+
 /**
  * What earlier builds selected of a context, by how they selected it. In the table's file each is: bytes of its name u32, count of
  * rows u32, digest 32, name, rows u32, blocks.
@@ -23,6 +35,7 @@ export interface RememberedSelection {
 export class RememberedSelections {
   readonly #loaded = new Map<string, RememberedSelection>();
   readonly #used = new Map<string, RememberedSelection>();
+  readonly #written = new Map<string, RememberedSelection>();
 
   /** BYTES: as {@link bytes} made them; ROWS: of the table. Damaged ones count as none. */
   constructor(bytes: Buffer, rows: number) {
@@ -47,17 +60,22 @@ export class RememberedSelections {
     }
   }
 
-  get(name: string): RememberedSelection | undefined {
-    return this.#used.get(name) ?? this.#loaded.get(name);
-  }
-
-  /** Whether that is new: a row stands for one state of a file, so the same rows come to the same and need not be written again. */
-  set(name: string, selection: RememberedSelection): boolean {
-    const { rows, digest } = selection;
-    const known = this.get(name);
-    this.#used.set(name, selection);
-    const same = known?.digest === digest && known.rows.length === rows.length;
-    return !(same && known.rows.every((row, i) => row === rows[i]));
+  /** What is remembered under NAME. ONNEW hears of what there is to be written. */
+  of(name: string, onNew: () => void): SelectionMemory {
+    const last = (): RememberedSelection | undefined => this.#used.get(name) ?? this.#loaded.get(name);
+    return {
+      last: last(),
+      // Of other processes only the last build is known.
+      written: this.#written.get(name) ?? this.#loaded.get(name),
+      remember: (selection) => {
+        if (!isSame(last(), selection)) onNew();
+        this.#used.set(name, selection);
+      },
+      settle: () => {
+        const selection = last();
+        if (selection) this.#written.set(name, selection);
+      },
+    };
   }
 
   /** For the next build, those of this one first. PLACES: where each row will be, -1 where it will not be: such a selection goes. */
@@ -78,4 +96,10 @@ export class RememberedSelections {
     }
     return Buffer.concat(parts);
   }
+}
+
+/** A row stands for one state of a file, so the same rows come to the same and need not be written again. */
+function isSame(known: RememberedSelection | undefined, { rows, digest }: RememberedSelection): boolean {
+  const same = known?.digest === digest && known.rows.length === rows.length;
+  return same && known.rows.every((row, i) => row === rows[i]);
 }

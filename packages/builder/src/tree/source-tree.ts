@@ -1,7 +1,7 @@
 import type { Digest } from '@strake/core';
 import type { ContentSource, EntryFacts } from '@strake/store';
 
-import type { RememberedSelection } from './remembered-selections.js';
+import type { SelectionMemory } from './remembered-selections.js';
 
 /** A path of a tree that COPY, ADD or a mount reads from. A hard link is shown as the file that it is. */
 export interface SourceEntry extends EntryFacts {
@@ -18,6 +18,8 @@ export interface SourceEntry extends EntryFacts {
 export interface SourceTree {
   /** The entry at exactly this path; links are not followed. */
   lookup(path: string): SourceEntry | undefined;
+  /** As `lookup`, but what is there now; of a tree that remembers what it has looked at, which this does not change. */
+  lookNow?(path: string): SourceEntry | undefined;
   /** Names in a folder, sorted by bytes. */
   list(path: string): readonly string[];
   /** The entries in a folder, sorted by bytes: each is looked at when it is asked for. */
@@ -52,8 +54,6 @@ export interface SourceTree {
    * where all of it is as it was.
    */
   recall?(name: string): { readonly rows: Uint32Array; readonly digest: Digest | undefined } | undefined;
-  /** What was selected under NAME last, by numbers of entries as they were, whatever became of them. */
-  remembered?(name: string): RememberedSelection | undefined;
-  /** Remembers for later builds what was selected under NAME: numbers of entries, and what they came to. */
-  remember?(name: string, selection: RememberedSelection): void;
+  /** What it remembers of what was selected under NAME, where it does. */
+  selections?(name: string): SelectionMemory | undefined;
 }

@@ -59,7 +59,7 @@ export async function amendLayer(
     for (const entry of entries) {
       const one = replacement(index, entry, tar);
       if (!one) return undefined;
-      replaced.push(one);
+      if (one !== 'same') replaced.push(one);
     }
     replaced.sort((a, b) => a.start - b.start);
     // The kernel would fill the holes of a sparse one.
@@ -102,8 +102,11 @@ function takeOver(
   return writer.pass(length, readerOf(tar, at));
 }
 
-/** Where ENTRY's like lies; undefined where there is none, or not a plain one. */
-function replacement(index: LayerIndex, entry: LayerEntry, tar: number): Replacement | undefined {
+/**
+ * Where ENTRY's like lies; `same` for a folder that is as it was: what it holds has changed, and nothing before that need be written
+ * anew. Undefined where there is none, or not a plain one.
+ */
+function replacement(index: LayerIndex, entry: LayerEntry, tar: number): Replacement | 'same' | undefined {
   if (entry.type !== 'file' && entry.type !== 'directory') return undefined;
   const record = index.findPath(entry.path);
   const plain =
@@ -131,6 +134,7 @@ function replacement(index: LayerIndex, entry: LayerEntry, tar: number): Replace
   if (start < 0) return undefined;
   const there = Buffer.alloc(expected.length);
   if (readSync(tar, there, 0, there.length, start) !== there.length || !there.equals(expected)) return undefined;
+  if (entry.type === 'directory' && headerBytes(headerOf(entry)).equals(expected)) return 'same';
   return { entry, record, start, end: content + size + paddingOf(size) };
 }
 
