@@ -113,6 +113,7 @@ export async function prepare(dir, name, base, strake) {
   const own = path.join(dir, `${name}.Dockerfile`);
   put(own, text.replace(/^(?:USER|CMD) .*\n/gm, '') + LOOK(seen));
   const write = (line) => fs.writeFileSync(file, content?.(line) ?? `${line}\n`);
-  write('start');
+  // Not a text of the run before: the first build is to make what the next ones go on from.
+  write(`start ${Date.now()}`);
   return { root, file, own, write };
 }

@@ -1,10 +1,11 @@
-import { hasEscapedBytes, type Digest } from '@strake/core';
+import { digestOf, hasEscapedBytes, type Digest } from '@strake/core';
 import type { Lease, Store } from '@strake/store';
+import { isDeepStrictEqual } from 'node:util';
 
 import type { Agent } from './agent-client.js';
 import { keptBy, type BuildMemory } from './build-memory.js';
 import type { ExpectedEntry, TreeChange } from './container-changes.js';
-import { commonLength, imageChanges, sameRuntime } from './image-changes.js';
+import { commonLength, imageChanges, sameRuntime, type Brought } from './image-changes.js';
 import { findImage } from './image-names.js';
 import { loadStored } from './images.js';
 import type { Resources } from './resources.js';
@@ -55,8 +56,8 @@ class Container implements RunningContainer {
   /** How many layers were never synchronised. */
   #base: number;
   readonly #runtime: unknown;
-  /** Paths that were brought before an image said what they are: only that is right. */
-  readonly #ahead = new Set<string>();
+  /** What was brought before an image said what it is, by path: only that is right. */
+  readonly #ahead = new Map<string, Brought>();
 
   constructor(
     resources: Resources,
@@ -121,12 +122,13 @@ class Container implements RunningContainer {
     if (!changes) return { refused: 'the change cannot be told from the layers' };
     const outcome = await this.change(changes);
     if ('refused' in outcome) return outcome;
+    const paths = [...new Set([...this.#ahead.keys(), ...outcome.paths])];
     this.#chain = chain;
     this.#ahead.clear();
     const compared = await store.lease(this.running ? chain : []);
     await this.#compared?.release();
     this.#compared = compared;
-    return outcome;
+    return { paths };
   }
 
   async differences(): Promise<readonly string[]> {
@@ -152,11 +154,22 @@ class Container implements RunningContainer {
   async bring(memory: BuildMemory, paths: readonly string[], signal?: AbortSignal): Promise<void> {
     const changes = await keptBy(memory)?.ahead(paths, await this.#resources.store(), signal);
     if (!changes || !this.running) return;
-    for (const one of changes) this.#ahead.add(one.kind === 'remove' ? one.path : one.facts.path);
+    const brought = new Map<string, Brought>();
+    const fresh: TreeChange[] = [];
+    for (const one of changes) {
+      const [path, is]: [string, Brought] =
+        one.kind === 'remove'
+          ? [one.path, 'removed']
+          : [one.facts.path, { ...one.facts, digest: digestOf(one.content) }];
+      // Events of one save may come one by one, and whoever listens in the container is to see one change.
+      if (isDeepStrictEqual(this.#ahead.get(path), is)) continue;
+      this.#ahead.set(path, 'unknown');
+      brought.set(path, is);
+      fresh.push(one.kind === 'remove' ? one : { ...one, content: { bytes: one.content } });
+    }
     // What is refused here is refused again by `sync`, which tells why.
-    await this.change(
-      changes.map((one) => (one.kind === 'remove' ? one : { ...one, content: { bytes: one.content } })),
-    );
+    const outcome = fresh.length > 0 && (await this.change(fresh));
+    if (outcome && 'paths' in outcome) for (const [path, is] of brought) this.#ahead.set(path, is);
   }
 
   async change(changes: readonly TreeChange[]): Promise<SyncOutcome> {

@@ -1,46 +1,58 @@
 import { hasEscapedBytes, type Digest } from '@strake/core';
-import type { Store, TreeView, ViewEntry } from '@strake/store';
+import type { EntryFacts, Store, TreeView, ViewEntry } from '@strake/store';
 
 import type { TreeChange } from './container-changes.js';
 
+/** What a container has at a path instead of what its image had; `unknown` where it was to be changed and may not have been. */
+export type Brought = ComparedFacts | 'removed' | 'unknown';
+
+type ComparedFacts = EntryFacts & { readonly digest?: Digest | undefined };
+
 /**
  * What makes the tree of the chain BEFORE that of the chain AFTER, in an order in which it can be made; undefined where that cannot
- * be told from what their different layers hold. ALSO: paths that are to be as in AFTER, whatever they were in BEFORE.
+ * be told from what their different layers hold. BROUGHT: what is no longer as in BEFORE, by path.
  */
 export async function imageChanges(
   store: Store,
   before: readonly Digest[],
   after: readonly Digest[],
-  also: ReadonlySet<string> = new Set(),
+  brought: ReadonlyMap<string, Brought> = new Map(),
 ): Promise<readonly TreeChange[] | undefined> {
   const same = commonLength(before, after);
   const [old, now] = [await store.layers.view(before), await store.layers.view(after)];
   const removed: TreeChange[] = [];
   const put: TreeChange[] = [];
   const seen = new Set<string>();
+  const has = (path: string): ComparedFacts | undefined => {
+    const one = brought.get(path);
+    return one === undefined || one === 'unknown' ? old.lookup(path) : one === 'removed' ? undefined : one;
+  };
+  const isSame = (is: ViewEntry): boolean => {
+    const was = has(is.path);
+    return was !== undefined && brought.get(is.path) !== 'unknown' && equal(was, is);
+  };
   for (const entry of tail(await store.layers.view(after.slice(same)))) {
     seen.add(entry.path);
     if (hasEscapedBytes(entry.path)) return undefined;
     const is = now.lookup(entry.path);
-    const was = old.lookup(entry.path);
     if (!is) return undefined;
+    const was = has(entry.path);
     if (was && was.type === 'directory' && is.type !== 'directory') removed.push({ kind: 'remove', path: entry.path });
-    if (!was || also.has(entry.path) || !equal(was, is)) put.push(change(is, now, store));
+    if (!isSame(is)) put.push(change(is, now, store));
   }
   for (const { path } of tail(await store.layers.view(before.slice(same)))) {
     if (seen.has(path)) continue;
     if (hasEscapedBytes(path)) return undefined;
     const is = now.lookup(path);
-    const was = old.lookup(path);
+    seen.add(path);
     if (!is) removed.push({ kind: 'remove', path });
-    else if (!was || also.has(path) || !equal(was, is)) put.push(change(is, now, store));
+    else if (!isSame(is)) put.push(change(is, now, store));
   }
-  for (const path of also) {
-    if (seen.has(path) || put.some((one) => pathOf(one) === path) || removed.some((one) => pathOf(one) === path))
-      continue;
+  for (const path of brought.keys()) {
+    if (seen.has(path)) continue;
     const is = now.lookup(path);
-    if (is) put.push(change(is, now, store));
-    else removed.push({ kind: 'remove', path });
+    if (!is) removed.push({ kind: 'remove', path });
+    else if (!isSame(is)) put.push(change(is, now, store));
   }
   put.sort((a, b) => (pathOf(a) < pathOf(b) ? -1 : 1));
   return [...removed, ...put];
@@ -61,7 +73,7 @@ function pathOf(one: TreeChange): string {
   return one.kind === 'remove' ? one.path : one.facts.path;
 }
 
-function equal(a: ViewEntry, b: ViewEntry): boolean {
+function equal(a: ComparedFacts, b: ComparedFacts): boolean {
   return (
     a.type === b.type &&
     a.mode === b.mode &&

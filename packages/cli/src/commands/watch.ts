@@ -8,6 +8,7 @@ import type { Command } from '../command.js';
 import { usage } from '../errors.js';
 import { writeLine, type Io } from '../io.js';
 import { progressKind } from '../progress/choose.js';
+import { IdleMemory } from '../watch/idle-memory.js';
 import { jsonLine } from '../watch/json.js';
 import { WatchView } from '../watch/view.js';
 
@@ -105,12 +106,17 @@ async function run(args: Arguments, io: Io): Promise<number> {
   for (const line of ignoredFlags(args, FLAGS)) writeLine(io.stderr, `warning: ${line}`);
   const engine = await io.createEngine(store);
   const shown = display(args, io);
+  const memory = new IdleMemory();
+  const onEvent = (event: WatchEvent): void => {
+    memory.event(event);
+    shown.event(event);
+  };
   try {
-    await (
-      await io.watch()
-    )({ ...options, engine, signal: io.signal, onEvent: (event) => shown.event(event) });
+    const watch = await io.watch();
+    await watch({ ...options, engine, signal: io.signal, onEvent });
     return 0;
   } finally {
+    memory.end();
     shown.end();
     await engine.close();
   }

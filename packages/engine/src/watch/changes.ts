@@ -17,6 +17,11 @@ export class Changes {
     return this.#overflow || this.#paths.size > 0;
   }
 
+  /** The paths that nobody has taken yet. */
+  get paths(): readonly string[] {
+    return [...this.#paths];
+  }
+
   add(path: string): void {
     this.#paths.add(path);
     this.#note();

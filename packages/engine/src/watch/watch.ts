@@ -80,9 +80,12 @@ class Watching {
   /** Folders of which only single paths matter: the nearest ones that are there, of paths in folders that are not. */
   #awaited = new Set<string>();
   #building: AbortController | undefined;
+  /** The container gets what has changed while an outdated build ends. */
+  #hurrying: Promise<void> | undefined;
   #background: Promise<void> | undefined;
   #resting = new AbortController();
-  #sweepCost = 0;
+  /** When everything may be looked at again: of many files not after each save. */
+  #sweepDue = 0;
   #lastImage: string | undefined;
   #told = false;
   #pollingTold = 0;
@@ -141,7 +144,16 @@ class Watching {
   #noticed(path: string): void {
     if (!this.#memory.concerns(path) && !this.#awaited.has(path)) return;
     this.#changes.add(path);
-    this.#building?.abort(outdated());
+    if (!this.#building) return;
+    this.#building.abort(outdated());
+    this.#hurrying ??= this.#hurry();
+    // Told to those who wait for it.
+    this.#hurrying.catch(() => undefined);
+  }
+
+  async #hurry(): Promise<void> {
+    await pause(LEAD, this.#options.signal);
+    await this.#runner.runAhead(this.#changes.paths, this.#memory);
   }
 
   /** What has changed since the last build, given to the memory. */
@@ -160,6 +172,8 @@ class Watching {
     const causes = new Set(paths);
     for (;;) {
       const outcome = await this.#build(this.#shown(causes));
+      await this.#hurrying;
+      this.#hurrying = undefined;
       if (this.#hasEnded()) return;
       await this.#changes.silence(this.#debounce, signal);
       if (this.#hasEnded()) return;
@@ -251,14 +265,18 @@ class Watching {
     if (added.size > 0) this.#found(await this.#memory.findChanged(signal, added));
     if (!this.#changes.pending) this.#tellWatching();
     await pause(this.#internals.sweepAfter ?? SWEEP_AFTER, signal);
-    for (let n = 0; !signal.aborted; n++) {
+    if (!signal.aborted) await this.#memory.save();
+    for (let swept = false; !signal.aborted;) {
       const begun = performance.now();
-      const where = n === 0 ? undefined : this.#watcher.unwatched?.folders;
-      if (n > 0 && !where) return;
-      this.#found(await this.#memory.findChanged(signal, where));
-      this.#sweepCost = performance.now() - begun;
-      if (n === 0) await this.#memory.save();
-      await pause(Math.max(this.#internals.poll ?? POLL, this.#sweepCost / SWEEP_SHARE), signal);
+      const whole: boolean = !swept && begun >= this.#sweepDue;
+      const folders = this.#watcher.unwatched?.folders;
+      if (swept && !folders) return;
+      if (whole || folders) this.#found(await this.#memory.findChanged(signal, whole ? undefined : folders));
+      const now = performance.now();
+      const rest = (now - begun) / SWEEP_SHARE;
+      if (whole) this.#sweepDue = now + rest;
+      swept ||= whole;
+      await pause(folders ? Math.max(this.#internals.poll ?? POLL, rest) : Math.max(0, this.#sweepDue - now), signal);
     }
   }
 

@@ -3,6 +3,8 @@ import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
+import { createEngine } from '../../src/engine.js';
+import type { Engine } from '../../src/types.js';
 import type { WatchRun } from '../../src/watch/types.js';
 import { WatchTest } from './support.js';
 
@@ -137,6 +139,45 @@ describe('watch: the container', function () {
     assert.deepEqual((await test.built()).actions, ['synced 1 path, verified'], warned());
     while (said.length < 3) await new Promise<void>((resolve) => (heard = resolve));
     assert.deepEqual(said, ['one', 'two', 'one']);
+  });
+
+  it('a save while a build runs is in the container before that build has ended', async () => {
+    const look = (file: string): string => `read -r n < ${file}; [ "$n" = "$o" ] || echo "$n"; o=$n; sleep 0.05`;
+    test.write({ 'src/run': `while :; do ${look('/app/src/a')}; done\n`, 'src/a': 'one\n' });
+    const own = await createEngine({ root: test.store });
+    let held: Promise<void> | undefined;
+    let release = (): void => undefined;
+    const engine: Engine = { ...own, build: (options) => own.build(options).finally(() => held) };
+    try {
+      await test.start({ engine, build, run: { sync: true, verify: true } });
+      await saying('one');
+      held = new Promise((resolve) => (release = resolve));
+      test.write({ 'package.json': '{"other": 1}' });
+      await test.next('building');
+      test.write({ 'src/a': 'two\n' });
+      await saying('two');
+      release();
+      assert.deepEqual((await test.built()).actions, ['restarted']);
+    } finally {
+      release();
+      await test.stop();
+      await own.close();
+    }
+  });
+
+  it('one save replaces a file once: whoever listens in the container starts once', async () => {
+    const look = 'i=$(stat -c %i /app/src/a); [ "$i" = "$o" ] || echo "file $i"; o=$i';
+    test.write({ 'src/run': `while :; do ${look}; [ ! -e /app/src/end ] || echo end; sleep 0.01; done\n` });
+    await run({ sync: true });
+    const files = (): number => said.filter((line) => line.startsWith('file ')).length;
+    while (files() < 1) await new Promise<void>((resolve) => (heard = resolve));
+    for (const text of ['two', 'three']) {
+      test.write({ 'src/a': text });
+      assert.deepEqual((await test.built()).actions, ['synced 1 path'], warned());
+    }
+    test.write({ 'src/end': '' });
+    await saying('end');
+    assert.equal(files(), 3);
   });
 
   it('a file that a RUN consumes: the build starts there, and a new container', async () => {

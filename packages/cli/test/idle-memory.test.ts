@@ -1,0 +1,41 @@
+import assert from 'node:assert/strict';
+
+import type { WatchEvent } from '@strake/engine';
+
+import { collectGarbage, IdleMemory } from '../src/watch/idle-memory.js';
+
+const building: WatchEvent = { type: 'building', time: 0, paths: [] };
+const watching: WatchEvent = { type: 'watching', time: 0, folders: 1 };
+
+describe('memory of a watch that rests', () => {
+  it('garbage goes', async () => {
+    const garbage = { now: Array.from({ length: 400_000 }, (_, i) => ({ i, text: `${i}` })) };
+    const before = process.memoryUsage().heapUsed;
+    garbage.now.length = 0;
+    await collectGarbage();
+    assert.ok(process.memoryUsage().heapUsed < before - 10_000_000);
+  });
+
+  it('it is collected once for each rest, and not while something is built', async () => {
+    let done = (): void => undefined;
+    const collected = new Promise<void>((resolve) => (done = resolve));
+    let count = 0;
+    const collect = (): Promise<void> => {
+      count++;
+      done();
+      return Promise.resolve();
+    };
+    const memory = new IdleMemory(20, collect);
+    for (const event of [watching, building, watching, building, watching]) memory.event(event);
+    await collected;
+    assert.equal(count, 1);
+    const other = new IdleMemory(0, collect);
+    other.event(watching);
+    other.end();
+    other.event(watching);
+    other.event(building);
+    await new Promise((resolve) => setTimeout(resolve, 1));
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(count, 1);
+  });
+});
