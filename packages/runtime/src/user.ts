@@ -29,6 +29,8 @@ interface GroupEntry {
 const HIGHEST_ID = 2 ** 31 - 1;
 /** Bytes of /etc/passwd or /etc/group that are read. */
 const LARGEST_FILE = 16 << 20;
+/** Groups of a user. The kernel takes 65,536; runc compares each with every line of /etc/group, which takes minutes then. */
+const MOST_GROUPS = 1024;
 
 /**
  * Who a USER of a Dockerfile is, as BuildKit has it: name, uid, name:group or uid:gid. What consists of digits is an id, never a
@@ -54,7 +56,12 @@ export async function resolveUser(files: UserFiles, user: string): Promise<Resol
   const gid = user === '' ? 0 : (entry?.gid ?? 0);
   if (entry === undefined || user === '') return { ...who, gid, additionalGids: [gid] };
   const groups = parseGroup(await readLines(files, '/etc/group')).filter((g) => g.members.includes(entry.name));
-  return { ...who, gid, additionalGids: [...new Set([gid, ...groups.map((g) => g.gid)])] };
+  const additionalGids = [...new Set([gid, ...groups.map((g) => g.gid)])];
+  if (additionalGids.length > MOST_GROUPS) {
+    const name = entry.name.slice(0, 100);
+    throw userFileInvalid('/etc/group', `"${name}" is in ${additionalGids.length} groups, more than ${MOST_GROUPS}`);
+  }
+  return { ...who, gid, additionalGids };
 }
 
 async function namedGroup(files: UserFiles, name: string): Promise<number> {

@@ -90,6 +90,13 @@ describe('resolveUser', () => {
     await assert.rejects(resolveUser(huge, 'web'), (error) => isStrakeError(error, 'USER_FILE_INVALID'));
   });
 
+  it('refuses a user of so many groups that a runtime would look them up for minutes', async () => {
+    const groups = (count: number): string =>
+      Array.from({ length: count }, (_, i) => `g${i}:x:${i + 2000}:web\n`).join('');
+    assert.equal((await resolveUser(files(PASSWD, groups(1000)), 'web')).additionalGids.length, 1001);
+    await assert.rejects(resolveUser(files(PASSWD, groups(70_000)), 'web'), /"web" is in 70001 groups, more than 1024/);
+  });
+
   it('never makes anybody root whom the file does not', async () => {
     const line = fc.array(fc.oneof(fc.string(), fc.constantFrom('x', '0', '1', 'eve', '-0', '0x0', ' 0', '')), {
       maxLength: 7,
