@@ -1,6 +1,7 @@
 import { throwIfAborted, type Digest } from '@strake/core';
 
 import { contentKey, keyOf } from './keys.js';
+import { inputsFirst } from './order.js';
 import type { CacheRecord, Input, MissReason, RecordedParts, SolverOptions, Vertex } from './types.js';
 
 /** What solving would make of a vertex. */
@@ -74,12 +75,12 @@ export class Planner<R> {
   }
 
   #foresee(vertex: Vertex<R>): Promise<Foreseen> {
-    let foreseen = this.#foreseen.get(vertex);
-    if (!foreseen) {
-      foreseen = this.#look(vertex);
-      this.#foreseen.set(vertex, foreseen);
+    for (const one of inputsFirst(vertex, this.#foreseen)) {
+      const foreseen = this.#look(one);
+      this.#foreseen.set(one, foreseen);
+      foreseen.catch(() => undefined);
     }
-    return foreseen;
+    return this.#foreseen.get(vertex) as Promise<Foreseen>;
   }
 
   async #look(vertex: Vertex<R>): Promise<Foreseen> {

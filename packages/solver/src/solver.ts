@@ -2,6 +2,7 @@ import { digestOf, Limiter, throwIfAborted, type Digest } from '@strake/core';
 import { randomUUID } from 'node:crypto';
 
 import { contentKey, keyOf } from './keys.js';
+import { inputsFirst } from './order.js';
 import type {
   CacheRecord,
   Input,
@@ -112,7 +113,7 @@ export class Solver<R> {
         this.#markCached(vertex, hit.key);
         return hit;
       }
-    }
+    } else await Promise.resolve(); // or the stack would be as deep as the graph
     this.#expect(vertex);
     const inputs = await Promise.all(vertex.inputs.map((input) => this.solve(input.vertex)));
     const own = await this.#keyParts(vertex);
@@ -243,13 +244,12 @@ export class Solver<R> {
 
   /** What can be said of a vertex without running anything; undefined where an input's result would be needed. */
   #identify(vertex: Vertex<R>): Promise<Identified | undefined> {
-    let promise = this.#identified.get(vertex);
-    if (!promise) {
-      promise = this.#identifyNow(vertex);
-      this.#identified.set(vertex, promise);
+    for (const one of inputsFirst(vertex, this.#identified)) {
+      const promise = this.#identifyNow(one);
+      this.#identified.set(one, promise);
       promise.catch(() => undefined);
     }
-    return promise;
+    return this.#identified.get(vertex) as Promise<Identified | undefined>;
   }
 
   async #identifyNow(vertex: Vertex<R>): Promise<Identified | undefined> {
@@ -325,12 +325,11 @@ export class Solver<R> {
 
   /** Whether anything that VERTEX is built from must be made anew: then its inputs come first, as their identities will change. */
   #renewedBehind(vertex: Vertex<R>): boolean {
-    let renewed = this.#renewed.get(vertex);
-    if (renewed === undefined) {
-      renewed = vertex.inputs.some((input) => input.vertex.caching === 'renew' || this.#renewedBehind(input.vertex));
-      this.#renewed.set(vertex, renewed);
+    for (const one of inputsFirst(vertex, this.#renewed)) {
+      const renewed = one.inputs.some(({ vertex: input }) => input.caching === 'renew' || this.#renewed.get(input));
+      this.#renewed.set(one, renewed);
     }
-    return renewed;
+    return this.#renewed.get(vertex) === true;
   }
 
   /** Tells that VERTEX and all that it was built from came from the cache, each once, in the order of the graph. */

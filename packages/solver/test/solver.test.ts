@@ -2,7 +2,7 @@ import { digestOf, type Digest } from '@strake/core';
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 
-import { Solver, type RecordAccess, type Vertex } from '../src/index.js';
+import { Planner, Solver, type RecordAccess, type Vertex } from '../src/index.js';
 
 /** Records in memory; `drop` stands for garbage collection. */
 class MemoryRecords implements RecordAccess {
@@ -122,6 +122,28 @@ describe('solver', () => {
     const slow = world.vertex('slow', [], { key: () => waits.then(() => ({ operation: {} })) });
     const { ran } = await world.build(world.vertex('top', [slow, first]));
     assert.deepEqual(ran, ['first', 'slow', 'top']);
+  });
+
+  it('solves and foresees a chain of ten thousand steps: no stack is as deep as the graph', async function () {
+    this.timeout(60_000);
+    const world = new World();
+    const run = (inputs: readonly Value[]): Promise<Value> => Promise.resolve({ text: String(inputs.length) });
+    const chain = (caching: 'use' | 'renew'): Vertex<Value> => {
+      let top = world.vertex('0', [], { run, caching });
+      for (let i = 1; i < 10_000; i++) top = world.vertex(String(i), [top], { run, caching });
+      return top;
+    };
+    const plan = async (): Promise<string> => {
+      const codec = {
+        save: (value: Value) => Promise.resolve(value),
+        load: (value: unknown) => Promise.resolve(value as Value),
+      };
+      const { signal } = new AbortController();
+      return (await new Planner<Value>({ records: world.records, codec, signal }).plan(chain('use'))).state;
+    };
+    assert.equal(await plan(), 'run');
+    for (const caching of ['use', 'renew', 'use'] as const) await world.build(chain(caching));
+    assert.equal(await plan(), 'cached');
   });
 
   it('needs no result of a step behind a cached one', async () => {
