@@ -65,6 +65,7 @@ function explain(error: unknown, proxied: boolean): readonly [why: string, hint:
   if (RESET.has(code)) return ['the connection broke: unexpected end of what it sent', network];
   if (
     code.startsWith('HPE_') ||
+    code === 'ERR_ASSERTION' || // undici's parser, of a status below 100
     (error instanceof Error && error.name === 'HTTPParserError') ||
     code.startsWith('UND_ERR_HEADERS_OVERFLOW')
   ) {

@@ -138,6 +138,16 @@ describe('unreachable registries', () => {
     server.close();
   });
 
+  it('answer with a status that HTTP does not have', async () => {
+    const server = createTcpServer((socket) => {
+      socket.on('error', () => undefined);
+      socket.once('data', () => socket.end('HTTP/1.1 000 Nothing\r\nContent-Length: 0\r\n\r\n'));
+    });
+    const port = await listen(server);
+    await fails(`127.0.0.1:${port}`, /not HTTP/);
+    server.close();
+  });
+
   it('send heads without end', async () => {
     const server = createTcpServer((socket) => {
       socket.on('error', () => undefined);

@@ -30,6 +30,8 @@ export interface EgressOptions {
 
 /** No step can make the list of its contacts longer than this. */
 const MAX_CONTACTS = 1000;
+/** Connections at a time, from the step and onward: they are this process's memory and descriptors. */
+const MAX_CONNECTIONS = 1024;
 /** Headers that are for one hop (RFC 9110, section 7.6.1). */
 const HOP = ['connection', 'keep-alive', 'proxy-authorization', 'proxy-connection', 'te', 'trailer', 'transfer-encoding', 'upgrade']; // prettier-ignore
 
@@ -141,7 +143,10 @@ export function createEgressProxy({ rules, upstream }: EgressOptions): EgressPro
   return {
     serve(listener) {
       listeners.push(listener);
-      listener.on('connection', (socket) => server.emit('connection', socket));
+      listener.on('connection', (socket) => {
+        if (sockets.size < MAX_CONNECTIONS) server.emit('connection', socket);
+        else socket.destroy();
+      });
     },
     contacts: () => [...contacts.values()],
     close() {

@@ -128,6 +128,22 @@ describe("a step's proxy", () => {
     assert.match(await say(at, 'nonsense\r\n\r\n'), /^(HTTP\/1.1 400|$)/);
   });
 
+  it('takes no more connections at a time than its process can hold, and again when they have gone', async function () {
+    this.timeout(30_000);
+    const at = await start([`127.0.0.1:${port}`]);
+    const idle = Array.from({ length: 1200 }, () => net.connect(at, '127.0.0.1').on('error', () => undefined));
+    const ended = new Set<net.Socket>();
+    await new Promise<void>((resolve) => {
+      for (const socket of idle) socket.once('close', () => ended.add(socket).size === 176 && resolve()).resume();
+    });
+    assert.equal(await say(at, 'GET http://x/ HTTP/1.1\r\n\r\n').catch(() => ''), '');
+    for (const socket of idle) socket.destroy();
+    const request = `GET http://127.0.0.1:${port}/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`;
+    let said = '';
+    while (said === '') said = await say(at, request).catch(() => '');
+    assert.match(said, /^HTTP\/1\.1 200 /);
+  });
+
   it('outlives servers that answer nonsense, and hands on what is whole', async () => {
     let said = '';
     const server = net.createServer((socket) => {

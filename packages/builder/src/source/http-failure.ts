@@ -37,7 +37,8 @@ export function networkFailure(url: URL, error: unknown): StrakeError {
     const hint = 'Name the file of its certificate authority in NODE_EXTRA_CA_CERTS.';
     return downloadFailed(url, `its certificate is not trusted (${code})`, hint, error);
   }
-  if (code.startsWith('HPE_')) return downloadFailed(url, `what it sends is not HTTP (${code})`, NETWORK, error);
+  if (code.startsWith('HPE_') || code === 'ERR_ASSERTION')
+    return downloadFailed(url, `what it sends is not HTTP (${code})`, NETWORK, error);
   if (code.startsWith('ERR_SSL')) return downloadFailed(url, 'it does not speak TLS', NETWORK, error);
   return downloadFailed(url, WHY[code] ?? (code === '' ? 'the connection failed' : code), NETWORK, error);
 }
