@@ -190,7 +190,7 @@ describe('outputs of a build', function () {
     };
     const plain = await created('plain');
     const dated = await created('dated', 'source-date-epoch=1000000000');
-    assert.equal(dated[0], '2001-09-09T01:46:40.000Z');
+    assert.equal(dated[0], '2001-09-09T01:46:40Z');
     assert.ok(
       dated.every((time) => time !== undefined && Date.parse(time) <= 1_000_000_000_000),
       String(dated),

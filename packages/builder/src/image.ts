@@ -1,5 +1,6 @@
 import {
   canonicalJson,
+  wellFormed,
   digestOf,
   MediaType,
   normalizePlatform,
@@ -91,9 +92,10 @@ function withPlatform(image: StageState['image'], platform: Platform | undefined
 
 /** The config with its bytes and descriptor. */
 export function describeConfig(
-  config: ImageConfig,
+  given: ImageConfig,
   layers: BuiltImage['layers'],
 ): Pick<BuiltImage, 'config' | 'configBytes' | 'configDescriptor' | 'layers'> {
+  const config = wellFormed(given);
   const configBytes = Buffer.from(canonicalJson(config));
   return {
     config,

@@ -25,6 +25,8 @@ describe('annotations', () => {
       '=x',
       'index:novalue',
       'manifests:k=v',
+      'a:b=c',
+      'index:=v',
       'index,other:k=v',
       'manifest[linux/x/y/z]:k=v',
     ]) {

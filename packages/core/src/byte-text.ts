@@ -47,3 +47,18 @@ export function bytesOfText(text: string): Buffer {
 export function hasEscapedBytes(text: string): boolean {
   return ESCAPED.test(text);
 }
+
+const LONE = /[\ud800-\udfff]/gu;
+
+/**
+ * A value of JSON with U+FFFD for what is no Unicode in its texts and names, as Go writes it: other programs do not read lone
+ * surrogates.
+ */
+export function wellFormed<T>(value: T): T {
+  if (typeof value === 'string') return value.replace(LONE, '\ufffd') as T;
+  if (Array.isArray(value)) return value.map(wellFormed) as T;
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([name, held]) => [wellFormed(name), wellFormed(held as unknown)]),
+  ) as T;
+}

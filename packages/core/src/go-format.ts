@@ -24,7 +24,9 @@ export function goQuote(text: string): string {
     else if (isPrint(char)) out += char;
     else {
       const code = char.codePointAt(0) ?? 0;
-      if (code < 0x80) out += `\\x${code.toString(16).padStart(2, '0')}`;
+      // A byte of a text that is no UTF-8: `textOfBytes`.
+      if (code >= 0xdc80 && code <= 0xdcff) out += `\\x${(code - 0xdc00).toString(16)}`;
+      else if (code < 0x80) out += `\\x${code.toString(16).padStart(2, '0')}`;
       else if (code > 0xffff) out += `\\U${code.toString(16).padStart(8, '0')}`;
       else out += `\\u${code.toString(16).padStart(4, '0')}`;
     }

@@ -1,6 +1,6 @@
 export { abortable, cancelled, onAbort, throwIfAborted } from './abort.js';
 export { bothEnded } from './both-ended.js';
-export { bytesOfText, hasEscapedBytes, textOfBytes } from './byte-text.js';
+export { bytesOfText, hasEscapedBytes, textOfBytes, wellFormed } from './byte-text.js';
 export { collect, verified } from './bytes.js';
 export type { ByteStream } from './bytes.js';
 export { canonicalJson } from './canonical-json.js';
@@ -32,5 +32,5 @@ export type { PipeOptions } from './pipe.js';
 export { canonicalName, familiarName, parseReference } from './reference.js';
 export type { ImageReference } from './reference.js';
 export { storeRoot } from './store-root.js';
-export { closest, editDistance } from './suggest.js';
+export { closest, didYouMean, editDistance } from './suggest.js';
 export { ZstdFrames } from './zstd-frames.js';

@@ -15,6 +15,20 @@ export function editDistance(a: string, b: string): number {
   return previous[b.length] ?? 0;
 }
 
+/** Words that are looked at, and how long one may be: names come from hostile files. */
+const MOST_WORDS = 10;
+const LONGEST_WORD = 200;
+
+/** ` (did you mean NAME?)` for the first of WORDS that is almost one of CHOICES, else nothing: to be put behind a message. */
+export function didYouMean(words: Iterable<string>, choices: Iterable<string>): string {
+  const known = [...choices];
+  for (const word of [...words].slice(0, MOST_WORDS)) {
+    const near = word.length > LONGEST_WORD || known.includes(word) ? undefined : closest(word, known, 2);
+    if (near !== undefined) return ` (did you mean ${near}?)`;
+  }
+  return '';
+}
+
 /** The one of CHOICES that WORD was probably meant to be, for "did you mean"; undefined where none is close. */
 export function closest(word: string, choices: Iterable<string>, maxDistance = 3): string | undefined {
   let best: string | undefined;

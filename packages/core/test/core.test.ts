@@ -6,6 +6,9 @@ import {
   canonicalJson,
   canonicalName,
   closest,
+  didYouMean,
+  textOfBytes,
+  wellFormed,
   collect,
   digestOf,
   familiarName,
@@ -261,9 +264,22 @@ describe('limiter and abort', () => {
 });
 
 describe('words', () => {
+  it('didYouMean tells of the first word that is almost a known one', () => {
+    assert.equal(didYouMean(['X', 'BUILDPLATFROM'], ['TARGETARCH', 'BUILDPLATFORM']), ' (did you mean BUILDPLATFORM?)');
+    for (const words of [[], ['TARGETARCH'], ['nothing'], ['A'.repeat(300)]])
+      assert.equal(didYouMean(words, ['TARGETARCH']), '');
+  });
+
   it('closest finds a typing mistake and nothing far away', () => {
     assert.equal(closest('COPPY', ['COPY', 'CMD']), 'COPY');
     assert.equal(closest('zzzzzz', ['COPY', 'CMD']), undefined);
+  });
+
+  it('what is no Unicode is told in JSON as U+FFFD, and quoted as its bytes', () => {
+    const text = textOfBytes(Buffer.from('caf\xe9 \xf0', 'latin1'));
+    assert.deepEqual(wellFormed({ [text]: [text, 1, null] }), { 'caf\ufffd \ufffd': ['caf\ufffd \ufffd', 1, null] });
+    assert.equal(wellFormed('\u{1f600} é'), '\u{1f600} é');
+    assert.equal(goQuote(text), '"caf\\xe9 \\xf0"');
   });
 
   it("goQuote writes Go's escapes", () => {

@@ -1,4 +1,12 @@
-import { canonicalName, hostPlatform, parsePlatform, parseReference, StrakeError, type Platform } from '@strake/core';
+import {
+  canonicalName,
+  hostPlatform,
+  isIndexType,
+  parsePlatform,
+  parseReference,
+  StrakeError,
+  type Platform,
+} from '@strake/core';
 import {
   buildDockerfile,
   contextFinder,
@@ -10,9 +18,11 @@ import {
   type BuildOutcome,
   type BuildRequest,
   type LowerOptions,
+  type OutputContext,
   type OutputResult,
   type StepNote,
 } from '@strake/builder';
+import { parseBool } from '@strake/parser';
 import { cpus } from 'node:os';
 
 import { buildDeadline } from './build-deadline.js';
@@ -48,12 +58,14 @@ export async function runBuild(
     const { services } = opened;
     const outputs = outputsOf(options);
     const names = namesOf(options, outputs);
+    const annotations = (options.annotations ?? []).flatMap(parseAnnotation);
+    const form = { names, annotations, multiPlatform: isMultiPlatform(options) };
     const request = await requestOf(opened, options, engine);
     const onFailure = (notes: readonly StepNote[]): Promise<void> =>
       noteFailure(services.store.journal, options, notes);
     const outcome = await buildDockerfile({ ...request, onFailure }, services);
     if (engine.once) resources.dismissAgent();
-    const exported = await exportAll(outputs, names, outcome, options, services, resources, request.epoch, signal);
+    const exported = await exportAll(outputs, { ...form, epoch: request.epoch, signal }, outcome, services, resources);
     worked = outcome.steps.some((step) => !step.cached);
     const image = exported.find(({ descriptor }) => descriptor)?.descriptor;
     keptBy(options.memory)?.settle();
@@ -126,8 +138,9 @@ export function lowerOptionsOf(options: BuildOptions): Omit<LowerOptions, 'docke
     // As in buildx, who asks for the host's network for all steps allows it to each.
     allow: new Set([...(options.allow ?? []), ...(options.network === 'host' ? ['network.host'] : [])]),
     extraHosts: (options.addHosts ?? []).map(parseHost),
-    ulimits: options.ulimits ?? [],
-    shmSize: options.shmSize,
+    // Of two for one resource the last counts.
+    ulimits: [...new Map(options.ulimits?.map((limit) => [limit.name, limit])).values()],
+    shmSize: options.shmSize || undefined,
     limits: options.limits,
     stepTimeout: options.stepTimeout,
     epoch: undefined,
@@ -144,7 +157,28 @@ async function allowedHosts(hosts: BuildOptions['allowHosts']): Promise<LowerOpt
 /** The platforms to build for; this machine's where none is named. @throws StrakeError `PLATFORM_INVALID` */
 export function platformsOf(options: BuildOptions): Platform[] {
   const given = (options.platforms ?? []).flatMap((text) => text.split(',')).filter((text) => text !== '');
-  return given.length === 0 ? [hostPlatform()] : given.map((text) => parsePlatform(text.trim()));
+  return given.length === 0
+    ? [hostPlatform()]
+    : given.map((text) => (text.trim() === 'local' ? hostPlatform() : parsePlatform(text.trim())));
+}
+
+/**
+ * Whether the result has the form that several platforms have, though it may be one: `BUILDKIT_MULTI_PLATFORM=1`.
+ * @throws StrakeError `ARGUMENT_INVALID`
+ */
+function isMultiPlatform(options: BuildOptions): boolean {
+  const several = platformsOf(options).length > 1;
+  const text = options.buildArgs?.['BUILDKIT_MULTI_PLATFORM'] ?? '';
+  if (text === '') return several;
+  const wish = parseBool(text);
+  if (wish !== undefined && (wish || !several)) return wish;
+  throw new StrakeError({
+    code: 'ARGUMENT_INVALID',
+    message:
+      wish === undefined
+        ? `invalid boolean value for BUILDKIT_MULTI_PLATFORM: ${text}`
+        : 'conflicting config: returning multiple target platforms is not allowed',
+  });
 }
 
 /** Outputs as asked for; without any, the image goes to the local store. */
@@ -169,7 +203,7 @@ export function namesOf(options: BuildOptions, outputs: readonly OutputSpec[]): 
   return [...new Set(names)];
 }
 
-/** `name:address` or `name=address`; an IPv6 address may be in brackets. @throws StrakeError `ARGUMENT_INVALID` */
+/** `name:address` or `name=address`, the name in small letters; an IPv6 address may be in brackets. @throws StrakeError `ARGUMENT_INVALID` */
 function parseHost(text: string): { name: string; address: string } {
   const [, name, address] = /^([^:=]+)[:=]\[?([0-9a-fA-F.:]+|host-gateway)\]?$/.exec(text) ?? [];
   if (name === undefined || address === undefined) {
@@ -179,18 +213,15 @@ function parseHost(text: string): { name: string; address: string } {
       hint: 'Write --add-host name:address.',
     });
   }
-  return { name, address: address === 'host-gateway' ? '127.0.0.1' : address };
+  return { name: name.toLowerCase(), address: address === 'host-gateway' ? '127.0.0.1' : address };
 }
 
 async function exportAll(
   outputs: readonly OutputSpec[],
-  names: readonly string[],
+  form: Pick<OutputContext, 'names' | 'annotations' | 'multiPlatform' | 'epoch' | 'signal'>,
   outcome: BuildOutcome,
-  options: BuildOptions,
   services: BuilderServices,
   resources: Resources,
-  epoch: number | undefined,
-  signal: AbortSignal,
 ): Promise<OutputResult[]> {
   const results: OutputResult[] = [];
   for (const [i, output] of outputs.entries()) {
@@ -200,9 +231,9 @@ async function exportAll(
     try {
       results.push(
         await exportResult(output, outcome.results, {
+          ...form,
           store: services.store,
           registry: () => resources.registry(),
-          signal,
           emit: services.emit,
           now: Date.now,
           // Takes 3 ms to load.
@@ -210,9 +241,6 @@ async function exportAll(
             return process.stdout;
           },
           id,
-          names,
-          annotations: (options.annotations ?? []).flatMap(parseAnnotation),
-          epoch,
         }),
       );
       services.emit({ type: 'step-finished', id, time: Date.now() });
@@ -260,7 +288,7 @@ function report(
     metadata: {
       ...(image && configDigest
         ? {
-            'containerimage.config.digest': configDigest,
+            ...(isIndexType(image.mediaType) ? {} : { 'containerimage.config.digest': configDigest }),
             'containerimage.descriptor': image,
             'containerimage.digest': image.digest,
           }

@@ -30,7 +30,7 @@ export async function prepareCacheFolder(
       const from = base.path.replace(/^\/+/, '');
       const facts = view.lookup(from);
       if (facts?.type === 'directory') root = facts;
-      await writeFiles(view, folder, { from, signal });
+      await writeFiles(view, folder, { from, owners: true, signal });
     }
     requireOwner(root, `the cache mount ${mount.target}`);
     await chown(folder, root.uid, root.gid);

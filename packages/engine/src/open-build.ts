@@ -1,4 +1,5 @@
 import {
+  checkNamedContexts,
   createSourceResolver,
   openContext,
   openTree,
@@ -48,12 +49,13 @@ export async function openBuild(
   const services = await createServices(options, resources, env, cleanups, witness);
   const buildArgs = new Map(Object.entries(options.buildArgs ?? {}));
   const { context: spec, file, dockerfile: text, stdin } = options;
+  const buildContexts = new Map(Object.entries(options.buildContexts ?? {}));
+  checkNamedContexts(buildContexts);
   const context = await openContext({ spec, file, dockerfile: text, stdin, services, signal, buildArgs });
   const dockerfile = parseDockerfile(context.dockerfile.text, {
     file: context.dockerfile.name,
     check: buildArgs.get('BUILDKIT_DOCKERFILE_CHECK'),
   });
-  const buildContexts = new Map(Object.entries(options.buildContexts ?? {}));
   // Several platforms share them: a stream can be read only once.
   const trees = new Map<ContextSource, Promise<SourceTree>>();
   const open = (source: ContextSource): Promise<SourceTree> => {

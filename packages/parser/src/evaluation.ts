@@ -19,6 +19,8 @@ export interface StageBase {
   /** `NAME=value`, as in the image config. */
   readonly env: readonly string[];
   readonly platform: Platform;
+  /** Whether a `--build-context` stands for it: BuildKit does not compare such a one's platform. */
+  readonly isNamed?: boolean | undefined;
   readonly shell?: readonly string[] | undefined;
   /** The triggers that fire. */
   readonly onbuild?: readonly string[] | undefined;
@@ -123,8 +125,9 @@ function checkPlatforms(
   linter: Linter,
 ): void {
   for (const { stage, image, platform } of froms) {
-    const actual = options.bases?.[stage.index]?.platform;
-    if (!chosen.has(stage.index) || graph.bases[stage.index] !== undefined || image === 'scratch' || !actual) continue;
+    const { platform: actual, isNamed } = options.bases?.[stage.index] ?? {};
+    if (isNamed || !chosen.has(stage.index) || graph.bases[stage.index] !== undefined || image === 'scratch' || !actual)
+      continue;
     const expected = platform ?? targetPlatform(options);
     if (expected.os === actual.os && expected.architecture === actual.architecture) continue;
     const format = (p: Platform): string => [p.os, p.architecture, p.variant].filter(Boolean).join('/');

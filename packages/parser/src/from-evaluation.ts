@@ -1,4 +1,4 @@
-import { parsePlatform, parseReference, StrakeError, type Platform } from '@strake/core';
+import { didYouMean, parsePlatform, parseReference, StrakeError, type Platform } from '@strake/core';
 import { located, parserError } from './errors.js';
 import { createExpander, mapEnvironment, type Expander } from './expand.js';
 import { evaluateGlobalArgs, type GlobalOptions, type GlobalScope } from './global-args.js';
@@ -87,11 +87,11 @@ function tryPlatform(text: string): Platform | undefined {
   }
 }
 
-function evaluatePlatform(written: string, result: Expansion): Platform {
+function evaluatePlatform(written: string, result: Expansion, scope: GlobalScope): Platform {
   if (result.text === '') {
     throw parserError(
       'PARSE_ARGUMENTS',
-      `empty platform value from expression ${written}`,
+      `empty platform value from expression ${written}${didYouMean(result.unmatched, scope.env.keys())}`,
       'Give the variable a value with a global ARG, or leave out --platform.',
     );
   }
@@ -120,7 +120,7 @@ export function evaluateFrom(stage: Stage, scope: GlobalScope, expander: Expande
     const platform = expander.expandWord(from.platform, env);
     reportUndeclared(platform, scope, stage, linter);
     checkPlatformFlag(from.platform, platform, scope, stage, linter);
-    const parsed = evaluatePlatform(from.platform, platform);
+    const parsed = evaluatePlatform(from.platform, platform, scope);
     for (const name of platform.matched) used.add(name);
     return { stage, image: image.text, platform: parsed, used };
   });

@@ -33,5 +33,5 @@ export { isSecretName } from './secret-names.js';
 export { isSignal } from './signals.js';
 export { createStageGraph, createStageLookup, stageOrderError } from './stages.js';
 export type { StageDependency, StageGraph, StageLookup } from './stages.js';
-export { cleanPath } from './text.js';
+export { cleanPath, parseBool } from './text.js';
 export type * from './types.js';

@@ -179,6 +179,12 @@ class Step {
     );
   }
 
+  volume(words: readonly string[]): void {
+    if (words.map((word) => this.#expand(word)).includes('')) {
+      throw parserError('PARSE_ARGUMENTS', 'VOLUME specified can not be an empty string', 'Write VOLUME <path>...');
+    }
+  }
+
   words(words: readonly string[]): void {
     for (const word of words) this.#expand(word);
   }
@@ -241,7 +247,7 @@ export function evaluateInstruction(
     case 'EXPOSE':
       return step.expose(instruction);
     case 'VOLUME':
-      return step.words(instruction.words);
+      return step.volume(instruction.words);
     case 'USER':
       return step.words([instruction.value]);
     case 'WORKDIR':

@@ -30,6 +30,7 @@ function portNumber(text: string, what: string): number {
 
 function portRange(text: string, what: string): readonly [number, number] {
   const [first, last] = cut(text, '-');
+  if (first === '' || last === '') throw bad(`invalid ${what}: ${clip(text, 40)}`);
   const start = portNumber(first, what);
   if (last === undefined || last === first) return [start, start];
   const end = portNumber(last, what);

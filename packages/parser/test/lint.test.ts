@@ -78,6 +78,11 @@ describe('lint', () => {
     assert.equal(warnings.length, 1);
   });
 
+  it('a platform that is empty for a misspelt variable names the one that is meant', () => {
+    const { error } = checkDockerfile(parseDockerfile('FROM --platform=$BUILDPLATFROM a\n'));
+    assert.match(error?.message ?? '', /BUILDPLATFROM \(did you mean BUILDPLATFORM\?\)$/);
+  });
+
   it('errors of variables have a place', () => {
     for (const [text, code, line] of [
       ['FROM a\nLABEL x="${NO:?gone}"\n', 'EXPAND_REQUIRED', 2],

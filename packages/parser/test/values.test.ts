@@ -33,6 +33,10 @@ describe('parsePorts', () => {
       );
     });
   }
+  it('a half of a range that is missing is told with the whole', () => {
+    for (const word of ['-1', '80-'])
+      assert.throws(() => parsePorts([word]), { message: `invalid containerPort: ${word}` });
+  });
 });
 
 describe('isSignal', () => {

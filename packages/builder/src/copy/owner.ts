@@ -30,7 +30,7 @@ async function lineOf(read: ReadText, file: string, name: string): Promise<strin
 
 /**
  * Who `--chown`, or the folder of a WORKDIR, belongs to: `user[:group]`. A bare name takes the group of its passwd line, a bare
- * number is both uid and gid. BuildKit takes an unknown name for 0; here it is an error.
+ * number is both uid and gid; an empty side (`5:`, `:5`) is 0. BuildKit takes an unknown name for 0; here it is an error.
  * @param read reads /etc/passwd and /etc/group of the stage; absent where names cannot be looked up (`--link`, scratch)
  * @param unknown what a name means that is not there: an error, or 0
  * @throws StrakeError `ARGUMENT_INVALID`
@@ -64,6 +64,6 @@ export async function resolveOwner(
     const fields = await lookup('passwd', user.name);
     [uid, gid] = [fieldId(fields[2]), fieldId(fields[3])];
   }
-  if (group) gid = 'id' in group ? group.id : group.name === '' ? gid : fieldId((await lookup('group', group.name))[2]);
+  if (group) gid = 'id' in group ? group.id : group.name === '' ? 0 : fieldId((await lookup('group', group.name))[2]);
   return { uid, gid };
 }

@@ -10,6 +10,8 @@ export interface SelectOptions {
   readonly exclude: readonly string[];
   readonly parents: boolean;
   readonly unpack: boolean;
+  /** A path without wildcards, as of a mount. */
+  readonly literal?: boolean | undefined;
   /** What a path is said to be missing from: `the context`, `stage "build"`. */
   readonly where: string;
 }
@@ -24,7 +26,8 @@ export function selectSource(tree: SourceTree, pattern: string, options: SelectO
 
 function selectPlain(tree: SourceTree, pattern: string, options: SelectOptions): SelectedSource[] {
   const exclude = options.exclude.length > 0 ? createPatternMatcher(options.exclude) : undefined;
-  return matches(tree, pattern, options.where).map((path) => {
+  const paths = options.literal ? [treePath(pattern)] : matches(tree, pattern, options.where);
+  return paths.map((path) => {
     const entry = tree.lookup(tree.resolve(path));
     if (!entry) throw notFound(path, options.where);
     return {

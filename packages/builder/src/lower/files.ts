@@ -13,7 +13,7 @@ import { selectSource } from '../copy/select.js';
 import type { SelectedSource } from '../copy/selection.js';
 import { builderError, located } from '../errors.js';
 import { displayRemote } from '../source/git-reference.js';
-import { remoteSource, isRemote } from '../source/remote.js';
+import { isRemote, isRepository, remoteSource } from '../source/remote.js';
 import { copyVertex, type CopySource } from '../steps/copy.js';
 import { mergeVertex } from '../steps/base-image.js';
 import { workdirVertex } from '../steps/workdir.js';
@@ -44,7 +44,7 @@ export async function lowerCopy(instruction: CopyInstruction | AddInstruction, c
   const checksum = isAdd && instruction.checksum !== undefined ? expand(instruction.checksum) : undefined;
   const remotes = patterns.filter(isRemote);
   if (!isAdd && remotes.length > 0) {
-    const what = /^https?:/.test(remotes[0] ?? '') ? 'a URL' : 'a git ref';
+    const what = isRepository(remotes[0] ?? '') ? 'a git ref' : 'a URL';
     throw builderError('INSTRUCTION_INVALID', `source can't be ${what} for COPY: ${displayRemote(remotes[0] ?? '')}`, {
       hint: 'ADD takes URLs and Git repositories.',
     });

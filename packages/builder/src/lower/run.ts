@@ -141,6 +141,11 @@ function ownerSuffix({ uid, gid, mode }: RunMount): string {
   return `\n${uid ?? 0}:${gid ?? 0}:${(mode ?? 0o755).toString(8)}`;
 }
 
+/** As in BuildKit, the bits above rwx of a `mode=` have no effect. */
+function permissions({ mode }: RunMount, usual: number): number {
+  return (mode ?? usual) & 0o777;
+}
+
 async function planMount(
   mount: RunMount,
   before: readonly RunMountPlan[],
@@ -184,7 +189,7 @@ async function planMount(
         sharing: mount.sharing,
         from: hasBase ? await from() : undefined,
         source: mount.source ?? '/',
-        mode: mount.mode ?? 0o755,
+        mode: permissions(mount, 0o755),
         ...owner,
         readOnly: mount.readOnly,
       };
@@ -205,7 +210,7 @@ async function planMount(
         target,
         env: mount.env,
         required: mount.required,
-        mode: mount.mode ?? 0o400,
+        mode: permissions(mount, 0o400),
         ...owner,
       };
     }
@@ -217,7 +222,7 @@ async function planMount(
         target: mount.target === undefined ? `/run/buildkit/ssh_agent.${number}` : absolute(mount.target),
         env: number === 0 && state.env.get('SSH_AUTH_SOCK') === undefined ? 'SSH_AUTH_SOCK' : undefined,
         required: mount.required,
-        mode: mount.mode ?? 0o600,
+        mode: permissions(mount, 0o600),
         ...owner,
       };
     }

@@ -1,4 +1,11 @@
-import { StrakeError, type Platform, type SourceLocation, parsePlatform, parseReference } from '@strake/core';
+import {
+  didYouMean,
+  parsePlatform,
+  parseReference,
+  StrakeError,
+  type Platform,
+  type SourceLocation,
+} from '@strake/core';
 import {
   createExpander,
   createStageGraph,
@@ -110,9 +117,9 @@ export class StageLowering {
         const { platform } = this.#options;
         if (prepared.baseName === 'scratch') return { env: emptyImage(platform).config?.Env ?? [], platform };
         return located(prepared.stage.from.location, async () => {
-          const image = await this.#resolveBase(prepared);
+          const { image, isNamed } = await this.#resolveBase(prepared);
           const { Env, Shell, OnBuild } = image.config?.config ?? {};
-          return { env: Env ?? [], platform: image.platform, shell: Shell, onbuild: OnBuild ?? undefined };
+          return { env: Env ?? [], platform: image.platform, isNamed, shell: Shell, onbuild: OnBuild ?? undefined };
         });
       }),
     );
@@ -151,9 +158,10 @@ export class StageLowering {
         }
         let platform: Platform | undefined;
         if (from.platform !== undefined) {
-          const text = this.#expander.expandWord(from.platform, this.#globalArgs).text;
+          const { text, unmatched } = this.#expander.expandWord(from.platform, this.#globalArgs);
           if (text === '') {
-            throw builderError('BASE_INVALID', `empty platform value from expression ${from.platform}`);
+            const near = didYouMean(unmatched, this.#globalArgs.names());
+            throw builderError('BASE_INVALID', `empty platform value from expression ${from.platform}${near}`);
           }
           platform = parsePlatform(text, this.#options.hostPlatform);
         }
@@ -277,18 +285,21 @@ export class StageLowering {
   }
 
   async #baseImage(prepared: PreparedStage): Promise<StageState> {
-    const image = await this.#resolveBase(prepared);
+    const { image } = await this.#resolveBase(prepared);
     const { from, index } = prepared.stage;
     this.#steps.push({ vertex: image.vertex, location: from.location, stage: from.name ?? `stage-${index}` });
     return startFromImage(image);
   }
 
-  async #resolveBase(prepared: PreparedStage): Promise<ResolvedImage> {
+  /** The image of FROM; `isNamed` where a `--build-context` stands for it. */
+  async #resolveBase(prepared: PreparedStage): Promise<{ image: ResolvedImage; isNamed: boolean }> {
     const platform = prepared.platform ?? this.#options.platform;
     const named = await this.#named(prepared.baseName, prepared.platform);
-    if (named) return named.kind === 'tree' ? this.#treeImage(named, platform) : named.image;
+    if (named) {
+      return { image: named.kind === 'tree' ? this.#treeImage(named, platform) : named.image, isNamed: true };
+    }
     const stepName = (name: string): string => this.#names(prepared, 0, true).next(`FROM ${name}`);
-    return this.#resolver.image(prepared.baseName, platform, stepName);
+    return { image: await this.#resolver.image(prepared.baseName, platform, stepName), isNamed: false };
   }
 
   /** Names for the steps of a stage; EXTRA: how many triggers there are. */

@@ -15,17 +15,27 @@ export interface Annotation {
   readonly value: string;
 }
 
-/** `--annotation [TYPE[[PLATFORM]][,TYPE…]:]KEY=VALUE`. @throws StrakeError `ARGUMENT_INVALID`, `PLATFORM_INVALID` */
+/**
+ * `--annotation [TYPE[[PLATFORM]][,TYPE…]:]KEY=VALUE`: what stands before a colon of the key are types. @throws StrakeError
+ * `ARGUMENT_INVALID`, `PLATFORM_INVALID`
+ */
 export function parseAnnotation(text: string): Annotation[] {
-  const [, types = 'manifest', key, value] =
-    /^(?:((?:manifest|index)[a-z-]*(?:\[[^\]]*\])?(?:,[a-z-]+(?:\[[^\]]*\])?)*):)?([^=]+)=(.*)$/s.exec(text) ?? [];
-  if (key === undefined || value === undefined) {
-    throw builderError('ARGUMENT_INVALID', `invalid annotation "${text}"`, { hint: 'Write --annotation key=value.' });
+  const [, name = '', value] = /^([^=]+)=(.*)$/s.exec(text) ?? [];
+  const colon = name.indexOf(':');
+  const key = name.slice(colon + 1);
+  if (value === undefined || key === '') {
+    throw builderError('ARGUMENT_INVALID', `invalid annotation "${text}", expected key=value`, {
+      hint: 'Write --annotation key=value.',
+    });
   }
-  return types.split(',').map((type) => {
-    const [, place = '', platform] = /^([a-z-]+)(?:\[(.*)\])?$/.exec(type) ?? [];
-    return { ...placed(place, platform, text), key, value };
-  });
+  if (colon < 0) return [{ place: 'manifest', key, value }];
+  return name
+    .slice(0, colon)
+    .split(',')
+    .map((type) => {
+      const [, place, platform] = /^([a-z-]+)(?:\[(.*)\])?$/.exec(type) ?? [];
+      return { ...placed(place ?? type, platform, text), key, value };
+    });
 }
 
 /** The `annotation-TYPE[PLATFORM].KEY=VALUE` among an output's attributes. @throws StrakeError as {@link parseAnnotation} */
@@ -45,6 +55,11 @@ function placed(place: string, platform: string | undefined, text: string): Pick
     });
   }
   return { place: known, ...(platform ? { platform: formatPlatform(parsePlatform(platform)) } : {}) };
+}
+
+/** Whether any is for an index, of whatever platform. */
+export function areForIndex(annotations: readonly Annotation[]): boolean {
+  return annotations.some(({ place }) => place === 'index' || place === 'index-descriptor');
 }
 
 /** Those for one place, as they are written there; undefined where there are none. */

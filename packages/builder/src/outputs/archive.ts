@@ -65,10 +65,14 @@ function layoutFiles(kind: 'oci' | 'docker', images: ImageSet, { names, store, s
     const bytes = Buffer.from(JSON.stringify(value));
     return { name, size: bytes.length, read: () => bytes };
   };
+  const [first] = images.manifests;
+  // As buildx: of an image without an index the platform stands here.
+  const platform = first && first.descriptor.digest === images.root.descriptor.digest && first.descriptor.platform;
+  const root = { ...images.root.descriptor, ...(platform ? { platform } : {}) };
   const entries = names.map((name) => ({
-    ...images.root.descriptor,
+    ...root,
     annotations: {
-      ...images.root.descriptor.annotations,
+      ...root.annotations,
       'io.containerd.image.name': name,
       'org.opencontainers.image.ref.name': parseReference(name).tag ?? 'latest',
     },
@@ -76,10 +80,9 @@ function layoutFiles(kind: 'oci' | 'docker', images: ImageSet, { names, store, s
   const index = {
     schemaVersion: 2,
     mediaType: MediaType.ociIndex,
-    manifests: entries.length > 0 ? entries : [images.root.descriptor],
+    manifests: entries.length > 0 ? entries : [root],
   };
   const files = [...[...blobs.values()].sort((a, b) => (a.name < b.name ? -1 : 1)), text('index.json', index)];
-  const [first] = images.manifests;
   if (kind === 'docker' && first) {
     const tags = names.map((name) => familiarName(parseReference(name)));
     const layers = first.manifest.layers.map(path);

@@ -6,7 +6,7 @@ import type { PlatformResult } from './output.js';
  * it (patchImageConfig).
  */
 export function clampConfigs(results: readonly PlatformResult[], epoch: number): readonly PlatformResult[] {
-  const latest = new Date(epoch * 1000).toISOString();
+  const latest = new Date(epoch * 1000).toISOString().replace('.000Z', 'Z');
   const isLate = (time: string | undefined): boolean => time === undefined || Date.parse(time) > epoch * 1000;
   return results.map(({ chain, image }) => {
     const { config, baseHistory, layers } = image;

@@ -11,7 +11,7 @@ import { outputFailure } from './output-failure.js';
 import { writeTo } from './write-tar.js';
 import { packFile, packHeader } from './tar-pack.js';
 import { outputEpoch } from './rewrite-times.js';
-import type { OutputContext, OutputResult, PlatformResult } from './output.js';
+import { isTrue, type OutputContext, type OutputResult, type PlatformResult } from './output.js';
 
 /** `type=tar`: the file tree of the result as one tar. */
 export async function writeTreeTar(
@@ -21,7 +21,8 @@ export async function writeTreeTar(
 ): Promise<OutputResult> {
   const epoch = outputEpoch(attributes, context);
   await writeTo(attributes['dest'] ?? '-', context, async (pack) => {
-    for (const { prefix, view } of await trees(results, context)) {
+    for (const { prefix, view } of await trees(results, attributes, context)) {
+      if (prefix !== '') await packHeader(pack, { ...FOLDER, name: prefix, mtime: new Date((epoch ?? 0) * 1000) });
       const seen = new Map<string, string>();
       for (const entry of view.walk('')) {
         if (entry.path === '') continue;
@@ -36,6 +37,9 @@ export async function writeTreeTar(
   });
   return { names: [] };
 }
+
+/** The folder of a platform. */
+const FOLDER = { type: 'directory', mode: 0o755 } as const;
 
 const TAR_TYPES = {
   file: 'file',
@@ -70,21 +74,34 @@ function tarHeader(
   };
 }
 
+/** `platform-split`: whether each platform has a folder of its own; without it, where several were asked for. */
+function isSplit(
+  results: readonly PlatformResult[],
+  attributes: Readonly<Record<string, string>>,
+  { multiPlatform }: OutputContext,
+): boolean {
+  const wish = attributes['platform-split'];
+  return wish === undefined ? results.length > 1 || multiPlatform === true : isTrue(wish);
+}
+
 async function trees(
   results: readonly PlatformResult[],
-  { store, signal }: OutputContext,
+  attributes: Readonly<Record<string, string>>,
+  context: OutputContext,
 ): Promise<{ prefix: string; view: TreeView }[]> {
+  const { store, signal } = context;
+  const split = isSplit(results, attributes, context);
   const all = [];
   for (const { chain, image } of results) {
     const view = await store.layers.view(await usableChain(chain, signal));
-    const prefix = results.length > 1 ? `${formatPlatform(image.platform).replaceAll('/', '_')}/` : '';
+    const prefix = split ? `${formatPlatform(image.platform).replaceAll('/', '_')}/` : '';
     all.push({ prefix, view });
   }
   return all;
 }
 
 /**
- * `type=local`: the file tree of the result in a folder. Files there that the result does not have stay (`mode=delete`
+ * `type=local`: the file tree of the result in a folder, its files the caller's own, as buildx writes them. Files there that the result does not have stay (`mode=delete`
  * removes them). Links of the result are never followed, nor links that lie in the folder already.
  */
 export async function writeTree(
@@ -96,7 +113,7 @@ export async function writeTree(
   if (dest === undefined || dest === '-') {
     throw builderError('OUTPUT_INVALID', 'dest is required for local exporter', { hint: 'Write -o FOLDER.' });
   }
-  const sources = await trees(results, context);
+  const sources = await trees(results, attributes, context);
   let made: string | undefined;
   try {
     made = await mkdir(dest, { recursive: true });

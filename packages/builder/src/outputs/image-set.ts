@@ -2,10 +2,10 @@ import { digestOf, MediaType, type Descriptor, type Index } from '@strake/core';
 
 import { assembleManifest, mediaTypeIn, type BuiltManifest, type ManifestOptions } from '../image.js';
 import { builderError } from '../errors.js';
-import { annotationsFor } from './annotations.js';
+import { annotationsFor, areForIndex } from './annotations.js';
 import type { OutputContext, PlatformResult } from './output.js';
 
-/** The manifests of a build's platforms, and the index where there are several. */
+/** The manifests of a build's platforms, and the index where there are several, or one is asked for. */
 export interface ImageSet {
   readonly manifests: readonly (BuiltManifest & { readonly result: PlatformResult })[];
   readonly root: { readonly descriptor: Descriptor; readonly bytes: Buffer };
@@ -15,7 +15,7 @@ export interface ImageSet {
 export async function assembleImages(
   results: readonly PlatformResult[],
   options: ManifestOptions,
-  { store, signal }: OutputContext,
+  { store, signal, multiPlatform }: OutputContext,
 ): Promise<ImageSet> {
   const manifests = [];
   for (const result of results) {
@@ -24,12 +24,13 @@ export async function assembleImages(
   const ofIndex = annotationsFor(options.annotations, 'index');
   const ofDescriptor = annotationsFor(options.annotations, 'index-descriptor');
   const [only] = manifests;
-  if (manifests.length === 1 && (ofIndex ?? ofDescriptor)) {
+  const hasIndex = manifests.length > 1 || multiPlatform;
+  if (!hasIndex && areForIndex(options.annotations)) {
     throw builderError('OUTPUT_INVALID', 'index annotations not supported for single platform export', {
       hint: 'An image of one platform has no index. Annotate its manifest: --annotation manifest:key=value.',
     });
   }
-  if (manifests.length === 1 && only) {
+  if (!hasIndex && only) {
     const { platform: _platform, ...descriptor } = only.descriptor;
     return { manifests, root: { descriptor, bytes: only.bytes } };
   }

@@ -21,6 +21,8 @@ export interface OutputContext {
   /** Canonical names of `-t` and `name=`. */
   readonly names: readonly string[];
   readonly annotations: readonly Annotation[];
+  /** Also one platform gets what several get: an index, folders of their own. */
+  readonly multiPlatform?: boolean | undefined;
   /** SOURCE_DATE_EPOCH, in seconds since 1970. */
   readonly epoch?: number | undefined;
 }
@@ -55,12 +57,15 @@ export function manifestOptions(
     throw builderError('OUTPUT_INVALID', `"${level}" is not a compression level`);
   }
   const oci = attributes['oci-mediatypes'];
+  const all = [...annotations, ...annotationAttributes(attributes)];
+  // Docker's own types have no annotations.
+  const family = all.length > 0 ? 'oci' : oci === undefined ? defaults.family : isTrue(oci) ? 'oci' : 'docker';
   return {
     compression,
     level: level === undefined ? undefined : Number(level),
     force: isTrue(attributes['force-compression']),
-    family: oci === undefined ? defaults.family : isTrue(oci) ? 'oci' : 'docker',
-    annotations: [...annotations, ...annotationAttributes(attributes)],
+    family,
+    annotations: all,
   };
 }
 

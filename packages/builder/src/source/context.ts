@@ -164,7 +164,12 @@ async function locate(
     return { kind: 'git', root, epoch: committed, timedRoot: mtime === 'commit' };
   }
   if (/^https?:\/\//i.test(spec)) return httpPlace(spec, services, signal, role);
-  throw builderError('CONTEXT_NOT_FOUND', `the build context "${spec}" does not exist`, {
+  throw contextNotFound(spec);
+}
+
+/** The error for a context that is not there. */
+export function contextNotFound(spec: string): Error {
+  return builderError('CONTEXT_NOT_FOUND', `the build context "${spec}" does not exist`, {
     hint: 'Name a folder, a URL, a Git repository, or - for stdin.',
   });
 }

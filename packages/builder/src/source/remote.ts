@@ -24,7 +24,11 @@ export interface RemoteOptions {
  * path here: only as a build context it means the repository.
  */
 export function isRemote(source: string): boolean {
-  if (/^https?:\/\//.test(source)) return true;
+  return /^https?:\/\//.test(source) || isRepository(source);
+}
+
+/** Whether a source of ADD is a Git repository, if perhaps one that cannot be used. */
+export function isRepository(source: string): boolean {
   try {
     const git = parseGitReference(source);
     return git !== undefined && !git.likeLocalPath;

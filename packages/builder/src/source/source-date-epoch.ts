@@ -74,7 +74,7 @@ async function named(
   if (spec !== undefined) return typeof spec === 'string' ? contextEpoch(spec, services, signal) : undefined;
   const stage = dockerfile.stages.find(({ from }) => from.name === name.toLowerCase());
   if (!stage) {
-    throw builderError('ARGUMENT_INVALID', `invalid ${NAME}: "${name}"`, {
+    throw builderError('ARGUMENT_INVALID', `invalid ${NAME}: ${name}`, {
       hint: 'It is a number of seconds since 1970, "context", or the name of a context or of a stage with one remote ADD.',
     });
   }

@@ -21,7 +21,7 @@ export async function contextLayer(
   signal: AbortSignal,
 ): Promise<{ chain: ParentChain; path: string }> {
   const { layers, records } = services.store;
-  const sources = selectSource(tree, source, { exclude: [], parents: false, unpack: false, where });
+  const sources = selectSource(tree, source, { exclude: [], parents: false, unpack: false, literal: true, where });
   const [selected] = sources;
   const path = treePath(source);
   if (!selected) return { chain: [], path: '/' };

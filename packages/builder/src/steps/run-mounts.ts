@@ -63,7 +63,7 @@ export type RunMountPlan =
       readonly gid: number;
     };
 
-const SELECT: Omit<SelectOptions, 'where'> = { exclude: [], parents: false, unpack: false };
+const SELECT: Omit<SelectOptions, 'where'> = { exclude: [], parents: false, unpack: false, literal: true };
 
 /** Mounts that read a step's result, in the order in which `mountInputs` lists them. */
 function stageMounts(mounts: readonly RunMountPlan[]): { mount: RunMountPlan; vertex: Vertex<ChainResult> }[] {
@@ -101,7 +101,8 @@ async function contextDigest(
   source: string,
   signal: AbortSignal,
 ): Promise<Digest> {
-  return selectionDigest(selectSource(await from.tree(), source, { ...SELECT, where: from.where }), signal);
+  const sources = selectSource(await from.tree(), source, { ...SELECT, where: from.where });
+  return selectionDigest(sources, signal);
 }
 
 /** A mount's part of its step's key. */

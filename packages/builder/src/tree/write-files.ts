@@ -10,6 +10,8 @@ import { fsPath, joinTree } from './paths.js';
 export interface WriteFilesOptions {
   /** The folder of the tree whose content is written; default: the root. */
   readonly from?: string | undefined;
+  /** As root, with the tree's owners; else everything belongs to the caller. */
+  readonly owners?: boolean | undefined;
   /** Remove what the tree does not have. */
   readonly clean?: boolean | undefined;
   /** The time of all files, in seconds since 1970, instead of their own. */
@@ -18,14 +20,14 @@ export interface WriteFilesOptions {
 }
 
 /**
- * Writes the content of a tree's folder into a folder of this machine, with modes and times, and as root with owners.
+ * Writes the content of a tree's folder into a folder of this machine, with modes and times.
  * What is in the way is replaced; no link is followed, neither of the tree nor of the folder.
  * @returns how many device nodes, fifos and the like were left out
  */
 export async function writeFiles(view: TreeView, folder: string, options: WriteFilesOptions): Promise<number> {
   const { clean = false, signal } = options;
   const from = options.from ?? '';
-  const asRoot = process.getuid?.() === 0;
+  const chowns = options.owners === true && process.getuid?.() === 0;
   const firstNames = new Map<string, string | Buffer>();
   let skipped = 0;
 
@@ -56,7 +58,7 @@ export async function writeFiles(view: TreeView, folder: string, options: WriteF
         skipped++;
         return;
     }
-    if (asRoot) await lchown(target, entry.uid, entry.gid);
+    if (chowns) await lchown(target, entry.uid, entry.gid);
     if (entry.type !== 'symlink') await chmod(target, entry.mode);
     const time = options.epoch ?? entry.mtime;
     await lutimes(target, time, time);

@@ -58,6 +58,12 @@ async function explain(steps: readonly StepReport[], args: Arguments, io: Io): P
   else io.stderr.write(explanation(steps));
 }
 
+/** As buildx: a tree of files is no image that had an id. */
+function checkIdFile(args: Arguments, { outputs = [] }: BuildOptions): void {
+  if (!args.string('iidfile') || !outputs.some(({ type }) => type === 'local' || type === 'tar')) return;
+  throw usage('--iidfile: local and tar exporters are incompatible with image ID file');
+}
+
 function checkJson(args: Arguments): void {
   if (!args.boolean('json')) return;
   if (!args.boolean('explain')) throw usage('--json goes with --explain', 'Write strake build --explain --json.');
@@ -121,6 +127,7 @@ async function run(args: Arguments, given: Io): Promise<number> {
   const engine = await io.createEngine({ ...store, once: true });
   try {
     if (wanted) return await call(engine, wanted, options, io);
+    checkIdFile(args, options);
     prepareResultFile(args.string('iidfile') || undefined, true, io.cwd);
     prepareResultFile(args.string('metadata-file') || undefined, false, io.cwd);
     const recorded = await timelineOf(args, options, io);

@@ -73,7 +73,7 @@ export interface BuildOptions {
   /** `name:address`. */
   readonly addHosts?: readonly string[] | undefined;
   readonly ulimits?: readonly UlimitSpec[] | undefined;
-  /** Size of /dev/shm, in bytes. */
+  /** Size of /dev/shm, in bytes; 0: the usual 64 MiB. */
   readonly shmSize?: number | undefined;
   /** Of each step, where this machine's cgroups allow; a warning tells where not. */
   readonly limits?: Limits | undefined;

@@ -1,12 +1,13 @@
+import { isIndexType } from '@strake/core';
 import type { BuildResult, OutputSpec } from '@strake/engine';
 import type { Warning } from '../progress/state.js';
 import { harmless } from '../progress/text.js';
 import { familiar } from './names.js';
 import { seconds } from './seconds.js';
 
-/** The image's id, as buildx gives it to -q and --iidfile: the digest of the config, else of the manifest. */
-export function imageId(result: BuildResult): string | undefined {
-  return result.configDigest ?? result.image?.digest;
+/** The image's id, as buildx gives it to -q and --iidfile: the digest of the config; of an index its own. */
+export function imageId({ configDigest, image }: BuildResult): string | undefined {
+  return image && isIndexType(image.mediaType) ? image.digest : (configDigest ?? image?.digest);
 }
 
 /** `2 warnings found:` and a line each. Empty where there is none. */

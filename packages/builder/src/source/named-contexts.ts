@@ -1,0 +1,36 @@
+import { isStrakeError, parseReference } from '@strake/core';
+import { statSync } from 'node:fs';
+import { isAbsolute } from 'node:path';
+
+import { builderError } from '../errors.js';
+import { contextNotFound, type ContextSource } from './context.js';
+
+/**
+ * Checks what `--build-context` gives, also what the Dockerfile does not use: a name has no capital letters, as no name of an image
+ * has, and a folder is there.
+ * @throws StrakeError `ARGUMENT_INVALID`, `CONTEXT_NOT_FOUND`
+ */
+export function checkNamedContexts(contexts: ReadonlyMap<string, ContextSource>): void {
+  for (const [name, source] of contexts) {
+    const refusal = /[A-Z]/.test(name) ? refusalOf(name) : undefined;
+    if (refusal !== undefined) {
+      throw builderError('ARGUMENT_INVALID', `invalid context name ${name}: ${refusal}`, {
+        hint: 'Write it in small letters: in a Dockerfile it then stands for any spelling of a stage.',
+      });
+    }
+    if (typeof source === 'string' && isAbsolute(source) && !statSync(source, { throwIfNoEntry: false })) {
+      throw contextNotFound(source);
+    }
+  }
+}
+
+/** Why NAME is no name of an image; undefined where it is one. */
+function refusalOf(name: string): string | undefined {
+  try {
+    parseReference(name);
+    return undefined;
+  } catch (error) {
+    if (isStrakeError(error)) return error.message;
+    throw error;
+  }
+}
