@@ -17,6 +17,8 @@ export class Runner {
   readonly #options: WatchOptions;
   readonly #emit: (event: WatchEvent) => void;
   #container: RunningContainer | undefined;
+  /** The one that makes place for the next: how it ends is not worth a word. */
+  #stopping: RunningContainer | undefined;
   #command: HostCommand | undefined;
   /** What is behind the steps of the last result that do more than bring files. */
   #keys: ReadonlySet<string | undefined> = new Set();
@@ -54,6 +56,7 @@ export class Runner {
     const synced = run.sync && onlyFiles && (await this.#sync(image));
     if (synced) return synced;
     const before = this.#container;
+    this.#stopping = before;
     await before?.stop();
     this.#container = undefined;
     try {
@@ -132,13 +135,14 @@ export class Runner {
       onOutput: (stream, data) => this.#emit({ type: 'output', stream, data, time: Date.now() }),
     });
     this.#container = container;
+    const ended = (how: { state: 'exited'; exitCode: number } | { state: 'failed'; error: unknown }): void => {
+      const isOver = this.#container !== container || this.#stopping === container;
+      if (isOver || this.#options.signal.aborted) return;
+      this.#emit({ type: 'container', time: Date.now(), ...how });
+    };
     void container.exited.then(
-      (exitCode) => this.#emit({ type: 'container', state: 'exited', time: Date.now(), exitCode }),
-      (error: unknown) => {
-        if (this.#container === container && !this.#options.signal.aborted) {
-          this.#emit({ type: 'container', state: 'failed', time: Date.now(), error });
-        }
-      },
+      (exitCode) => ended({ state: 'exited', exitCode }),
+      (error: unknown) => ended({ state: 'failed', error }),
     );
   }
 }

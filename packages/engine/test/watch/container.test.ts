@@ -62,6 +62,7 @@ describe('watch: the container', function () {
 
   /** What was warned of, for failures. */
   const warned = (): string => test.events.flatMap((e) => (e.type === 'warning' ? [e.message] : [])).join('; ');
+  const containerStates = (): string[] => test.events.flatMap((e) => (e.type === 'container' ? [e.state] : []));
   const run = (options: WatchRun = {}): Promise<void> => test.start({ build, run: options });
   async function saying(text: string): Promise<void> {
     while (!said.includes(text)) await new Promise<void>((resolve) => (heard = resolve));
@@ -74,6 +75,16 @@ describe('watch: the container', function () {
     assert.deepEqual((await test.built()).actions, ['restarted']);
     await saying('started two');
     assert.deepEqual(said, ['started one', 'stopped', 'started two']);
+    assert.deepEqual(containerStates(), ['started', 'restarted']);
+  });
+
+  it('nothing is said of how the old one ended, also where it had to be killed', async () => {
+    test.write({ 'src/run': 'echo "started $(cat /app/src/a)"\nwhile :; do sleep 0.1; done\n' });
+    await run();
+    await saying('started one');
+    test.write({ 'src/a': 'two' });
+    assert.deepEqual((await test.built()).actions, ['restarted']);
+    assert.deepEqual(containerStates(), ['started', 'restarted']);
   });
 
   it('after a failed build the old container goes on', async () => {
