@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -43,6 +43,20 @@ describe('what users read when something is wrong', () => {
     fails(await workshop.strake(['build', 'no-such-folder']), /no-such-folder/);
     fails(await workshop.strake(['build', workshop.context]), /Dockerfile/);
     fails(await workshop.strake(['build', '-f', 'Missing', workshop.context]), /Missing/);
+  });
+
+  it('a folder that was removed under it', () => {
+    const line = 'mkdir gone && cd gone && rmdir ../gone && exec "$0" build .';
+    const { status, stdout, stderr } = spawnSync('sh', ['-c', line, STRAKE], {
+      cwd: workshop.folder,
+      encoding: 'utf8',
+    });
+    assert.equal(status, 1, stderr);
+    assert.equal(stdout, '');
+    assert.match(
+      stderr,
+      /^error: cannot read the folder that this command was started in: no such file or directory\n/,
+    );
   });
 
   it('an unknown instruction: its line, and what may be meant', async () => {

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { lstatSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { docker, dockerHost, findProgram, skopeo } from './support/programs.js';
+import { STRAKE } from './support/repository.js';
 import { Workshop, type Outcome } from './support/strake.js';
 
 interface Descriptor {
@@ -142,6 +143,15 @@ describe('outputs of a build', function () {
     assert.match(listed, /^-rwsr-xr-x .* srv\/(?:run|hard)$/m);
     assert.match(listed, /^l.* srv\/link -> run$/m);
     assert.match(listed, /^h.* srv\/(?:hard|run) link to srv\/(?:run|hard)$/m);
+  });
+
+  it('says so where what reads standard output has ended', async () => {
+    await build();
+    const line = '"$0" build -f "$1" --build-context "busybox=oci-layout://$2" -o type=tar,dest=- "$3" | true';
+    const argv = [STRAKE, path.join(workshop.folder, 'Dockerfile'), workshop.busybox, workshop.context];
+    const env = { ...process.env, STRAKE_ROOT: workshop.store };
+    const { stderr } = spawnSync('sh', ['-c', line, ...argv], { env, encoding: 'utf8' });
+    assert.match(stderr, /^error: cannot write "standard output": its reader has ended$/m);
   });
 
   it('type=image, and several outputs of one build', async () => {

@@ -2,9 +2,19 @@ import { writeSync } from 'node:fs';
 import { constants, homedir } from 'node:os';
 import { StrakeError } from '@strake/core';
 import type { AgentProcess } from '@strake/engine';
+import { fileUnreadable } from './errors.js';
 import type { Io } from './io.js';
 import { main } from './main.js';
 import { output } from './output.js';
+
+/** @throws StrakeError `FILE_UNREADABLE` where the folder was removed, or may not be looked at */
+function currentFolder(): string {
+  try {
+    return process.cwd();
+  } catch (error) {
+    throw fileUnreadable('the folder that this command was started in', error);
+  }
+}
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 /**
@@ -33,7 +43,9 @@ export async function start(early?: AgentProcess): Promise<void> {
     stderr: output(2, () => process.stderr),
     env: process.env,
     home: process.env['HOME'] || homedir(),
-    cwd: process.cwd(),
+    get cwd() {
+      return currentFolder();
+    },
     signal: controller.signal,
     now: Date.now,
     createEngine: async (options) => (await import('@strake/engine')).createEngine({ ...options, early }),

@@ -47,7 +47,7 @@ export async function writeTo(
     if (toFile && !direct) await rename(temporary, dest);
   } catch (error) {
     if (toFile && !direct) await rm(temporary, { force: true });
-    throw toFile ? outputFailure(dest, error) : error;
+    throw outputFailure(toFile ? dest : 'standard output', error);
   }
 }
 
