@@ -70,6 +70,12 @@ describe('forms of outputs, for one platform and for several', function () {
     assert.doesNotMatch(unknown, /exporting/);
   });
 
+  it('a switch that is neither on nor off is refused before anything runs', async () => {
+    const { stderr } = await build(['-o', 'type=image,push=perhaps']);
+    assert.match(stderr, /non-bool value specified for push: "perhaps"/);
+    assert.doesNotMatch(stderr, /exporting/);
+  });
+
   it('an annotated archive for Docker has the types that have annotations', async () => {
     const tar = place();
     await sound(['--annotation', 'a=b', '-o', `type=docker,dest=${tar}`]);

@@ -34,6 +34,7 @@ export { writeFiles } from './tree/write-files.js';
 export type { WriteFilesOptions } from './tree/write-files.js';
 export { resolveInTree } from './tree/paths.js';
 export { openContext, openTree } from './source/context.js';
+export { checkSwitches } from './outputs/output.js';
 export { checkNamedContexts } from './source/named-contexts.js';
 export type { ContextSource, OpenedContext } from './source/context.js';
 export type { FileMap, MapEntry, MapFile } from './tree/memory-tree.js';

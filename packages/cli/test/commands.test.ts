@@ -173,6 +173,8 @@ describe('strake build', () => {
     await strake(['build', '--call', 'outline', '.'], { call });
     await strake(['build', '--call=format=json,targets', '.'], { call });
     assert.deepEqual(methods, ['check', 'check', 'outline', 'targets']);
+    assert.equal((await strake(['build', '--call=check,ignorestatus=true', '.'], { call })).status, 0);
+    assert.equal((await strake(['build', '--call=check,ignorestatus=false', '.'], { call })).status, 3);
     const evil = (): ReturnType<typeof call> =>
       Promise.resolve({ text: '>>> CMD \x1b[2J\x1b]0;x\x07a\n', json: {}, exitCode: 0 });
     assert.equal((await strake(['check', '.'], { call: evil })).stdout, '>>> CMD a\n');

@@ -9,6 +9,7 @@ import {
 } from '@strake/core';
 import {
   buildDockerfile,
+  checkSwitches,
   contextFinder,
   exportResult,
   parseAnnotation,
@@ -57,6 +58,7 @@ export async function runBuild(
     const opened = await openBuild({ ...options, signal }, resources, env, cleanups, witness);
     const { services } = opened;
     const outputs = outputsOf(options);
+    for (const { attributes } of outputs) checkSwitches(attributes);
     const names = namesOf(options, outputs);
     const annotations = (options.annotations ?? []).flatMap(parseAnnotation);
     const form = { names, annotations, multiPlatform: isMultiPlatform(options) };
@@ -136,7 +138,10 @@ export function lowerOptionsOf(options: BuildOptions): Omit<LowerOptions, 'docke
     noCacheFilter: options.noCacheFilter ?? [],
     network: options.network ?? 'default',
     // As in buildx, who asks for the host's network for all steps allows it to each.
-    allow: new Set([...(options.allow ?? []), ...(options.network === 'host' ? ['network.host'] : [])]),
+    allow: new Set([
+      ...(options.allow ?? []).map(entitlement),
+      ...(options.network === 'host' ? ['network.host'] : []),
+    ]),
     extraHosts: (options.addHosts ?? []).map(parseHost),
     // Of two for one resource the last counts.
     ulimits: [...new Map(options.ulimits?.map((limit) => [limit.name, limit])).values()],
@@ -145,6 +150,16 @@ export function lowerOptionsOf(options: BuildOptions): Omit<LowerOptions, 'docke
     stepTimeout: options.stepTimeout,
     epoch: undefined,
   };
+}
+
+/** An entitlement by its name. Devices are known, though no step gets them. @throws StrakeError `ARGUMENT_INVALID` */
+function entitlement(name: string): string {
+  if (/^(?:network\.host|security\.insecure|device(?:=.*)?)$/.test(name)) return name;
+  throw new StrakeError({
+    code: 'ARGUMENT_INVALID',
+    message: `unknown entitlement ${name}`,
+    hint: 'Known are network.host and security.insecure.',
+  });
 }
 
 /** The hosts that steps may reach. @throws StrakeError `CONTAINER_SPEC_INVALID` */

@@ -18,8 +18,8 @@ import type { Cleanups } from './cleanups.js';
 import { readXattrs } from './context-xattrs.js';
 import type { EvidenceCollector } from './evidence.js';
 import type { Resources } from './resources.js';
-import { createSecrets } from './secrets.js';
-import { createSshSockets } from './ssh-sockets.js';
+import { checkSecretFiles, createSecrets } from './secrets.js';
+import { checkSshSources, createSshSockets } from './ssh-sockets.js';
 import type { BuildOptions } from './types.js';
 
 /** A context and its Dockerfile, opened for a build or for what can be said without one. */
@@ -51,6 +51,8 @@ export async function openBuild(
   const { context: spec, file, dockerfile: text, stdin } = options;
   const buildContexts = new Map(Object.entries(options.buildContexts ?? {}));
   checkNamedContexts(buildContexts);
+  checkSecretFiles(options.secrets ?? []);
+  await checkSshSources(options.ssh ?? [], env);
   const context = await openContext({ spec, file, dockerfile: text, stdin, services, signal, buildArgs });
   const dockerfile = parseDockerfile(context.dockerfile.text, {
     file: context.dockerfile.name,

@@ -6,6 +6,17 @@ import type { SecretSource } from './types.js';
 /** Largest secret, as in BuildKit. */
 const LIMIT = 500 << 10;
 
+/** Checks, before anything is built, that the files of secrets are there, also of those that no step asks for. @throws StrakeError `SECRET_INVALID` */
+export function checkSecretFiles(sources: readonly SecretSource[]): void {
+  for (const source of sources) {
+    try {
+      if (source.file !== undefined && !source.value) fs.statSync(source.file);
+    } catch (error) {
+      throw unreadable(source, error);
+    }
+  }
+}
+
 /**
  * Looks up secrets by id. Values are read when a step asks for them, and kept nowhere.
  * @throws StrakeError (at once) `SECRET_INVALID` where a source cannot be read
@@ -49,13 +60,17 @@ async function valueOf(
     return await collect(await openPipe(source.file, 'read', { signal }), LIMIT, `secret ${source.id}`);
   } catch (error) {
     if (isStrakeError(error)) throw error;
-    throw new StrakeError({
-      code: 'SECRET_INVALID',
-      message: `secret ${source.id}: cannot read "${source.file}": ${reasonOf(error)}`,
-      hint: 'Check the path given with --secret.',
-      cause: error,
-    });
+    throw unreadable(source, error);
   }
+}
+
+function unreadable({ id, file = '' }: SecretSource, error: unknown): StrakeError {
+  return new StrakeError({
+    code: 'SECRET_INVALID',
+    message: `secret ${id}: cannot read "${file}": ${reasonOf(error)}`,
+    hint: 'Check the path given with --secret.',
+    cause: error,
+  });
 }
 
 const REASONS: Readonly<Record<string, string>> = {

@@ -59,12 +59,26 @@ export function createSshSockets(
   };
 }
 
+/** Checks, before anything is built, that agents and keys are there, also those that no step asks for. @throws StrakeError `SSH_INVALID` */
+export async function checkSshSources(sources: readonly SshSource[], env: NodeJS.ProcessEnv): Promise<void> {
+  for (const source of sources) await agentOrKeys(source, env);
+}
+
 /** The socket of a running agent, or of one made for this build where key files are given. @throws StrakeError `SSH_INVALID` */
 async function agentSocket(
-  { id, paths }: SshSource,
+  source: SshSource,
   env: NodeJS.ProcessEnv,
   cleanups: { add(cleanup: () => Promise<void>): void },
 ): Promise<string> {
+  const given = await agentOrKeys(source, env);
+  if (typeof given === 'string') return given;
+  const agent = await startKeyAgent(source.id, given);
+  cleanups.add(agent.close);
+  return agent.socket;
+}
+
+/** A running agent's socket, or files with keys. @throws StrakeError `SSH_INVALID` where they are not there */
+async function agentOrKeys({ id, paths }: SshSource, env: NodeJS.ProcessEnv): Promise<string | readonly string[]> {
   const given = paths.length > 0 ? paths : [env['SSH_AUTH_SOCK'] ?? ''];
   const [first = ''] = given;
   if (first === '') {
@@ -84,7 +98,5 @@ async function agentSocket(
       hint: 'Name files with keys, or the socket of a running agent.',
     });
   }
-  const agent = await startKeyAgent(id, given);
-  cleanups.add(agent.close);
-  return agent.socket;
+  return given;
 }

@@ -15,4 +15,10 @@ describe('what a Dockerfile may ask for', () => {
       'network.host',
     ]);
   });
+
+  it('is nothing unknown', () => {
+    assert.throws(() => lowerOptionsOf({ context: '.', allow: ['network.hosts'] }), {
+      message: 'unknown entitlement network.hosts',
+    });
+  });
 });

@@ -5,7 +5,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
 
-import { createSshSockets } from '../src/ssh-sockets.js';
+import { checkSshSources, createSshSockets } from '../src/ssh-sockets.js';
 
 /** Not synchronous: the socket is served by this very process. */
 const run = promisify(execFile);
@@ -47,6 +47,13 @@ describe('ssh sockets', () => {
     await assert.rejects(locked('a'), { code: 'SSH_INVALID' });
     const missing = createSshSockets([{ id: 'a', paths: [path.join(folder, 'none')] }], {}, cleanup);
     await assert.rejects(missing('a'), { code: 'SSH_INVALID' });
+  });
+
+  it('agents and keys are looked for before anything is built', async () => {
+    await checkSshSources([{ id: 'a', paths: [makeKey('')] }], {});
+    const missing = { id: 'a', paths: [path.join(folder, 'none')] };
+    await assert.rejects(checkSshSources([missing], {}), { code: 'SSH_INVALID' });
+    await assert.rejects(checkSshSources([{ id: 'default', paths: [] }], {}), { message: /SSH_AUTH_SOCK is not set/ });
   });
 
   it('without an agent it says how to start one; ids that were not given are not there', async () => {

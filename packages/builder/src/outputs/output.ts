@@ -2,6 +2,7 @@ import type { Descriptor, ProgressSink } from '@strake/core';
 import type { RegistryClient } from '@strake/registry';
 import type { Store } from '@strake/store';
 
+import { parseBool } from '@strake/parser';
 import { annotationAttributes, type Annotation } from './annotations.js';
 import { builderError } from '../errors.js';
 import type { BuiltImage, Compression, ManifestOptions } from '../image.js';
@@ -69,6 +70,20 @@ export function manifestOptions(
   };
 }
 
+const SWITCHES = 'push tar oci-mediatypes force-compression rewrite-timestamp platform-split'.split(' ');
+
+/** Checks the attributes that are switches, before anything is built. @throws StrakeError `OUTPUT_INVALID` */
+export function checkSwitches(attributes: Readonly<Record<string, string>>): void {
+  for (const name of SWITCHES) {
+    const value = attributes[name] ?? '';
+    if (value === '' || parseBool(value) !== undefined) continue;
+    throw builderError('OUTPUT_INVALID', `non-bool value specified for ${name}: "${value}"`, {
+      hint: `Write ${name}=true or ${name}=false.`,
+    });
+  }
+}
+
+/** Whether a switch is on, as it also is without a value. */
 export function isTrue(value: string | undefined): boolean {
-  return value !== undefined && ['', '1', 't', 'true'].includes(value.toLowerCase());
+  return value !== undefined && (value === '' || parseBool(value) === true);
 }

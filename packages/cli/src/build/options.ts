@@ -1,6 +1,7 @@
 import path from 'node:path';
 import type { BuildOptions } from '@strake/engine';
 import type { Arguments } from '../args/parse.js';
+import { parseBool } from '@strake/parser';
 import { byteSize, choice, count, csvFields, decimal, duration, pairs } from '../args/values.js';
 import { stdinUsedTwice, usage } from '../errors.js';
 import { outputsOf } from './outputs.js';
@@ -124,19 +125,23 @@ function limitsOf(args: Arguments): BuildOptions['limits'] {
 export interface Call {
   readonly method: 'check' | 'outline' | 'targets';
   readonly json: boolean;
+  /** Whatever was found, the exit status is 0. */
+  readonly ignoreStatus: boolean;
 }
 
 /**
- * Reads `--call=METHOD[,format=json]`, `--check` and the older `--print`; undefined where a build is wanted.
+ * Reads `--call=METHOD[,format=json][,ignorestatus=true]`, `--check` and the older `--print`; undefined where a build is wanted.
  * @throws StrakeError `USAGE`
  */
 export function callOf(args: Arguments): Call | undefined {
   const text = args.string('call') ?? args.string('print');
   let method = 'build';
   let json = false;
+  let ignoreStatus = false;
   for (const field of text === undefined ? [] : text.split(',')) {
     const [key, value] = field.split('=', 2);
-    if (value === undefined) method = field === 'lint' ? 'check' : field;
+    if (value === undefined) method = field === 'lint' ? 'check' : field || 'build';
+    else if (key === 'ignorestatus') ignoreStatus = parseBool(value) === true;
     else if (key === 'format') json = choice(value, ['json', 'text', 'default'] as const, '--call format') === 'json';
     else throw usage(`--call: unknown key "${key}"`, 'Write it like --call=check,format=json.');
   }
@@ -145,5 +150,5 @@ export function callOf(args: Arguments): Call | undefined {
     method = 'check';
   }
   const known = choice(method, ['build', 'check', 'outline', 'targets'] as const, '--call');
-  return known === 'build' ? undefined : { method: known, json };
+  return known === 'build' ? undefined : { method: known, json, ignoreStatus };
 }

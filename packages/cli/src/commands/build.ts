@@ -17,11 +17,16 @@ import { harmlessLines } from '../progress/text.js';
 import { recordingOf } from '../repeat/recording.js';
 import type { RecordedBuild } from '../timeline/record.js';
 
-async function call(engine: Engine, { method, json }: Call, options: BuildOptions, io: Io): Promise<number> {
+async function call(
+  engine: Engine,
+  { method, json, ignoreStatus }: Call,
+  options: BuildOptions,
+  io: Io,
+): Promise<number> {
   const result = await engine.call(method, options);
   const text = json ? jsonText(result.json, 2) : harmlessLines(result.text);
   io.stdout.write(text === '' || text.endsWith('\n') ? text : `${text}\n`);
-  return result.exitCode;
+  return ignoreStatus ? 0 : result.exitCode;
 }
 
 function report(result: BuildResult, args: Arguments, io: Io): void {
