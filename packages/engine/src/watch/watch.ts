@@ -19,8 +19,9 @@ const DEBOUNCE = 30;
 const OWN_NAME = 'strake-watch';
 /** Milliseconds of silence before everything is looked at again, for changes that no event told of. */
 const SWEEP_AFTER = 2000;
-/** Looking takes at most this part of the time. */
+/** Looking takes at most this part of the time; at what is not watched, of which it is the only news, more. */
 const SWEEP_SHARE = 1 / 200;
+const POLL_SHARE = 1 / 20;
 const POLL = 1000;
 
 /** What tests replace. */
@@ -273,10 +274,11 @@ class Watching {
       if (swept && !folders) return;
       if (whole || folders) this.#found(await this.#memory.findChanged(signal, whole ? undefined : folders));
       const now = performance.now();
-      const rest = (now - begun) / SWEEP_SHARE;
-      if (whole) this.#sweepDue = now + rest;
+      const took = now - begun;
+      if (whole) this.#sweepDue = now + took / SWEEP_SHARE;
       swept ||= whole;
-      await pause(folders ? Math.max(this.#internals.poll ?? POLL, rest) : Math.max(0, this.#sweepDue - now), signal);
+      const rest = folders ? Math.max(this.#internals.poll ?? POLL, took / POLL_SHARE) : this.#sweepDue - now;
+      await pause(Math.max(0, rest), signal);
     }
   }
 
@@ -300,7 +302,8 @@ class Watching {
   #tellWatching(): void {
     const { unwatched } = this.#watcher;
     const count = unwatched?.folders.size ?? 0;
-    if (unwatched && count !== this.#pollingTold) {
+    // Told again where it has become much more, not with each file that comes or goes.
+    if (unwatched && count > this.#pollingTold * 1.1) {
       const limit = unwatched.errno === 'ENOSPC' ? 'max_user_watches' : 'max_user_instances';
       this.#emit({
         type: 'polling',
@@ -310,7 +313,7 @@ class Watching {
         hint: `Raise it: sudo sysctl fs.inotify.${limit}=${limit === 'max_user_watches' ? 524288 : 1024}`,
       });
     }
-    this.#pollingTold = count;
+    this.#pollingTold = count === 0 ? 0 : Math.max(this.#pollingTold, count);
     this.#emit({ type: 'watching', time: Date.now(), folders: this.#watcher.size });
   }
 
