@@ -16,6 +16,25 @@ describe('memory of a watch that rests', () => {
     assert.ok(process.memoryUsage().heapUsed < before - 10_000_000);
   });
 
+  it('it is collected now and then where there is no rest', async () => {
+    let [now, count] = [0, 0];
+    let done = (): void => undefined;
+    const collected = new Promise<void>((resolve) => (done = resolve));
+    const collect = (): Promise<void> => {
+      count++;
+      done();
+      return Promise.resolve();
+    };
+    const memory = new IdleMemory(1_000_000, collect, () => now);
+    for (now of [10_000, 59_999]) memory.event(watching);
+    now = 60_000;
+    memory.event(watching);
+    await collected;
+    memory.event(watching);
+    memory.end();
+    assert.equal(count, 1);
+  });
+
   it('it is collected once for each rest, and not while something is built', async () => {
     let done = (): void => undefined;
     const collected = new Promise<void>((resolve) => (done = resolve));

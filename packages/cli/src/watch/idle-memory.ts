@@ -1,28 +1,43 @@
-import type { WatchEvent } from '@strake/engine';
+import { trimMemory, type WatchEvent } from '@strake/engine';
 
 /** Milliseconds of rest before garbage is collected: no save waits for that. */
 const REST = 3000;
+/** Milliseconds after which it is collected where there never is such a rest. */
+const LATEST = 60_000;
 
 /**
  * Gives memory back while a watch has nothing to do: V8 collects when it needs room, which may be in hours, and until then what the last
- * builds have left stays.
+ * builds have left stays; the C library keeps what it had to give out once.
  */
 export class IdleMemory {
   readonly #rest: number;
   readonly #collect: () => Promise<void>;
+  readonly #now: () => number;
+  #collected: number;
   #timer: NodeJS.Timeout | undefined;
 
-  /** REST: milliseconds. */
-  constructor(rest: number = REST, collect: () => Promise<void> = collectGarbage) {
+  /** REST: milliseconds. NOW: milliseconds that only go forwards. */
+  constructor(
+    rest: number = REST,
+    collect: () => Promise<void> = collectGarbage,
+    now: () => number = () => performance.now(),
+  ) {
     this.#rest = rest;
     this.#collect = collect;
+    this.#now = now;
+    this.#collected = now();
   }
 
   /** Takes note of what the watch does. */
   event({ type }: WatchEvent): void {
     if (type !== 'building' && type !== 'watching') return;
     this.end();
-    if (type === 'watching') this.#timer = setTimeout(() => void this.#collect(), this.#rest).unref();
+    if (type !== 'watching') return;
+    const rest = this.#now() - this.#collected >= LATEST ? 0 : this.#rest;
+    this.#timer = setTimeout(() => {
+      this.#collected = this.#now();
+      void this.#collect();
+    }, rest).unref();
   }
 
   end(): void {
@@ -37,4 +52,5 @@ export async function collectGarbage(): Promise<void> {
   const collect = vm.runInNewContext('gc') as NodeJS.GCFunction;
   v8.setFlagsFromString('--no-expose-gc');
   collect();
+  await trimMemory();
 }
