@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
 import { ROOT } from './support/repository.js';
@@ -30,6 +30,42 @@ describe('attacks of the past', () => {
         assert.ok(texts.includes(title), `${attack}: "${title}"`);
       for (const name of told)
         if (name !== 'openat2') assert.ok(names.has(name), `${attack}: there is no test ${name}`);
+    }
+  });
+
+  it('a stage that swaps what another mounts from a cache for a link to the outside (CVE-2024-23651)', async function () {
+    this.timeout(120_000);
+    const workshop = new Workshop();
+    try {
+      const outside = path.join(workshop.folder, 'outside');
+      mkdirSync(outside);
+      writeFileSync(path.join(outside, 'file'), 'of the machine\n');
+      const swap = [
+        ...['mkdir -p /c/real', 'echo of the cache > /c/real/file', 'end=$(($(date +%s) + 12))'],
+        ...['while [ $(date +%s) -lt $end ]', `do for to in real ${outside} /c/real`],
+        'do ln -s $to /c/new; rm -rf /c/part; mv /c/new /c/part; sleep 0.05; rm -f /c/part; cp -r /c/real /c/part; sleep 0.05; done; done; true',
+      ].join('; ');
+      const cache = '--mount=type=cache,id=shared';
+      const swapping = new AbortController();
+      const argv = ['--progress', 'plain', '-f', '-'];
+      const base = ['--build-context', `busybox=oci-layout://${workshop.busybox}`, workshop.context];
+      const swapper = workshop
+        .strake(['build', ...argv, ...base], { input: `FROM busybox\nRUN ${cache},target=/c ${swap}\n` })
+        .finally(() => swapping.abort());
+      const mount = `RUN ${cache},source=part,target=/m cat /m/file; echo harmed > /m/file; echo x > /m/new; :`;
+      let [tried, mounted] = [0, 0];
+      while (!swapping.signal.aborted) {
+        const input = `FROM busybox\n${mount} ${++tried}\n`; // not --no-cache, which empties caches
+        const victim = await workshop.strake(['build', ...argv, ...base], { input });
+        assert.doesNotMatch(victim.stderr, /of the machine|bug in strake/);
+        if (victim.status === 0) mounted++;
+        assert.deepEqual(readdirSync(outside), ['file']);
+        assert.equal(readFileSync(path.join(outside, 'file'), 'utf8'), 'of the machine\n');
+      }
+      assert.equal((await swapper).status, 0, (await swapper).stderr);
+      assert.ok(mounted > 0, 'it was never mounted');
+    } finally {
+      workshop.close();
     }
   });
 
