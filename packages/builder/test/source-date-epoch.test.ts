@@ -97,7 +97,7 @@ describe('SOURCE_DATE_EPOCH', () => {
 
   it('is refused where it names nothing, or a stage with more than one remote ADD', async () => {
     const refused: [string, RegExp][] = [
-      ['FROM scratch', /invalid SOURCE_DATE_EPOCH: "w"/],
+      ['FROM scratch', /invalid SOURCE_DATE_EPOCH: w/],
       ['FROM busybox AS w\nADD http://localhost/ /', /must use FROM scratch/],
       ['FROM scratch AS w', /exactly one remote ADD/],
       ['FROM scratch AS w\nADD http://localhost/a /\nADD http://localhost/b /', /exactly one remote ADD/],

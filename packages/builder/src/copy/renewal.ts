@@ -33,9 +33,15 @@ export function changedSince(before: RememberedSelection, rows: Uint32Array, tre
   return { before, places, changes };
 }
 
-/** What the times of entries come to, which their digest leaves out. */
+const knownTimes = new WeakMap<Uint32Array, string>();
+
+/** What the times of entries come to, which their digest leaves out. ROWS do not change, nor do the times of rows. */
 export function timesOf(rows: Uint32Array, tree: SourceTree): string {
+  const known = knownTimes.get(rows);
+  if (known !== undefined) return known;
   const times = new Float64Array(rows.length);
   for (let i = 0; i < rows.length; i++) times[i] = tree.secondsOf?.(rows[i] as number) ?? 0;
-  return createHash('sha256').update(times).digest('hex');
+  const digest = createHash('sha256').update(times).digest('hex');
+  knownTimes.set(rows, digest);
+  return digest;
 }

@@ -36,7 +36,7 @@ export function checkRoom(sources: readonly SelectedSource[], root: string): voi
     const list = below instanceof EntryList ? below : undefined;
     // A digest stands for those of all files: none of them is new.
     if (own === undefined || !tree.unlearned || list?.digest) continue;
-    const { bytes } = tree.unlearned(list?.numbers ?? [own]);
+    const { bytes } = tree.unlearned(list?.fresh(entry) ?? [own]);
     if (bytes < MUCH) continue;
     const { blocks, bavail, bsize } = fs.statfsSync(root);
     const free = blocks === 0 ? Infinity : bavail * bsize;

@@ -31,6 +31,7 @@ export class EntryList implements Iterable<SelectedEntry> {
   /** What the entries come to, the root's included, once it is known: {@link entriesDigest}. */
   digest: Digest | undefined;
   readonly #renewals: Renewal[] = [];
+  #ownRows: Uint32Array | undefined;
   /** What is not yet walked; undefined at the end. */
   #rest: Iterator<SelectedEntry> | undefined;
   #failure: { readonly error: unknown } | undefined;
@@ -54,6 +55,7 @@ export class EntryList implements Iterable<SelectedEntry> {
     // The first is the root itself.
     list.#numbers = known.rows.subarray(1);
     list.#count = known.rows.length - 1;
+    list.#rest = undefined;
     list.digest = known.digest;
     return list;
   }
@@ -86,10 +88,11 @@ export class EntryList implements Iterable<SelectedEntry> {
     this.complete();
     const number = this.#tree.numberOf?.(root);
     if (number === undefined || this.#implied.size > 0) return undefined;
+    if (this.#ownRows?.[0] === number) return this.#ownRows;
     const rows = new Uint32Array(this.#count + 1);
     rows[0] = number;
     rows.set(this.#numbers.subarray(0, this.#count), 1);
-    return rows;
+    return (this.#ownRows = rows);
   }
 
   /** How the entries, that of ROOT among them, differ from those selected last; undefined where others came or went. */
@@ -115,6 +118,23 @@ export class EntryList implements Iterable<SelectedEntry> {
   get numbers(): Uint32Array | undefined {
     this.complete();
     return this.#tree.entryOf && this.#numbers.subarray(0, this.#count);
+  }
+
+  /**
+   * Numbers of those among the entries below ROOT whose digests may have to be learned: where an earlier build has learned the others,
+   * the few that changed since.
+   */
+  fresh(root: SourceEntry): Uint32Array | undefined {
+    const { numbers } = this;
+    const renewal = this.renewal(root);
+    return renewal && numbers
+      ? Uint32Array.from(renewal.places.filter((place) => place > 0).map((place) => numbers[place - 1] as number))
+      : numbers;
+  }
+
+  /** Whether all entries were found. */
+  get isWalked(): boolean {
+    return this.#rest === undefined;
   }
 
   /** Numbers of the first COUNT entries, or of as many as there are, where the tree has numbers. */
@@ -213,11 +233,11 @@ export function* selectedEntries({ entry, below }: SelectedSource): Generator<Se
 /** Learns the content digests of everything selected. */
 export async function learnDigests(source: SelectedSource, signal?: AbortSignal): Promise<void> {
   const { tree, entry, below } = source;
-  const numbers = below instanceof EntryList ? below.numbers : undefined;
-  if (numbers && tree.learnNumbers) {
+  const list = below instanceof EntryList ? below : undefined;
+  if (list?.numbers && tree.learnNumbers) {
     // A digest stands for those of all files.
-    if (below instanceof EntryList && below.digest) return;
-    await tree.learnNumbers(numbers, signal);
+    if (list.digest) return;
+    await tree.learnNumbers(list.fresh(entry) ?? list.numbers, signal);
     await tree.learn([entry], signal);
     return;
   }

@@ -35,6 +35,8 @@ export function isUnknown({ tree, entry, below }: SelectedSource): boolean {
   const list = below instanceof EntryList ? below : undefined;
   if (own === undefined || (!list && entry.type !== 'file')) return false;
   if (!list) return areUnknown(tree, [own]);
+  // What an earlier build has learned is known, but for what changed since.
+  if (list.isWalked && list.length > SAMPLE && list.renewal(entry)) return false;
   const sample = list.firstNumbers(SAMPLE);
   return sample !== undefined && (areUnknown(tree, sample) || areUnknown(tree, list.numbers ?? []));
 }
