@@ -75,10 +75,16 @@ export function checkResult({ warnings, error }: CheckReport, source: string): C
 
 const base64 = (text: string): string => Buffer.from(text).toString('base64');
 
-/** The lines of a finding, with two before and after. */
+/** The lines of a finding and some around it, as BuildKit chooses them: more around a single line. */
 function excerpt({ file, line, endLine = line }: SourceLocation, lines: readonly string[]): string {
   const out = [`${file}:${line}`, '--------------------'];
-  for (let n = Math.max(1, line - 2); n <= Math.min(lines.length, endLine + 2); n++) {
+  let [first, last] = [line, Math.min(endLine, lines.length)];
+  const wanted = last === first ? 4 : 2;
+  for (let added = 0; added < wanted; added++) {
+    if (first > 1) [first, added] = [first - 1, added + 1];
+    if (last < lines.length) [last, added] = [last + 1, added + 1];
+  }
+  for (let n = first; n <= last; n++) {
     const mark = n >= line && n <= endLine ? '>>>' : '   ';
     out.push(`${String(n).padStart(4)} | ${mark} ${(lines[n - 1] ?? '').replace(/\r$/, '')}`.trimEnd());
   }

@@ -77,6 +77,16 @@ describe('what is said of a Dockerfile without a build', () => {
     );
   });
 
+  it('shows around a finding of several lines less than around one', async () => {
+    const { text } = await call('check', ['FROM scratch', 'LABEL a=b', 'CMD x \\', '  y', 'LABEL c=d', 'LABEL e=f']);
+    const shown = text.split('\n').filter((line) => /^ +\d+ \|/.test(line));
+    assert.deepEqual(shown, ['   2 |     LABEL a=b', '   3 | >>> CMD x \\', '   4 | >>>   y', '   5 |     LABEL c=d']);
+  });
+
+  it('has no outline of a stage whose base is no image', async () => {
+    await assert.rejects(call('outline', ['FROM scratch AS A', 'FROM A']), { code: 'REFERENCE_INVALID' });
+  });
+
   it('lists targets and parameters in the columns of buildx, and gives the Dockerfile with the data', async () => {
     const dockerfile = ['# a is one', 'FROM scratch AS a', 'ARG V=12', 'RUN --mount=type=ssh x', 'FROM a AS last'];
     const targets = await call('targets', dockerfile);

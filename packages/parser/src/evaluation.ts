@@ -1,4 +1,4 @@
-import { StrakeError, type Platform } from '@strake/core';
+import { parseReference, StrakeError, type Platform } from '@strake/core';
 import { located } from './errors.js';
 import { createExpander, type Expander } from './expand.js';
 import { checkDefaultBases, evaluateFrom, type EvaluatedFrom } from './from-evaluation.js';
@@ -187,6 +187,10 @@ export function evaluateDockerfile(
     // A malformed trigger is an error of those who need the stage.
     return body === undefined || body instanceof StrakeError ? stage.instructions : body;
   });
+  // Of a check the names are looked at by whoever resolves them.
+  for (const { stage, image } of options.outline ? froms : []) {
+    if (graph.bases[stage.index] === undefined && image !== 'scratch') located(stage.from, () => parseReference(image));
+  }
   const chosen =
     options.onlyStages ??
     (options.all ? new Set(stages.keys()) : graph.reachable(graph.lookup.target(options.target).index));

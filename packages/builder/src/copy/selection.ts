@@ -295,6 +295,11 @@ export async function selectionDigest(sources: readonly SelectedSource[], signal
   return `sha256:${hash.digest('hex')}`;
 }
 
+/** Sources as a mount has them: at its target nothing is seen of their names. */
+export function unnamed(sources: readonly SelectedSource[]): SelectedSource[] {
+  return sources.map((source) => ({ ...source, name: '' }));
+}
+
 /** The digest of a source's entries; remembered where nothing changed since an earlier build. Their contents have been learned. */
 function entriesDigest(source: SelectedSource): Digest {
   const { tree, entry: root, below } = source;

@@ -31,6 +31,11 @@ export function destinationPath(workdir: string, path: string): string {
   return clean === '' ? '/' : folder ? `${clean}/` : clean;
 }
 
+/** An octal mode as it counts for the key: `0644` is `644`. */
+function withoutZeros(chmod: string | undefined): string | undefined {
+  return chmod !== undefined && /^[0-7]+$/.test(chmod) ? parseInt(chmod, 8).toString(8) : chmod;
+}
+
 /** COPY and ADD. @throws StrakeError */
 export async function lowerCopy(instruction: CopyInstruction | AddInstruction, context: StageContext): Promise<void> {
   const { state, expander, services, resolver } = context;
@@ -113,7 +118,7 @@ export async function lowerCopy(instruction: CopyInstruction | AddInstruction, c
         destination: destinationPath(state.config.WorkingDir ?? '/', target),
         chown,
         mode,
-        chmod,
+        chmod: withoutZeros(chmod),
         epoch: heredocs.length > 0 ? context.options.epoch : undefined,
       },
       services,

@@ -2,7 +2,7 @@ import { canonicalJson, digestOf, type Digest } from '@strake/core';
 
 import { planCopy } from '../copy/plan.js';
 import { selectSource } from '../copy/select.js';
-import { selectionDigest, selectionFacts, selectionSize } from '../copy/selection.js';
+import { selectionDigest, selectionFacts, selectionSize, unnamed } from '../copy/selection.js';
 import { TargetTree } from '../copy/target-tree.js';
 import { noteSelection } from '../explain/selection-notes.js';
 import type { BuilderServices, ParentChain } from '../services.js';
@@ -25,7 +25,7 @@ export async function contextLayer(
   const [selected] = sources;
   const path = treePath(source);
   if (!selected) return { chain: [], path: '/' };
-  const content = await selectionDigest(sources, signal);
+  const content = await selectionDigest(unnamed(sources), signal);
   await noteSelection(services.store.journal, content, () => selectionFacts(sources), selectionSize(sources));
   const key = digestOf(canonicalJson({ kind: 'context layer', version: 2, path, content }));
   const remembered = await records.get<{ diffId: Digest }>(key);

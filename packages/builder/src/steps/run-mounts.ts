@@ -2,7 +2,7 @@ import { canonicalJson, digestOf, type Digest } from '@strake/core';
 import type { Input, Vertex } from '@strake/solver';
 
 import { selectSource, type SelectOptions } from '../copy/select.js';
-import { selectionDigest, selectionFacts, selectionSize } from '../copy/selection.js';
+import { selectionDigest, selectionFacts, selectionSize, unnamed } from '../copy/selection.js';
 import { builderError } from '../errors.js';
 import { noteSelection } from '../explain/selection-notes.js';
 import type { SelectedFact } from '../explain/types.js';
@@ -85,7 +85,7 @@ export function mountInputs(mounts: readonly RunMountPlan[], services: BuilderSe
         selector: { kind: 'mount', source },
         digest: async (chain, signal) => {
           const tree = layerTree(await services.store.layers.view(await usableChain(chain, signal)));
-          const sources = selectSource(tree, source, { ...SELECT, where: 'the stage' });
+          const sources = unnamed(selectSource(tree, source, { ...SELECT, where: 'the stage' }));
           const digest = await selectionDigest(sources, signal);
           const facts = (): SelectedFact[] => selectionFacts(sources);
           await noteSelection(services.store.journal, digest, facts, selectionSize(sources));
@@ -101,7 +101,7 @@ async function contextDigest(
   source: string,
   signal: AbortSignal,
 ): Promise<Digest> {
-  const sources = selectSource(await from.tree(), source, { ...SELECT, where: from.where });
+  const sources = unnamed(selectSource(await from.tree(), source, { ...SELECT, where: from.where }));
   return selectionDigest(sources, signal);
 }
 
