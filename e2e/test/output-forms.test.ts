@@ -130,5 +130,7 @@ describe('forms of outputs, for one platform and for several', function () {
     assert.equal(status, 2);
     assert.match(stderr, /local and tar exporters are incompatible with image ID file/);
     assert.ok(!existsSync(path.join(folder, 'tree')));
+    await sound([...files, '--load', '-o', path.join(folder, 'tree')]);
+    assert.match(readFileSync(id, 'utf8'), /^sha256:/);
   });
 });

@@ -63,9 +63,10 @@ async function explain(steps: readonly StepReport[], args: Arguments, io: Io): P
   else io.stderr.write(explanation(steps));
 }
 
-/** As buildx: a tree of files is no image that had an id. */
+/** As buildx: a tree of files has no id. Beside an image, which has one, it may be. */
 function checkIdFile(args: Arguments, { outputs = [] }: BuildOptions): void {
-  if (!args.string('iidfile') || !outputs.some(({ type }) => type === 'local' || type === 'tar')) return;
+  if (!args.string('iidfile') || outputs.length === 0) return;
+  if (!outputs.every(({ type }) => type === 'local' || type === 'tar')) return;
   throw usage('--iidfile: local and tar exporters are incompatible with image ID file');
 }
 
