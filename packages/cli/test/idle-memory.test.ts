@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 
-import type { WatchEvent } from '@strake/engine';
+import { giveBackMemory, type WatchEvent } from '@strake/engine';
 
-import { collectGarbage, IdleMemory } from '../src/watch/idle-memory.js';
+import { IdleMemory } from '../src/watch/idle-memory.js';
 
 const building: WatchEvent = { type: 'building', time: 0, paths: [] };
 const watching: WatchEvent = { type: 'watching', time: 0, folders: 1 };
@@ -12,7 +12,7 @@ describe('memory of a watch that rests', () => {
     const garbage = { now: Array.from({ length: 400_000 }, (_, i) => ({ i, text: `${i}` })) };
     const before = process.memoryUsage().heapUsed;
     garbage.now.length = 0;
-    await collectGarbage();
+    await giveBackMemory();
     assert.ok(process.memoryUsage().heapUsed < before - 10_000_000);
   });
 

@@ -14,7 +14,7 @@ import {
   type StepNetwork,
 } from '@strake/runtime';
 import { openStore, type Snapshotter, type Store } from '@strake/store';
-import { prepareCalls, trimMemory } from '@strake/sys';
+import { giveBackMemory, prepareCalls } from '@strake/sys';
 import { chmod, chown } from 'node:fs/promises';
 import { pathToFileURL } from 'node:url';
 
@@ -28,7 +28,7 @@ import type { ParentChain, StepMount, StepSpec } from '@strake/builder';
 /** Bytes of layers' indexes that it keeps: it asks for one when a tree is made. */
 const INDEX_MEMORY = 16 * 2 ** 20;
 /** Milliseconds after which one that lives on gives back what it does not use. */
-const TRIM_AFTER = 60_000;
+const GIVE_BACK_AFTER = 60_000;
 
 /**
  * The agent: process 1 of its own process and mount namespace (see `startAgent`). It alone mounts, unpacks, runs steps and reads
@@ -48,7 +48,7 @@ class AgentServer {
   readonly #cgroups: number | undefined = openCgroups();
   readonly #limiter: StepLimiter;
   readonly #networkCommand: readonly [string, string] | undefined;
-  #trimmed = performance.now();
+  #gaveBack = performance.now();
 
   constructor(setup: AgentSetup) {
     const { storeRoot: root, parent, worker } = setup;
@@ -83,17 +83,17 @@ class AgentServer {
         this.#handling.delete(handling);
         // In a chroot the executor finds what a step leaves behind.
         if (this.#namespaces) this.#orphans.look();
-        this.#trim();
+        this.#giveBack();
       })
       .catch(() => undefined);
     this.#handling.add(handling);
   }
 
-  #trim(): void {
+  #giveBack(): void {
     const now = performance.now();
-    if (now - this.#trimmed < TRIM_AFTER) return;
-    this.#trimmed = now;
-    void trimMemory();
+    if (now - this.#gaveBack < GIVE_BACK_AFTER) return;
+    this.#gaveBack = now;
+    void giveBackMemory();
   }
 
   /** Removes what nobody needs any more. What still runs ends with this process, or before. */

@@ -1,14 +1,11 @@
-import { trimMemory, type WatchEvent } from '@strake/engine';
+import { giveBackMemory, type WatchEvent } from '@strake/engine';
 
-/** Milliseconds of rest before garbage is collected: no save waits for that. */
+/** Milliseconds of rest before memory is given back: no save waits for that. */
 const REST = 3000;
-/** Milliseconds after which it is collected where there never is such a rest. */
+/** Milliseconds after which it is given back where there never is such a rest. */
 const LATEST = 60_000;
 
-/**
- * Gives memory back while a watch has nothing to do: V8 collects when it needs room, which may be in hours, and until then what the last
- * builds have left stays; the C library keeps what it had to give out once.
- */
+/** Has a watch give back what its last builds have left while it has nothing to do, and now and then where it always has. */
 export class IdleMemory {
   readonly #rest: number;
   readonly #collect: () => Promise<void>;
@@ -19,7 +16,7 @@ export class IdleMemory {
   /** REST: milliseconds. NOW: milliseconds that only go forwards. */
   constructor(
     rest: number = REST,
-    collect: () => Promise<void> = collectGarbage,
+    collect: () => Promise<void> = giveBackMemory,
     now: () => number = () => performance.now(),
   ) {
     this.#rest = rest;
@@ -43,14 +40,4 @@ export class IdleMemory {
   end(): void {
     clearTimeout(this.#timer);
   }
-}
-
-/** A full collection, by what `--expose-gc` gives. The inspector's protocol can do it, too, and was seen to lock up. */
-export async function collectGarbage(): Promise<void> {
-  const [v8, vm] = await Promise.all([import('node:v8'), import('node:vm')]);
-  v8.setFlagsFromString('--expose-gc');
-  const collect = vm.runInNewContext('gc') as NodeJS.GCFunction;
-  v8.setFlagsFromString('--no-expose-gc');
-  collect();
-  await trimMemory();
 }
