@@ -84,8 +84,13 @@ export async function runBuild(
     await cleanups.run();
     // Only what has added to the cache looks whether that has become too much.
     if (worked) {
-      const { collectAfterBuild } = await import('./prune.js');
-      await collectAfterBuild(resources, env, options.onEvent ?? ((): void => undefined));
+      const collect = async (): Promise<void> => {
+        const { collectAfterBuild } = await import('./prune.js');
+        await collectAfterBuild(resources, env, options.onEvent ?? ((): void => undefined));
+      };
+      // Who builds again and again does not wait: a disk that fills up with large trees takes seconds to clear.
+      if (options.memory) resources.background(collect);
+      else await collect();
     }
   }
 }
