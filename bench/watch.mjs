@@ -1,5 +1,6 @@
 // How long a save takes until it can be used, with `strake watch` and with `docker compose watch` on the same files.
-// usage: node bench/watch.mjs [--loads web,app,ctx,api,page] [--saves 50] [--base IMAGE] [--dir DIR] [--compose] [--out FILE]
+// usage: node bench/watch.mjs [--loads web,app,ctx,api,page] [--modes sync,run,image] [--saves 50] [--base IMAGE] [--dir DIR] [--compose]
+//   [--out FILE]
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
@@ -16,6 +17,7 @@ import { LOADS, prepare } from './watch-loads.mjs';
 const { values: flags } = parseArgs({
   options: {
     loads: { type: 'string', default: 'web,app,ctx,api,page' },
+    modes: { type: 'string', default: 'sync,run,image' },
     saves: { type: 'string', default: '50' },
     base: { type: 'string', default: '127.0.0.1:5000/library/debian:bookworm' },
     dir: { type: 'string', default: '/tmp/strake-bench' },
@@ -118,17 +120,20 @@ function row(load, what, { times, idle }, than) {
   }
   return p50;
 }
+const modes = new Set(flags.modes.split(','));
 for (const name of flags.loads.split(',')) {
-  const { stepReads } = LOADS[name];
-  const sync = !stepReads && flags.compose ? await compose(name, 'sync') : undefined;
-  const rebuild = flags.compose ? await compose(name, 'rebuild') : undefined;
+  const syncs = modes.has('sync') && !LOADS[name].stepReads;
+  const rebuilds = modes.has('run') || modes.has('image');
+  const sync = syncs && flags.compose ? await compose(name, 'sync') : undefined;
+  const rebuild = rebuilds && flags.compose ? await compose(name, 'rebuild') : undefined;
   const than = {
     sync: sync && row(name, 'docker compose watch, sync: seen in the container', sync),
     rebuild: rebuild && row(name, 'docker compose watch, rebuild: seen in the new container', rebuild),
   };
-  if (!stepReads) row(name, 'strake watch --sync: seen in the container', await strake(name, '--sync'), than.sync);
-  row(name, 'strake watch --run: seen in the new container', await strake(name, '--run'), than.rebuild);
-  row(name, 'strake watch: new image', await strake(name), than.rebuild);
+  if (syncs) row(name, 'strake watch --sync: seen in the container', await strake(name, '--sync'), than.sync);
+  if (modes.has('run'))
+    row(name, 'strake watch --run: seen in the new container', await strake(name, '--run'), than.rebuild);
+  if (modes.has('image')) row(name, 'strake watch: new image', await strake(name), than.rebuild);
 }
 const head = (...names) => `| ${names.join(' | ')} |\n|${' --- |'.repeat(names.length)}`;
 const table = `${head('workload', 'what', 'saves', 'p50 ms', 'p95 ms', "of compose's p50")}\n${rows.join('\n')}\n\n${head('workload', 'idle', 'CPU %', 'MiB (PSS)', 'with agent and container')}\n${idles.join('\n')}\n`;

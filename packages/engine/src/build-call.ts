@@ -84,9 +84,9 @@ export async function runBuild(
     await cleanups.run();
     // Only what has added to the cache looks whether that has become too much.
     if (worked) {
-      const collect = async (): Promise<void> => {
+      const collect = async (signal?: AbortSignal): Promise<void> => {
         const { collectAfterBuild } = await import('./prune.js');
-        await collectAfterBuild(resources, env, options.onEvent ?? ((): void => undefined));
+        await collectAfterBuild(resources, env, options.onEvent ?? ((): void => undefined), signal);
       };
       // Who builds again and again does not wait: a disk that fills up with large trees takes seconds to clear.
       if (options.memory) resources.background(collect);

@@ -68,12 +68,15 @@ export async function collectAfterBuild(
   resources: Resources,
   env: NodeJS.ProcessEnv,
   emit: ProgressSink,
+  signal?: AbortSignal,
 ): Promise<void> {
   if (env['STRAKE_GC'] === 'off') return;
   try {
     const store = await resources.store();
-    await store.keepWithin(limitsOf(await store.defaultLimits(), env), treeRemover(resources, store), Date.now());
+    const limits = limitsOf(await store.defaultLimits(), env);
+    await store.keepWithin(limits, treeRemover(resources, store), Date.now(), signal);
   } catch (error) {
+    if (signal?.aborted) return;
     if (!(error instanceof Error)) throw error;
     emit({ type: 'warning', message: `old build cache could not be removed: ${error.message}` });
   }

@@ -19,8 +19,8 @@ export interface Resources {
   readonly interactiveAgent: () => Promise<Agent>;
   /** Begins to end the agent, where there is one. The next call of `agent` starts another, `close` waits for both. */
   readonly dismissAgent: () => void;
-  /** Does WORK, which never fails, beside builds; nothing where the one before is not done yet. `close` waits for it. */
-  readonly background: (work: () => Promise<void>) => void;
+  /** Does WORK, which never fails, beside builds; nothing where the one before is not done yet. `close` has it end, and waits. */
+  readonly background: (work: (signal: AbortSignal) => Promise<void>) => void;
   close(): Promise<void>;
 }
 
@@ -39,6 +39,7 @@ export function createResources(options: EngineOptions, env: NodeJS.ProcessEnv):
   let registry: Promise<RegistryClient> | undefined;
   const agents: Promise<Agent>[] = [];
   let shared: Promise<Agent> | undefined;
+  const closing = new AbortController();
   let working: Promise<void> | undefined;
   const openOnce = (): Promise<Store> =>
     (store ??= openStore({ root, ...(programs.worker ? { workerUrl: pathToFileURL(programs.worker) } : {}) }));
@@ -90,9 +91,10 @@ export function createResources(options: EngineOptions, env: NodeJS.ProcessEnv):
       shared = undefined;
     },
     background: (work) => {
-      working ??= work().finally(() => (working = undefined));
+      working ??= work(closing.signal).finally(() => (working = undefined));
     },
     close: async () => {
+      closing.abort();
       await working;
       takeEarly()?.child.kill('SIGKILL'); // it has done nothing
       for (const agent of await Promise.allSettled(agents)) {

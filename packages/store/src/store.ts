@@ -170,8 +170,9 @@ export class FileStore implements Store {
     limits: CollectionLimits,
     removeTree: (path: string) => Promise<void>,
     now: number,
+    signal?: AbortSignal,
   ): Promise<Collected | undefined> {
-    return (await this.#collector()).keepWithin(limits, removeTree, now);
+    return (await this.#collector()).keepWithin(limits, removeTree, now, signal);
   }
 
   async defaultLimits(): Promise<CollectionLimits> {

@@ -346,6 +346,7 @@ export interface Store {
     limits: CollectionLimits,
     removeTree: (path: string) => Promise<void>,
     now: number,
+    signal?: AbortSignal,
   ): Promise<Collected | undefined>;
   /** The limits of a store of this size by default; BuildKit's. */
   defaultLimits(): Promise<CollectionLimits>;

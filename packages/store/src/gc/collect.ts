@@ -99,7 +99,7 @@ export class Collector {
         sum(inventory.garbage.map((digest) => inventory.sizes.get(digest) ?? 0)) +
         cacheSize({ ...inventory, images: [] }, [...inventory.items, ...asItems(inventory.images)]) -
         cacheSize({ ...inventory, images: [] }, [...left, ...asItems(kept)]);
-      if (swept) await emptyTrash(this.#store, swept, options.removeTree);
+      if (swept) await emptyTrash(this.#store, swept, options.removeTree, signal);
       await collectJournal(this.#store.layout, Date.now());
       const names = images.map(({ name }) => name);
       return { removed, names, freed, deferred: !swept };
@@ -114,6 +114,7 @@ export class Collector {
     limits: CollectionLimits,
     removeTree: (path: string) => Promise<void>,
     now: number,
+    signal?: AbortSignal,
   ): Promise<Collected | undefined> {
     const pending = (await unlessMissing(statTime(this.#pending))) !== undefined;
     const last = await unlessMissing(statTime(this.#stamp));
@@ -138,7 +139,7 @@ export class Collector {
       if (size > keep) selections.push({ before: now - OLD, keep }, { keep });
     }
     if (!pending && selections.length === 0) return undefined;
-    const collected = await this.collect({ selections, removeTree });
+    const collected = await this.collect({ selections, removeTree, signal });
     await this.#leaveStamp(now);
     return collected;
   }

@@ -1,5 +1,7 @@
 import { mkdir, readlink, rename, rm, unlink } from 'node:fs/promises';
 
+import { abortable } from '@strake/core';
+
 import { randomName, syncFolder, unlessMissing } from '../files.js';
 import { blobPath, layerPath } from '../layout.js';
 import type { FileStore } from '../store.js';
@@ -72,15 +74,16 @@ export async function takeOut(
   return { own: [bin], trees };
 }
 
-/** Deletes what was taken out. REMOVETREE deletes what this process has no right to. */
+/** Deletes what was taken out. REMOVETREE deletes what this process has no right to. Where SIGNAL aborts, the next process does the rest. */
 export async function emptyTrash(
   store: FileStore,
   trash: Trash,
   removeTree: (path: string) => Promise<void>,
+  signal?: AbortSignal,
 ): Promise<void> {
   for (const path of trash.own) await store.pool.run({ kind: 'remove', path });
   for (const path of trash.trees) {
-    await removeTree(path);
+    await abortable(removeTree(path), signal);
     await rm(`${path}.scan`, { force: true });
   }
 }
