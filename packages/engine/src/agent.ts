@@ -14,7 +14,7 @@ import {
   type StepNetwork,
 } from '@strake/runtime';
 import { openStore, type Snapshotter, type Store } from '@strake/store';
-import { giveBackMemory, prepareCalls } from '@strake/sys';
+import { IdleMemory, prepareCalls } from '@strake/sys';
 import { chmod, chown } from 'node:fs/promises';
 import { pathToFileURL } from 'node:url';
 
@@ -27,8 +27,6 @@ import type { ParentChain, StepMount, StepSpec } from '@strake/builder';
 
 /** Bytes of layers' indexes that it keeps: it asks for one when a tree is made. */
 const INDEX_MEMORY = 16 * 2 ** 20;
-/** Milliseconds after which one that lives on gives back what it does not use. */
-const GIVE_BACK_AFTER = 60_000;
 
 /**
  * The agent: process 1 of its own process and mount namespace (see `startAgent`). It alone mounts, unpacks, runs steps and reads
@@ -48,7 +46,7 @@ class AgentServer {
   readonly #cgroups: number | undefined = openCgroups();
   readonly #limiter: StepLimiter;
   readonly #networkCommand: readonly [string, string] | undefined;
-  #gaveBack = performance.now();
+  readonly #memory = new IdleMemory();
 
   constructor(setup: AgentSetup) {
     const { storeRoot: root, parent, worker } = setup;
@@ -72,6 +70,7 @@ class AgentServer {
     const { id, method, args } = message;
     const controllers = { stop: new AbortController(), kill: new AbortController() };
     this.#running.set(id, controllers);
+    this.#memory.busy();
     const { stop, kill } = controllers;
     const handling = this.#handle(id, method as keyof AgentMethods, args, stop.signal, kill.signal)
       .then(
@@ -83,17 +82,10 @@ class AgentServer {
         this.#handling.delete(handling);
         // In a chroot the executor finds what a step leaves behind.
         if (this.#namespaces) this.#orphans.look();
-        this.#giveBack();
+        this.#memory.idle();
       })
       .catch(() => undefined);
     this.#handling.add(handling);
-  }
-
-  #giveBack(): void {
-    const now = performance.now();
-    if (now - this.#gaveBack < GIVE_BACK_AFTER) return;
-    this.#gaveBack = now;
-    void giveBackMemory();
   }
 
   /** Removes what nobody needs any more. What still runs ends with this process, or before. */

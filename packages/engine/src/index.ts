@@ -5,7 +5,7 @@ export { login, logout } from './authentication.js';
 export type { BuildEvidence } from './evidence.js';
 export type { WatchCause, WatchedStep, WatchEvent, WatchOptions, WatchRun } from './watch/types.js';
 export { watch } from './watch/index.js';
-export { giveBackMemory } from '@strake/sys';
+export { IdleMemory } from '@strake/sys';
 export type { ContextSource, FileMap, MapEntry, MapFile, PlannedStep } from '@strake/builder';
 export type { Plan, PlanWarning } from './plan-call.js';
 export type {

@@ -1,10 +1,11 @@
+import { IdleMemory } from '@strake/sys';
 import { parentPort, Worker, workerData } from 'node:worker_threads';
 
 import { runJob, WriteInProgress } from './jobs.js';
 import { plainError } from './plain-error.js';
 import { HashTrails } from './tar/hash-trail.js';
 import { writeRelayed, type RelayedTar } from './tar/tar-relay.js';
-import type { Request, Response } from './worker-protocol.js';
+import type { JobResult, Request, Response } from './worker-protocol.js';
 
 /**
  * The entry of the store's worker threads: one job at a time, synchronous inside; and of the thread that each of these has for large
@@ -29,10 +30,18 @@ const send = (response: Response): void => {
 let writing: WriteInProgress | undefined;
 /** Of the layers that this thread has made last. */
 const trails = new HashTrails(TRAILS);
+const memory = new IdleMemory();
+
+function done(result: JobResult): void {
+  writing = undefined;
+  memory.idle();
+  send({ type: 'done', result });
+}
 
 function fail(error: unknown): void {
   writing?.abandon();
   writing = undefined;
+  memory.idle();
   send({ type: 'failed', error: plainError(error) });
 }
 
@@ -49,10 +58,11 @@ function sendTar(tar: RelayedTar): void {
 function receive(request: Request): void {
   try {
     if (request.type === 'start') {
+      memory.busy();
       const { job, cancel } = request;
       const aborted = (): boolean => Atomics.load(cancel, 0) !== 0;
       if (job.kind !== 'write') {
-        runJob(job, aborted, sendTar, trails).then((result) => send({ type: 'done', result }), fail);
+        runJob(job, aborted, sendTar, trails).then(done, fail);
         return;
       }
       writing = new WriteInProgress(job, aborted, sendTar);
@@ -62,9 +72,7 @@ function receive(request: Request): void {
       const digests = writing.add(request.batch);
       send({ type: 'taken', digests });
     } else {
-      const result = writing.finish(() => send({ type: 'read' }), trails);
-      writing = undefined;
-      send({ type: 'done', result });
+      done(writing.finish(() => send({ type: 'read' }), trails));
     }
   } catch (error) {
     fail(error);

@@ -11,7 +11,7 @@ export { prepareCalls } from './libc.js';
 export { execute, prepareForExec, setResourceLimit } from './exec.js';
 export { CHANGE_WORDS, FileFacts, FolderLook, openToRead, statAt } from './folder.js';
 export { spreadSubfolders } from './inode-flags.js';
-export { giveBackMemory } from './memory.js';
+export { giveBackMemory, IdleMemory } from './memory.js';
 export { mount, MountFlag, unmount, UnmountFlag } from './mount.js';
 export {
   attachMount,

@@ -1,4 +1,4 @@
-import type { WatchEvent, WatchRun } from '@strake/engine';
+import { IdleMemory, type WatchEvent, type WatchRun } from '@strake/engine';
 import { engineOptions } from '../args/engine-flags.js';
 import { ignoredFlags, type Arguments, type Flag } from '../args/parse.js';
 import { count } from '../args/values.js';
@@ -8,7 +8,6 @@ import type { Command } from '../command.js';
 import { usage } from '../errors.js';
 import { writeLine, type Io } from '../io.js';
 import { progressKind } from '../progress/choose.js';
-import { IdleMemory } from '../watch/idle-memory.js';
 import { jsonLine } from '../watch/json.js';
 import { WatchView } from '../watch/view.js';
 
@@ -108,7 +107,8 @@ async function run(args: Arguments, io: Io): Promise<number> {
   const shown = display(args, io);
   const memory = new IdleMemory();
   const onEvent = (event: WatchEvent): void => {
-    memory.event(event);
+    if (event.type === 'building') memory.busy();
+    if (event.type === 'watching') memory.idle();
     shown.event(event);
   };
   try {
@@ -116,7 +116,7 @@ async function run(args: Arguments, io: Io): Promise<number> {
     await watch({ ...options, engine, signal: io.signal, onEvent });
     return 0;
   } finally {
-    memory.end();
+    memory.busy();
     shown.end();
     await engine.close();
   }

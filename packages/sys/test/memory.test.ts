@@ -1,13 +1,8 @@
 import assert from 'node:assert/strict';
 
-import { giveBackMemory, type WatchEvent } from '@strake/engine';
+import { giveBackMemory, IdleMemory } from '../src/index.js';
 
-import { IdleMemory } from '../src/watch/idle-memory.js';
-
-const building: WatchEvent = { type: 'building', time: 0, paths: [] };
-const watching: WatchEvent = { type: 'watching', time: 0, folders: 1 };
-
-describe('memory of a watch that rests', () => {
+describe('memory of a thread that rests', () => {
   it('garbage goes', async () => {
     const garbage = { now: Array.from({ length: 400_000 }, (_, i) => ({ i, text: `${i}` })) };
     const before = process.memoryUsage().heapUsed;
@@ -26,12 +21,12 @@ describe('memory of a watch that rests', () => {
       return Promise.resolve();
     };
     const memory = new IdleMemory(1_000_000, collect, () => now);
-    for (now of [10_000, 59_999]) memory.event(watching);
+    for (now of [10_000, 59_999]) memory.idle();
     now = 60_000;
-    memory.event(watching);
+    memory.idle();
     await collected;
-    memory.event(watching);
-    memory.end();
+    memory.idle();
+    memory.busy();
     assert.equal(count, 1);
   });
 
@@ -45,14 +40,18 @@ describe('memory of a watch that rests', () => {
       return Promise.resolve();
     };
     const memory = new IdleMemory(20, collect);
-    for (const event of [watching, building, watching, building, watching]) memory.event(event);
+    memory.idle();
+    for (let i = 0; i < 2; i++) {
+      memory.busy();
+      memory.idle();
+    }
     await collected;
     assert.equal(count, 1);
     const other = new IdleMemory(0, collect);
-    other.event(watching);
-    other.end();
-    other.event(watching);
-    other.event(building);
+    other.idle();
+    other.busy();
+    other.idle();
+    other.busy();
     await new Promise((resolve) => setTimeout(resolve, 1));
     await new Promise((resolve) => setImmediate(resolve));
     assert.equal(count, 1);
