@@ -19,15 +19,16 @@ async function loadCollector(): Promise<NodeJS.GCFunction> {
  * Gives memory back that this thread has and does not use. V8 collects garbage when it needs room; this is a full collection, by what
  * `--expose-gc` gives (the inspector's protocol can do it, too, and was seen to lock up). The C library keeps what it had to give out
  * once: threads that come and go, and buffers of all sizes, leave its arenas full of holes, hundreds of megabytes in an hour.
- * malloc_trim(3), on another thread, gives them back; nothing where the library has no such call, as musl's.
+ * malloc_trim(3), on another thread, gives them back; nothing where the library has no such call, as musl's. Never fails:
+ * where something of that cannot be had, memory is only not given back.
  */
 export async function giveBackMemory(): Promise<void> {
-  collector ??= await loadCollector();
-  collector();
   try {
+    collector ??= await loadCollector();
+    collector();
     await callLibcLater('int malloc_trim(size_t pad)', 0);
   } catch {
-    // It is only memory.
+    // As said above.
   }
 }
 
