@@ -17,6 +17,8 @@ export interface BuildMemory {
   renew(): Promise<void>;
   /** Looks for changes that nobody told of (FOLDERS: in these); gives way to others meanwhile. Its result is for `changed`. */
   findChanged(signal?: AbortSignal, folders?: ReadonlySet<string>): Promise<readonly string[]>;
+  /** As `findChanged`, but only at the next few, from where the call before ended; DONE: those were the last ones. */
+  lookOn(): { readonly changed: readonly string[]; readonly done: boolean };
   /** Keeps what was learned on the disk, for other processes. */
   save(): Promise<void>;
 }

@@ -31,6 +31,8 @@ export class KeptTrees {
   #former: Kept[] = [];
   #paths = new Set<string>();
   #formerPaths = new Set<string>();
+  /** The trees that `lookOn` has not yet seen whole. */
+  #round: Kept[] | undefined;
 
   /** The tree of the folder ROOT with the ignore file RULES: the one that is kept, or a new one. */
   async open(root: string, rules: string | undefined, make: () => Promise<LocalTree>): Promise<LocalTree> {
@@ -51,6 +53,7 @@ export class KeptTrees {
     if (this.#trees.length > 0) this.#former = this.#trees;
     if (this.#paths.size > 0) this.#formerPaths = this.#paths;
     this.#trees = [];
+    this.#round = undefined;
     this.#paths = new Set();
   }
 
@@ -123,6 +126,18 @@ export class KeptTrees {
       for (const path of await tree.findChanged(signal, where)) changed.push(join(root, path));
     }
     return changed;
+  }
+
+  /** As {@link findChanged}, but only at the next few, from where the call before ended; DONE: those were the last ones. */
+  lookOn(): { readonly changed: readonly string[]; readonly done: boolean } {
+    this.#round ??= [...this.#trees];
+    const [kept] = this.#round;
+    const looked = kept?.tree.lookOn();
+    if (looked?.done) this.#round.shift();
+    const done = this.#round.length === 0;
+    if (done) this.#round = undefined;
+    const changed = kept && looked ? looked.changed.map((path) => join(kept.root, path)) : [];
+    return { changed, done };
   }
 
   /** Where most of what is kept is of the past, the next build looks at everything anew. Not while a build runs. */

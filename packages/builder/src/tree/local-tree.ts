@@ -39,6 +39,8 @@ export class LocalTree implements SourceTree {
   /** Whether a path is a folder that can be seen. */
   readonly #folders = new Map<string, boolean>();
   readonly #extras = new Map<number, Extras>();
+  /** Where `lookOn` goes on. */
+  #round: Iterator<string, undefined> | undefined;
 
   constructor(options: LocalTreeOptions) {
     this.#root = options.root;
@@ -294,12 +296,32 @@ export class LocalTree implements SourceTree {
         await new Promise((resolve) => setImmediate(resolve));
         throwIfAborted(signal);
       }
-      const stat = lstatNow(fsPath(join(this.#root, path)));
-      const hidden = !stat || (row === NOTHING && this.#options.ignore?.excluded(path) === true);
-      const same = hidden ? row === NOTHING : row !== NOTHING && this.#table.isState(row, stampOf(stat));
-      if (!same) changed.push(path);
+      if (!this.#isAsKnown(path, row)) changed.push(path);
     }
     return changed;
+  }
+
+  /** As {@link findChanged}, but only at the next few, from where the call before ended; DONE: those were the last ones. */
+  lookOn(): { readonly changed: readonly string[]; readonly done: boolean } {
+    const rows = this.#options.memory?.rows ?? new Map<string, number>();
+    this.#round ??= rows.keys();
+    const changed: string[] = [];
+    for (let looked = 0; looked < AT_ONCE; looked++) {
+      const next = this.#round.next();
+      if (next.done) {
+        this.#round = undefined;
+        return { changed, done: true };
+      }
+      const row = rows.get(next.value);
+      if (row !== undefined && !this.#isAsKnown(next.value, row)) changed.push(next.value);
+    }
+    return { changed, done: false };
+  }
+
+  #isAsKnown(path: string, row: number): boolean {
+    const stat = lstatNow(fsPath(join(this.#root, path)));
+    const hidden = !stat || (row === NOTHING && this.#options.ignore?.excluded(path) === true);
+    return hidden ? row === NOTHING : row !== NOTHING && this.#table.isState(row, stampOf(stat));
   }
 
   /** Whether most of what is kept of it is of the past. */

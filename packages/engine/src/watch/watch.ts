@@ -19,7 +19,7 @@ const DEBOUNCE = 30;
 const OWN_NAME = 'strake-watch';
 /** Milliseconds of silence before everything is looked at again, for changes that no event told of. */
 const SWEEP_AFTER = 2000;
-/** Looking takes at most this part of the time; at what is not watched, of which it is the only news, more. */
+/** Looking takes this part of the time; at what is not watched, of which it is the only news, more. */
 const SWEEP_SHARE = 1 / 200;
 const POLL_SHARE = 1 / 20;
 const POLL = 1000;
@@ -85,8 +85,8 @@ class Watching {
   #hurrying: Promise<void> | undefined;
   #background: Promise<void> | undefined;
   #resting = new AbortController();
-  /** When everything may be looked at again: of many files not after each save. */
-  #sweepDue = 0;
+  /** Whether a look at everything has begun and not come to its end. */
+  #sweeping = false;
   #lastImage: string | undefined;
   #told = false;
   #pollingTold = 0;
@@ -267,18 +267,31 @@ class Watching {
     if (!this.#changes.pending) this.#tellWatching();
     await pause(this.#internals.sweepAfter ?? SWEEP_AFTER, signal);
     if (!signal.aborted) await this.#memory.save();
-    for (let swept = false; !signal.aborted;) {
+    await Promise.all([this.#sweep(signal), this.#poll(signal)]);
+  }
+
+  /** Looks at everything once more, a few files at a time; where saves come between, it goes on behind them. */
+  async #sweep(signal: AbortSignal): Promise<void> {
+    // What the round before a build has seen last is of no use for what was read after it.
+    for (let rounds = this.#sweeping ? 2 : 1; rounds > 0 && !signal.aborted;) {
+      this.#sweeping = true;
       const begun = performance.now();
-      const whole: boolean = !swept && begun >= this.#sweepDue;
+      const { changed, done } = this.#memory.lookOn();
+      this.#found(changed);
+      if (done) rounds--;
+      if (done) this.#sweeping = false;
+      await pause((performance.now() - begun) / SWEEP_SHARE, signal);
+    }
+  }
+
+  /** Looks at what is not watched. */
+  async #poll(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
       const folders = this.#watcher.unwatched?.folders;
-      if (swept && !folders) return;
-      if (whole || folders) this.#found(await this.#memory.findChanged(signal, whole ? undefined : folders));
-      const now = performance.now();
-      const took = now - begun;
-      if (whole) this.#sweepDue = now + took / SWEEP_SHARE;
-      swept ||= whole;
-      const rest = folders ? Math.max(this.#internals.poll ?? POLL, took / POLL_SHARE) : this.#sweepDue - now;
-      await pause(Math.max(0, rest), signal);
+      if (!folders) return;
+      const begun = performance.now();
+      this.#found(await this.#memory.findChanged(signal, folders));
+      await pause(Math.max(this.#internals.poll ?? POLL, (performance.now() - begun) / POLL_SHARE), signal);
     }
   }
 
