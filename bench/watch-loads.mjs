@@ -62,7 +62,8 @@ const page = fs.readFileSync(path.join(APPS, 'vite/index.html'), 'utf8');
 
 /**
  * By name: the Dockerfile and its files, where they are no workload of run.mjs; the file that is saved, with a TEXT in its first line;
- * the file of the container that has this line then; whether a step reads the file, so that there is nothing to synchronise.
+ * the file of the container that has this line then; whether a step reads the file, so that there is nothing to synchronise; the program
+ * of that step, to be timed without any builder, with the folder below the load's in which it runs.
  */
 export const LOADS = {
   web: { dockerfile: WEB, files: writeWeb, save: 'src/server.js', seen: '/app/src/server.js' },
@@ -86,6 +87,10 @@ export const LOADS = {
     content: (text) => `<!-- ${text} -->\n${page}`,
     seen: '/app/public/index.html',
     stepReads: true,
+    program: {
+      folder: 'page',
+      argv: ['node_modules/.bin/vite', 'build', '--logLevel', 'error', '--emptyOutDir', '--outDir'],
+    },
   },
 };
 

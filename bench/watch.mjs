@@ -106,6 +106,21 @@ async function compose(name, action) {
   }
 }
 
+/** How long the program of the step that reads the file takes by itself, in no container and started by no builder. */
+async function alone(name, { folder, argv }) {
+  const load = await prepare(flags.dir, name, flags.base, { cli: flags.cli, env });
+  const [program, ...args] = [...argv, path.join(flags.dir, `${name}-alone`)];
+  const times = [];
+  for (let i = 0; i < saves; i++) {
+    load.write(`alone ${i}`);
+    const begun = performance.now();
+    const [code] = await once(spawn(program, args, { cwd: path.join(load.root, folder), stdio: 'inherit' }), 'exit');
+    if (code !== 0) throw new Error(`${program} ended with ${code}`);
+    times.push(performance.now() - begun);
+  }
+  return { times };
+}
+
 const rows = [];
 const idles = [];
 function row(load, what, { times, idle }, than) {
@@ -130,6 +145,9 @@ for (const name of flags.loads.split(',')) {
     sync: sync && row(name, 'docker compose watch, sync: seen in the container', sync),
     rebuild: rebuild && row(name, 'docker compose watch, rebuild: seen in the new container', rebuild),
   };
+  const { program } = LOADS[name];
+  if (program)
+    row(name, `${path.basename(program.argv[0])} ${program.argv[1]} alone`, await alone(name, program), than.rebuild);
   if (syncs) row(name, 'strake watch --sync: seen in the container', await strake(name, '--sync'), than.sync);
   if (modes.has('run'))
     row(name, 'strake watch --run: seen in the new container', await strake(name, '--run'), than.rebuild);
