@@ -95,6 +95,8 @@ describe('build options', () => {
     assert.equal(options.network, 'none');
     assert.deepEqual(options.noCacheFilter, ['a', 'b']);
     assert.deepEqual(options.allow, ['network.host']);
+    // buildx knows no lists there: one name, which the build then refuses.
+    assert.deepEqual((await built(['--allow', 'a,b', '--allow', '', '.'])).allow, ['a,b']);
     assert.deepEqual(options.addHosts, ['h:1.2.3.4']);
   });
 
@@ -159,7 +161,6 @@ describe('build options', () => {
     for (const platform of ['', 'linux/amd64,']) {
       assert.match(await refused('.', '--platform', platform), /--platform: the value is empty/);
     }
-    assert.match(await refused('.', '--output', ''), /--output: the value is empty/);
     for (const flag of ['--build-arg', '--label', '--build-context', '--secret', '--ssh', '--ulimit', '--shm-size']) {
       assert.match(await refused('.', flag, ''), new RegExp(`${flag}: `));
     }
@@ -218,6 +219,8 @@ describe('build outputs', () => {
 
   it('reads --output as buildx does', async () => {
     assert.deepEqual(await outputs(), []);
+    assert.deepEqual(await outputs('--output='), []);
+    assert.deepEqual(await outputs('-o', '', '-o', 'out'), [{ type: 'local', dest: '/work/out' }]);
     assert.deepEqual(await outputs('-o', 'out'), [{ type: 'local', dest: '/work/out' }]);
     assert.deepEqual(await outputs('-o', '-'), [{ type: 'tar', dest: '-' }]);
     assert.deepEqual(await outputs('-o', 'type=oci,dest=/x/a.tar,Compression=zstd'), [

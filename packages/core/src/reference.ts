@@ -29,6 +29,8 @@ export function parseReference(text: string): ImageReference {
     });
   };
   if (text.length > 4096) bad('too long');
+  // It would be taken for an image's id.
+  if (/^[0-9a-f]{64}$/.test(text)) bad('64 hexadecimal digits are no name');
   let rest = text;
   let digest: Digest | undefined;
   const at = rest.indexOf('@');

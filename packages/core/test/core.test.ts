@@ -168,6 +168,7 @@ describe('image names', () => {
     'host:5000/',
     '../../etc',
     'a'.repeat(300),
+    'a'.repeat(64),
   ]) {
     it(`refuses ${JSON.stringify(bad.slice(0, 20))}`, () => {
       assert.throws(() => parseReference(bad), { code: 'REFERENCE_INVALID' });

@@ -92,7 +92,7 @@ export function buildOptions(args: Arguments, { cwd, env, stdoutIsTerminal }: Su
     limits: limitsOf(args),
     stepTimeout: optional(args, 'step-timeout', duration),
     timeout: optional(args, 'timeout', duration),
-    allow: commaSeparated(args.list('allow')),
+    allow: args.list('allow').filter((name) => name !== ''),
   };
 }
 

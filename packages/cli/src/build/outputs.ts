@@ -13,7 +13,6 @@ export interface OutputFlags {
 }
 
 function parseOutput(text: string): OutputSpec {
-  if (text === '') throw usage('--output: the value is empty');
   const fields = csvFields(text, '--output');
   if (fields.length === 1 && fields[0] === text && !text.startsWith('type=')) {
     if (text === '-') return { type: 'tar', attributes: { dest: '-' } };
@@ -30,13 +29,15 @@ function parseOutput(text: string): OutputSpec {
 }
 
 /**
- * `--output`, `--push` and `--load` together, in the order given. No outputs: the default, an image in the local store.
+ * `--output`, `--push` and `--load` together, in the order given. No outputs: the default, an image in the local store. An empty one,
+ * as of a script whose variable is empty, is none, as in buildx.
  * Destinations are made absolute; `-` is standard output, which is also where oci and tar go without a destination.
  * @throws StrakeError `USAGE`, `OUTPUT_TO_TERMINAL`
  */
 export function outputsOf(flags: OutputFlags, where: { cwd: string; stdoutIsTerminal: boolean }): OutputSpec[] {
   let streams = 0;
-  const outputs = flags.output.map((text): OutputSpec => {
+  const given = flags.output.filter((text) => text !== '');
+  const outputs = given.map((text): OutputSpec => {
     const { type, attributes } = parseOutput(text);
     let dest = attributes['dest'];
     if (type === 'local' && (dest === undefined || dest === '' || dest === '-')) {
