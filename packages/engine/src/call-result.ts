@@ -1,5 +1,5 @@
 import type { SourceLocation } from '@strake/core';
-import { jsonLocation, type CheckReport, type Outline, type TargetList } from '@strake/parser';
+import { jsonLocation, warningsByLine, type CheckReport, type Outline, type TargetList } from '@strake/parser';
 import type { CallResult } from './types.js';
 
 /** The result of `--call=targets`. SOURCE: the text of the Dockerfile. */
@@ -42,7 +42,7 @@ export function checkResult({ warnings, error }: CheckReport, source: string): C
   const count = warnings.length;
   const parts: string[] = [];
   if (count > 0) parts.push(`Check complete, ${count} ${count === 1 ? 'warning has' : 'warnings have'} been found!\n`);
-  for (const { rule, url, message, location } of warnings) {
+  for (const { rule, url, message, location } of warningsByLine(warnings)) {
     parts.push(`WARNING: ${rule} - ${url}\n${message}\n${excerpt(location, lines)}`);
   }
   if (error) {
@@ -86,7 +86,7 @@ function excerpt({ file, line, endLine = line }: SourceLocation, lines: readonly
   }
   for (let n = first; n <= last; n++) {
     const mark = n >= line && n <= endLine ? '>>>' : '   ';
-    out.push(`${String(n).padStart(4)} | ${mark} ${(lines[n - 1] ?? '').replace(/\r$/, '')}`.trimEnd());
+    out.push(`${String(n).padStart(4)} | ${mark} ${(lines[n - 1] ?? '').replace(/\r$/, '')}`);
   }
   return `${[...out, '--------------------'].join('\n')}\n`;
 }

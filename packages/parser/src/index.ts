@@ -14,6 +14,7 @@ export { LINT_RULES } from './lint-rules.js';
 export type { LintRule, LintRuleKey } from './lint-rules.js';
 export { checkDockerfile, checkUnparsed, lint, lintError } from './lint.js';
 export type { CheckReport } from './lint.js';
+export { warningsByLine } from './text-rules.js';
 export { parseMode } from './mode.js';
 export type { ModeChange } from './mode.js';
 export { mountSource, parseMount } from './mount.js';

@@ -4,12 +4,12 @@ import { parserError } from './errors.js';
 import { evaluateDockerfile, type EvaluationOptions } from './evaluation.js';
 import { Linter } from './linter.js';
 import { parseDockerfile } from './parse.js';
-import { byLine, checkText, checkWords } from './text-rules.js';
+import { warningsByLine, checkText, checkWords } from './text-rules.js';
 import type { CheckDirective, Dockerfile, LintWarning } from './types.js';
 
 /** What a check of a Dockerfile found. */
 export interface CheckReport {
-  /** In the order of the lines. */
+  /** In the order in which BuildKit finds them: what the text says first, then stage by stage. */
   readonly warnings: readonly LintWarning[];
   /** Why the Dockerfile cannot be built whatever runs; the warnings are those found until then. */
   readonly error: StrakeError | undefined;
@@ -36,7 +36,7 @@ export function checkDockerfile(dockerfile: Dockerfile, options: EvaluationOptio
     if (!(error instanceof StrakeError)) throw error;
     failure = error;
   }
-  return { warnings: byLine(warnings), error: failure };
+  return { warnings, error: failure };
 }
 
 /**
@@ -53,12 +53,12 @@ export function checkUnparsed(error: StrakeError, check?: string): CheckReport {
   } catch {
     // What is in front of the place makes no Dockerfile of its own.
   }
-  return { warnings: byLine(warnings), error };
+  return { warnings, error };
 }
 
-/** The warnings of `checkDockerfile`. @throws StrakeError `CHECK_INVALID` */
+/** The warnings of `checkDockerfile`, in the order of the lines. @throws StrakeError `CHECK_INVALID` */
 export function lint(dockerfile: Dockerfile, options: EvaluationOptions = {}): readonly LintWarning[] {
-  return checkDockerfile(dockerfile, options).warnings;
+  return warningsByLine(checkDockerfile(dockerfile, options).warnings);
 }
 
 /**

@@ -115,7 +115,7 @@ export function checkText(dockerfile: Dockerfile, linter: Linter): void {
 }
 
 /** WARNINGS in the order of the lines. */
-export function byLine(warnings: readonly LintWarning[]): LintWarning[] {
+export function warningsByLine(warnings: readonly LintWarning[]): LintWarning[] {
   return [...warnings].sort((a, b) => a.location.line - b.location.line);
 }
 
@@ -123,5 +123,5 @@ export function byLine(warnings: readonly LintWarning[]): LintWarning[] {
 export function textWarnings(dockerfile: Dockerfile): LintWarning[] {
   const warnings: LintWarning[] = [];
   checkText(dockerfile, new Linter(dockerfile.check, warnings));
-  return byLine(warnings);
+  return warningsByLine(warnings);
 }
