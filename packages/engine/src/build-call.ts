@@ -293,6 +293,7 @@ function report(
   const image = exported.find(({ descriptor }) => descriptor)?.descriptor;
   const [first] = outcome.results;
   const configDigest = first?.image.configDescriptor.digest;
+  const alone = image !== undefined && !isIndexType(image.mediaType);
   const steps = explained.steps.map((step): StepReport => {
     const hosts = contacts.get(step.id);
     return hosts ? { ...reportStep(step), hosts } : reportStep(step);
@@ -308,8 +309,8 @@ function report(
     metadata: {
       ...(image && configDigest
         ? {
-            ...(isIndexType(image.mediaType) ? {} : { 'containerimage.config.digest': configDigest }),
-            'containerimage.descriptor': image,
+            ...(alone ? { 'containerimage.config.digest': configDigest } : {}),
+            'containerimage.descriptor': alone ? { ...image, platform: first.image.platform } : image,
             'containerimage.digest': image.digest,
           }
         : {}),

@@ -37,7 +37,7 @@ export async function writeArchive(
       hint: 'Build one platform, or use type=oci.',
     });
   }
-  const options = manifestOptions(attributes, { compression: 'gzip', family: kind }, context.annotations);
+  const options = manifestOptions(attributes, 'gzip', context.annotations);
   const images = await assembleImages(results, options, context);
   const files = layoutFiles(kind, images, context);
   if (attributes['tar'] !== undefined && !isTrue(attributes['tar'])) {

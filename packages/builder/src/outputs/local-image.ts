@@ -7,7 +7,7 @@ export async function storeImage(
   attributes: Readonly<Record<string, string>>,
   context: OutputContext,
 ): Promise<OutputResult> {
-  const options = manifestOptions(attributes, { compression: 'uncompressed', family: 'oci' }, context.annotations);
+  const options = manifestOptions(attributes, 'uncompressed', context.annotations);
   const { manifests, root } = await assembleImages(results, options, context);
   const { blobs, references } = context.store;
   for (const { bytes, descriptor, result } of manifests) {

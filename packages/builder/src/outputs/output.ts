@@ -44,10 +44,10 @@ export interface OutputResult {
 /** Attributes of an `--output` that are about layers' form. @throws StrakeError `OUTPUT_INVALID` */
 export function manifestOptions(
   attributes: Readonly<Record<string, string>>,
-  defaults: { readonly compression: Compression; readonly family: 'oci' | 'docker' },
+  defaultCompression: Compression,
   annotations: readonly Annotation[],
 ): ManifestOptions {
-  const compression = attributes['compression'] ?? defaults.compression;
+  const compression = attributes['compression'] ?? defaultCompression;
   if (compression !== 'uncompressed' && compression !== 'gzip' && compression !== 'zstd') {
     throw builderError('OUTPUT_INVALID', `unknown compression "${compression}"`, {
       hint: 'Strake knows uncompressed, gzip and zstd.',
@@ -60,7 +60,7 @@ export function manifestOptions(
   const oci = attributes['oci-mediatypes'];
   const all = [...annotations, ...annotationAttributes(attributes)];
   // Docker's own types have no annotations.
-  const family = all.length > 0 ? 'oci' : oci === undefined ? defaults.family : isTrue(oci) ? 'oci' : 'docker';
+  const family = all.length > 0 || oci === undefined || isTrue(oci) ? 'oci' : 'docker';
   return {
     compression,
     level: level === undefined ? undefined : Number(level),

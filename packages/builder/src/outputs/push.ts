@@ -22,7 +22,7 @@ export async function pushImage(
       hint: 'Name the image with -t registry/repository:tag.',
     });
   }
-  const options = manifestOptions(attributes, { compression: 'gzip', family: 'oci' }, context.annotations);
+  const options = manifestOptions(attributes, 'gzip', context.annotations);
   const client = await context.registry();
   const [first] = context.names;
   const stop = new AbortController();
