@@ -76,13 +76,18 @@ describe('forms of outputs, for one platform and for several', function () {
     assert.doesNotMatch(stderr, /exporting/);
   });
 
-  it('an annotated archive for Docker has the types that have annotations', async () => {
-    const tar = place();
-    await sound(['--annotation', 'a=b', '-o', `type=docker,dest=${tar}`]);
-    const index = JSON.parse(execFileSync('tar', ['-xOf', tar, 'index.json'], { encoding: 'utf8' })) as {
-      manifests: Entry[];
+  it('an archive for Docker has the types of the OCI, as BuildKit has it since 0.31, and the older ones where they are asked for', async () => {
+    const types = async (...argv: string[]): Promise<string | undefined> => {
+      const tar = place();
+      await sound([...argv.slice(1), '-o', `type=docker,dest=${tar}${argv[0] ?? ''}`]);
+      const index = execFileSync('tar', ['-xOf', tar, 'index.json'], { encoding: 'utf8' });
+      return (JSON.parse(index) as { manifests: Entry[] }).manifests[0]?.mediaType;
     };
-    assert.equal(index.manifests[0]?.mediaType, MANIFEST);
+    assert.equal(await types(), MANIFEST);
+    const older = ',oci-mediatypes=false';
+    assert.equal(await types(older), 'application/vnd.docker.distribution.manifest.v2+json');
+    // Docker's own types have no annotations.
+    assert.equal(await types(older, '--annotation', 'a=b'), MANIFEST);
   });
 
   it('several platforms have folders of their own, and platform-split says otherwise', async () => {

@@ -178,6 +178,8 @@ describe('outputs of a build', function () {
     ];
     assert.equal(metadata['containerimage.digest'], image.target.digest);
     assert.equal(metadata['containerimage.config.digest'], image.configDigest);
+    const described = metadata['containerimage.descriptor'] as Descriptor & { platform?: { os?: string } };
+    assert.deepEqual([described.digest, described.platform?.os], [image.target.digest, 'linux']);
     assert.match(String(metadata['image.name']), /ids:1$/);
     assert.ok([image.target.digest, image.configDigest].includes(id));
   });

@@ -46,6 +46,31 @@ describe('what is said of a Dockerfile without a build', () => {
     assert.deepEqual(await check('BADCMD'), [[], 'unknown instruction: BADCMD', 1]);
   });
 
+  it('lists as data in the order in which BuildKit finds things, and prints by lines', async () => {
+    const lines = ['from scratch AS Name', 'MAINTAINER me', 'ENV a b', 'CMD x', 'COPY . \\', '', '  /'];
+    assert.deepEqual(
+      (await check(...lines))[0],
+      'NoEmptyContinuation StageNameCasing FromAsCasing MaintainerDeprecated ConsistentInstructionCasing LegacyKeyValueFormat JSONArgsRecommended'.split(
+        ' ',
+      ),
+    );
+    const { text } = await call('check', lines);
+    assert.deepEqual(
+      [...text.matchAll(/^Dockerfile:(\d+)/gm)].map(([, line]) => Number(line)),
+      [1, 1, 1, 2, 3, 4, 7],
+    );
+  });
+
+  it('refuses names of contexts that no image could have, as buildx does', async () => {
+    const named = (name: string): Promise<CallResult> =>
+      engine.call('targets', { context: {}, dockerfile: 'FROM scratch', buildContexts: { [name]: folder } });
+    for (const name of ['app', 'foo:1', 'localhost:5000/a/b', 'scratch', `a@sha256:${'1'.repeat(64)}`])
+      await named(name);
+    for (const name of ['A', 'a b', '-x', 'a::linux/amd64', 'a@b', './x', 'x:', '\u00fc', 'x..y', 'a'.repeat(64)]) {
+      await assert.rejects(named(name), { code: 'ARGUMENT_INVALID', message: /^invalid context name/ }, name);
+    }
+  });
+
   it('prints a check as buildx does', async () => {
     const { text } = await call('check', ['FROM scratch', 'MAINTAINER me', 'BADCMD']);
     assert.equal(
@@ -60,7 +85,7 @@ describe('what is said of a Dockerfile without a build', () => {
         '   1 |     FROM scratch',
         '   2 | >>> MAINTAINER me',
         '   3 |     BADCMD',
-        '   4 |',
+        '   4 |     ',
         '--------------------',
         '',
         'ERROR: unknown instruction: BADCMD',
@@ -69,7 +94,7 @@ describe('what is said of a Dockerfile without a build', () => {
         '   1 |     FROM scratch',
         '   2 |     MAINTAINER me',
         '   3 | >>> BADCMD',
-        '   4 |',
+        '   4 |     ',
         '--------------------',
         'hint: Every line begins with an instruction such as FROM, RUN or COPY; a line that ends in the escape character goes on in the next.',
         '',
