@@ -81,10 +81,10 @@ async function row(what, once, kept = builders) {
 function line({ what, seconds }) {
   const figures = names.map((name) => (seconds[name] === undefined ? '' : seconds[name].toFixed(3)));
   const ratio = seconds.strake !== undefined && seconds[peer] ? (seconds.strake / seconds[peer]).toFixed(3) : '';
-  return `| ${[what, ...figures, ratio, LIMITS[what] ?? ''].join(' | ')} |`;
+  return `| ${[what, ...figures, ...(peer ? [ratio, LIMITS[what] ?? ''] : [])].join(' | ')} |`;
 }
 
-const heading = ['', ...names, `strake / ${peer}`, 'at most'];
+const heading = ['', ...names, ...(peer ? [`strake / ${peer}`, 'at most'] : [])];
 process.stdout.write(`| ${heading.join(' | ')} |\n|${heading.map(() => '---').join('|')}|\n`);
 const wanted = flags.loads.split(',');
 const memory = [];

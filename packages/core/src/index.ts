@@ -31,6 +31,8 @@ export { openPipe, readAtOnce } from './pipe.js';
 export type { PipeOptions } from './pipe.js';
 export { canonicalName, familiarName, parseReference } from './reference.js';
 export type { ImageReference } from './reference.js';
+export { createSocketRelay } from './socket-relay.js';
+export type { SocketRelay } from './socket-relay.js';
 export { storeRoot } from './store-root.js';
 export { closest, didYouMean, editDistance } from './suggest.js';
 export { ZstdFrames } from './zstd-frames.js';

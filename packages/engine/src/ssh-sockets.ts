@@ -1,6 +1,5 @@
-import { errnoOf, StrakeError } from '@strake/core';
+import { createSocketRelay, errnoOf, StrakeError } from '@strake/core';
 import { mkdtemp, rm, stat } from 'node:fs/promises';
-import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -29,32 +28,16 @@ export function createSshSockets(
     const agent = await agentOf(source);
     const folder = await mkdtemp(join(tmpdir(), 'strake-ssh-'));
     const path = join(folder, 'agent');
-    const sockets = new Set<net.Socket>();
-    const server = net.createServer((client) => {
-      const upstream = net.connect(agent);
-      for (const [socket, other] of [
-        [client, upstream],
-        [upstream, client],
-      ] as const) {
-        sockets.add(socket);
-        socket.on('error', () => other.destroy());
-        socket.on('close', () => sockets.delete(socket));
-      }
-      client.pipe(upstream).pipe(client);
-    });
+    const relay = createSocketRelay(agent);
     let closed = false;
     const close = async (): Promise<void> => {
       if (closed) return;
       closed = true;
-      for (const socket of sockets) socket.destroy();
-      await new Promise<void>((resolve) => server.close(() => resolve()));
+      await relay.close();
       await rm(folder, { recursive: true, force: true });
     };
     cleanups.add(close);
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', reject);
-      server.listen(path, resolve);
-    });
+    await relay.listen(path);
     return { path, close };
   };
 }
