@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { gone, mountsWith, processesWith } from './support/processes.js';
 import { Workshop, type Outcome } from './support/strake.js';
@@ -144,6 +144,41 @@ describe('builds at the same time on one store', function () {
     succeed([await second]);
     assert.equal((await workshop.strake(['run', 'handed'])).stdout, 'finished\n');
     assert.equal((await counts())['handed'], 2);
+  });
+
+  it('one with --no-cache renews a shared cache mount, and takes nothing from one that uses it', async () => {
+    const shared = (name: string, command: string): string[] => {
+      const folder = path.join(workshop.folder, name);
+      mkdirSync(folder);
+      const run = `RUN --mount=type=cache,target=/shared --mount=type=cache,id=sync-${name},target=/own ${command}`;
+      writeFileSync(path.join(folder, 'Dockerfile'), `FROM busybox\n${run}\n`);
+      return ['build', '--build-context', `busybox=oci-layout://${workshop.busybox}`, folder];
+    };
+    const wait = 'echo kept > /shared/file; echo begun; timeout 60 cat /shared/pipe; cat /shared/file';
+    succeed([await workshop.strake(shared('filled', 'mkfifo /shared/pipe && chmod 700 /shared'))]);
+    const renewed = shared('renewed', 'echo "there is: $(ls /shared)." && echo new > /shared/new');
+    const after = shared('after', 'echo "now: $(ls /shared)."');
+    let others: Promise<Outcome[]> | undefined;
+    const first = await workshop.strake(shared('user', wait), {
+      onOutput: (text) => {
+        if (others || !/ begun$/m.test(text)) return undefined;
+        others = workshop.strake([...renewed, '--no-cache']).then(async (one) => {
+          // The folder that the first one holds is there until it ends, without a name that a step could mount.
+          const [old = ''] = readdirSync(path.join(workshop.store, 'mounts')).filter((name) => name.startsWith('gone-'));
+          const pipe = path.join(workshop.store, 'mounts', old, 'pipe');
+          if (existsSync(pipe)) writeFileSync(pipe, 'go on\n');
+          return [one, await workshop.strake(after)];
+        });
+        return undefined;
+      },
+    });
+    const [second, third] = (await others) ?? [];
+    succeed([first]);
+    assert.match(first.stderr, /go on\n.*kept/);
+    assert.match(second?.stderr ?? '', / there is: \.$/m);
+    assert.match(third?.stderr ?? '', / now: new\.$/m);
+    const left = readdirSync(path.join(workshop.store, 'mounts')).filter((name) => name.startsWith('gone-'));
+    assert.deepEqual(left, []);
   });
 
   it('leave nothing behind', async () => {

@@ -20,7 +20,7 @@ import { pathToFileURL } from 'node:url';
 
 import { openBackend, probeOptions, type Backend } from './agent-backend.js';
 import type { AgentMethods, AgentSetup } from './agent-protocol.js';
-import { lockCaches, prepareCacheFolder } from './cache-folder.js';
+import { lockCaches, openCacheFolder } from './cache-folder.js';
 import { mountedFiles } from './mounted-files.js';
 import { plainError, type RpcMessage } from './rpc.js';
 import type { ParentChain, StepMount, StepSpec } from '@strake/builder';
@@ -157,7 +157,7 @@ class AgentServer {
     const { executor } = await this.#backend;
     const snapshot = await snapshotter.prepare(parent, signal);
     let kept = false;
-    let release: (() => Promise<void>) | undefined;
+    const releases: (() => Promise<void>)[] = [];
     let cgroups: StepCgroups | undefined;
     let network: StepNetwork | undefined;
     try {
@@ -168,9 +168,10 @@ class AgentServer {
       }
       if (limits) cgroups = this.#limiter.create(limits);
       // Without mounts a cache folder is moved into the root: one step at a time has it.
-      if (executor.name === 'chroot') release = await lockCaches(spec.mounts, await this.#store, signal);
+      const lends = executor.name === 'chroot';
+      if (lends) releases.push(await lockCaches(spec.mounts, await this.#store, signal));
       const mounts: ContainerMount[] = [];
-      for (const mount of spec.mounts) mounts.push(await this.#mount(mount, snapshotter, signal));
+      for (const mount of spec.mounts) mounts.push(await this.#mount(mount, snapshotter, lends, releases, signal));
       const { uid, gid, additionalGids, home } = await resolveUser(mountedFiles(snapshot.mount), spec.user);
       const given = withoutNames(spec.env, network?.env ?? []);
       const env = given.some((entry) => entry.startsWith('HOME=')) ? given : [...given, `HOME=${home}`];
@@ -205,7 +206,7 @@ class AgentServer {
       return { exit, snapshot: snapshot.id, unlimited, contacts };
     } finally {
       cgroups?.remove();
-      await release?.();
+      for (const release of releases.reverse()) await release();
       network?.close();
       this.#roots.delete(id);
       if (!kept) await snapshotter.discard(snapshot.id);
@@ -220,7 +221,13 @@ class AgentServer {
     return openStepNetwork({ kind, command: this.#networkCommand, signal });
   }
 
-  async #mount(mount: StepMount, snapshotter: Snapshotter, signal: AbortSignal): Promise<ContainerMount> {
+  async #mount(
+    mount: StepMount,
+    snapshotter: Snapshotter,
+    lends: boolean,
+    releases: (() => Promise<void>)[],
+    signal: AbortSignal,
+  ): Promise<ContainerMount> {
     switch (mount.kind) {
       case 'layers': {
         const { target, path, readOnly } = mount;
@@ -228,8 +235,12 @@ class AgentServer {
       }
       case 'cache': {
         const { target, folder, path, readOnly } = mount;
-        await prepareCacheFolder(mount, await this.#store, signal);
-        return { kind: 'host', target, source: folder, path, readOnly };
+        const removeTree = (gone: string): Promise<void> => snapshotter.removeTree(gone);
+        const held = await openCacheFolder(mount, await this.#store, removeTree, signal);
+        releases.push(() => held.release());
+        // What is held, whatever has the name by then; what is lent is locked, and moved by its name.
+        const source = lends ? folder : `/proc/self/fd/${held.fd}`;
+        return { kind: 'host', target, source, path, readOnly };
       }
       case 'socket': {
         const { target, source, uid, gid, mode } = mount;

@@ -1,5 +1,6 @@
 import { readdir, readFile, readlink, rm, stat } from 'node:fs/promises';
 
+import { unheldMounts } from './cache-mounts.js';
 import { unlessMissing } from './files.js';
 import { bootId, judgeHolders } from './holders.js';
 import type { StoreLayout } from './layout.js';
@@ -106,9 +107,9 @@ export async function findLeftovers(
     }
   }
   if (!options.quick) {
-    for (const name of await names(layout.mounts)) {
-      if (!name.startsWith(REMOVED_MOUNT)) continue;
-      found.push({ path: `${layout.mounts}/${name}`, what: 'a cache mount that was removed', privileged: true });
+    const removed = (await names(layout.mounts)).filter((name) => name.startsWith(REMOVED_MOUNT));
+    for (const path of unheldMounts(layout, removed)) {
+      found.push({ path, what: 'a cache mount that was removed', privileged: true });
     }
     found.push(...(await leftoverLayers(layout)));
     found.push(...(await leftoverSnapshots(layout, snapshots, alive)));

@@ -1,10 +1,11 @@
 import { readFileSync } from 'node:fs';
-import { lstat, mkdir, rm, writeFile } from 'node:fs/promises';
+import { lstat, mkdir, rm } from 'node:fs/promises';
 import { dirname, isAbsolute } from 'node:path';
 
 import { errnoOf, StrakeError, throwIfAborted, type ByteStream, type Digest } from '@strake/core';
 
 import { FileBlobs } from './blobs.js';
+import { CacheMounts } from './cache-mounts.js';
 import { digestInPieces } from './digest-files.js';
 import { storeDenied, storeVersion } from './errors.js';
 import { randomName, readWhole, syncFolder, unlessMissing, writeFileWhole } from './files.js';
@@ -58,6 +59,7 @@ export class FileStore implements Store {
   readonly references: FileReferences;
   readonly records: FileRecords;
   readonly journal: FileJournal;
+  readonly cacheMounts: CacheMounts;
   /** For this package's snapshotters. */
   readonly layout: StoreLayout;
   readonly own: OwnHolder;
@@ -75,6 +77,7 @@ export class FileStore implements Store {
     this.references = new FileReferences(layout, this.own, (image) => this.#secure(image));
     this.records = new FileRecords(layout, this.own);
     this.journal = new FileJournal(layout, this.own);
+    this.cacheMounts = new CacheMounts(layout, this.own);
     this.#locks = new Locks(layout);
     this.#gate = new UsageGate(layout, this.own, this.#locks);
   }
@@ -121,14 +124,6 @@ export class FileStore implements Store {
   async archive(tar: ByteStream, signal?: AbortSignal): Promise<Archive> {
     const { readArchive } = await import('./archive.js');
     return readArchive(this.blobs, tar, signal);
-  }
-
-  async cacheMount(id: string): Promise<string> {
-    const path = `${this.layout.mounts}/${fileNameOf(id)}`;
-    await mkdir(path, { recursive: true, mode: 0o755 });
-    // Says when it was last used, and for whom.
-    await writeFile(`${path}.id`, id, { mode: 0o600 });
-    return path;
   }
 
   async temporary(prefix: string): Promise<{ readonly path: string; remove(): Promise<void> }> {

@@ -254,6 +254,27 @@ export interface ContextNotes {
   write(chunks: Iterable<Uint8Array>): Promise<void>;
 }
 
+/** The folder of a cache mount that a step uses: it stays until it is released, also where another takes its place. */
+export interface HeldCacheMount extends Lease {
+  readonly fd: number;
+  /** Whether another has taken its place. */
+  isGivenUp(): boolean;
+}
+
+/** The folders of cache mounts. */
+export interface CacheMountStore {
+  /** The folder of a cache mount, made where it is new. */
+  folder(id: string): Promise<string>;
+  /** Whether a folder has what it starts from. */
+  isFilled(path: string): Promise<boolean>;
+  /** Puts a new folder, made ready by FILL, in place of another, which goes on for whoever holds it. One at a time. */
+  replace(path: string, fill: (fresh: string) => Promise<void>): Promise<void>;
+  /** Keeps a folder; undefined where there is none at this moment. */
+  hold(path: string): HeldCacheMount | undefined;
+  /** Paths of folders that were given up and that nobody holds: files in them may belong to others. */
+  givenUp(): readonly string[];
+}
+
 /** Something that a crash left behind. */
 export interface Leftover {
   /** Absolute path. */
@@ -321,8 +342,7 @@ export interface Store {
    * @throws StrakeError `LAYER_INVALID` for what is malformed, cut short or too large
    */
   archive(tar: ByteStream, signal?: AbortSignal): Promise<Archive>;
-  /** The folder of a cache mount, made where it is new. */
-  cacheMount(id: string): Promise<string>;
+  readonly cacheMounts: CacheMountStore;
   /** A folder for temporary files on the store's file system, removed with the lease or, after a crash, by the next command. */
   temporary(prefix: string): Promise<{ readonly path: string; readonly remove: () => Promise<void> }>;
   /**

@@ -278,10 +278,10 @@ describe('locks and leases', () => {
 
   it('name a cache mount by its id only', () =>
     withStore(async (store) => {
-      const path = await store.cacheMount('../../../etc');
+      const path = await store.cacheMounts.folder('../../../etc');
       assert.ok(path.startsWith(`${store.root}/mounts/`) && !path.includes('..'));
-      assert.equal(await store.cacheMount('../../../etc'), path);
-      assert.notEqual(await store.cacheMount('x'), path);
+      assert.equal(await store.cacheMounts.folder('../../../etc'), path);
+      assert.notEqual(await store.cacheMounts.folder('x'), path);
       const temporary = await store.temporary('../x');
       assert.ok(temporary.path.startsWith(`${store.root}/tmp/`));
       mkdirSync(`${temporary.path}/d`);

@@ -239,14 +239,14 @@ async function holdCache(
   signal: AbortSignal,
 ): Promise<{ folder: string; release: () => Promise<void> }> {
   const { store } = services;
-  if (sharing === 'shared') return { folder: await store.cacheMount(id), release: () => Promise.resolve() };
+  if (sharing === 'shared') return { folder: await store.cacheMounts.folder(id), release: () => Promise.resolve() };
   if (sharing === 'locked') {
     const lock = await store.lock(`mount ${id}`, signal);
-    return { folder: await store.cacheMount(id), release: () => lock.release() };
+    return { folder: await store.cacheMounts.folder(id), release: () => lock.release() };
   }
   for (let n = 0; ; n++) {
     const name = n === 0 ? id : `${id}#${n}`;
     const lock = await store.tryLock(`mount ${name}`);
-    if (lock) return { folder: await store.cacheMount(name), release: () => lock.release() };
+    if (lock) return { folder: await store.cacheMounts.folder(name), release: () => lock.release() };
   }
 }
