@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import path from 'node:path';
@@ -98,6 +98,36 @@ describe('what users read when something is wrong', () => {
     const dest = path.join(workshop.folder, 'image.tar');
     fails(await workshop.build(['FROM busybox', 'RUN exit 1'], ['-o', `type=oci,dest=${dest}`]), /exit code/);
     assert.equal(existsSync(dest), false);
+  });
+
+  it('so few open files that any call may fail: what to raise', () => {
+    for (let limit = 20; limit < 31; limit++) {
+      const env = { PATH: process.env['PATH'] ?? '', STRAKE_ROOT: path.join(workshop.folder, `few-${limit}`) };
+      const dockerfile = path.join(workshop.folder, 'few');
+      writeFileSync(dockerfile, 'FROM busybox\nCOPY few /\nRUN true\n');
+      writeFileSync(path.join(workshop.context, 'few'), '');
+      const base = ['--build-context', `busybox=oci-layout://${workshop.busybox}`, '-f', dockerfile, workshop.context];
+      const { status, stderr } = spawnSync(
+        'sh',
+        ['-c', `ulimit -n ${limit}; exec "$@"`, '-', STRAKE, 'build', ...base],
+        { env, encoding: 'utf8', timeout: 60_000 },
+      );
+      if (status === 0) continue;
+      assert.equal(status, 1, stderr);
+      assert.match(stderr, /hint: Raise the limit of open files: ulimit -n 4096\.$/m);
+      assert.doesNotMatch(stderr, /bug in strake/);
+    }
+  });
+
+  it('a store and an output where no folder can be made', async () => {
+    const nowhere = await workshop.strake(['images'], { env: { STRAKE_ROOT: '/proc/strake/store' } });
+    assert.equal(nowhere.status, 1);
+    assert.match(nowhere.stderr, /\/proc\/strake\/store cannot be used as a store.*\nhint: Choose a folder/);
+    for (const dest of ['/proc/strake/out', 'type=oci,tar=false,dest=/proc/strake/out']) {
+      const { status, stderr } = await workshop.build(['FROM scratch', 'LABEL a=b'], ['-o', dest]);
+      assert.equal(status, 1);
+      assert.match(stderr, /^error: .*\/proc\/strake/m);
+    }
   });
 
   it('an unreachable registry', async () => {

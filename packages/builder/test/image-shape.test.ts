@@ -67,6 +67,17 @@ describe('image configs of hostile images', () => {
     }
   });
 
+  it('with encrypted layers are refused by that word, before anything is read of them', async () => {
+    const layer = {
+      mediaType: `${MediaType.ociLayerGzip}+encrypted`,
+      digest: digestOf(Buffer.from('cipher')),
+      size: 6,
+      annotations: { 'org.opencontainers.image.enc.keys.jwe': 'e30=' },
+    };
+    const { content, root } = imageOf(imageConfig({}), { layers: [layer] });
+    await assert.rejects(loadImage(content, root, PLATFORM), { code: 'UNSUPPORTED', message: /layers are encrypted/ });
+  });
+
   it('indexes in indexes come to an end', async () => {
     const { content, root } = imageOf(imageConfig({}));
     const blobs = new Map<string, Buffer>();

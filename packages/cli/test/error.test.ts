@@ -63,6 +63,20 @@ describe('printed errors', () => {
     assert.match(describeError('text', { debug: false }), /bug in strake: text/);
   });
 
+  it('blames the limit of open files, not what could not be opened', () => {
+    const few = Object.assign(new Error('EMFILE: too many open files'), { code: 'EMFILE' });
+    const blamed = new StrakeError({
+      code: 'LAYOUT_INVALID',
+      message: 'no layout',
+      hint: 'Name a layout.',
+      cause: few,
+    });
+    assert.equal(
+      describeError(blamed, { debug: false }),
+      'error: no layout\nhint: Raise the limit of open files: ulimit -n 4096.\n',
+    );
+  });
+
   it('tells a full disk from a bug', () => {
     const full = Object.assign(new Error("ENOSPC: no space left on device, write '/var/x'"), { code: 'ENOSPC' });
     assert.match(describeError(full, { debug: false }), /^error: ENOSPC: no space left.*\nhint: Free some space/);

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, open, realpath, rename, rm } from 'node:fs/promises';
+import { open, realpath, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { errnoOf } from '@strake/core';
+import { errnoOf, makeFolders } from '@strake/core';
 import { createRegistryClient, type RegistryClientOptions } from './client.js';
 import { dockerConfigPath, helperFor, keysOf, readCredentialFile, type CredentialFile } from './credential-file.js';
 import { eraseFromHelper, storeInHelper } from './credential-helper.js';
@@ -92,7 +92,7 @@ function withAuths(file: CredentialFile, registry: string, entry: object | undef
 async function writeCredentialFile(file: CredentialFile): Promise<void> {
   let temporary: string | undefined;
   try {
-    await mkdir(dirname(file.path), { recursive: true, mode: 0o700 });
+    await makeFolders(dirname(file.path), 0o700);
     // A link to the real file, as people keep their settings in a repository, stays a link.
     const target = await realpath(file.path).catch(() => file.path);
     temporary = `${target}.${randomBytes(6).toString('hex')}`;

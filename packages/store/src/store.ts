@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { lstat, mkdir, rm } from 'node:fs/promises';
 import { dirname, isAbsolute } from 'node:path';
 
-import { errnoOf, StrakeError, throwIfAborted, type ByteStream, type Digest } from '@strake/core';
+import { errnoOf, makeFolders, StrakeError, throwIfAborted, type ByteStream, type Digest } from '@strake/core';
 
 import { FileBlobs } from './blobs.js';
 import { CacheMounts } from './cache-mounts.js';
@@ -225,7 +225,7 @@ async function prepareFolders(layout: StoreLayout): Promise<void> {
   }
   const { root, blobs, layers, refs, cache, contexts, mounts, snapshots, leases, locks, tmp } = layout;
   // Closed to others: setuid files of images lie in here.
-  await mkdir(root, { recursive: true, mode: 0o700 });
+  await makeFolders(root, 0o700);
   await Promise.all(
     [blobs, layers, refs, cache, contexts, mounts, snapshots, leases, locks, tmp].map((path) =>
       mkdir(path, { recursive: true, mode: 0o700 }),

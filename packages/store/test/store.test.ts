@@ -27,6 +27,7 @@ describe('store', () => {
     withFolder(async (root) => {
       writeFileSync(`${root}/file`, '');
       await assert.rejects(openStore({ root: `${root}/file` }), failsWith('STORE_DENIED'));
+      await assert.rejects(openStore({ root: '/proc/strake/store' }), failsWith('STORE_DENIED'));
       await assert.rejects(openStore({ root: 'relative' }), failsWith('STORE_DENIED'));
     }));
 

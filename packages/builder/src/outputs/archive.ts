@@ -1,6 +1,6 @@
-import { familiarName, hexOf, MediaType, parseReference, type Descriptor } from '@strake/core';
+import { familiarName, hexOf, makeFolders, MediaType, parseReference, type Descriptor } from '@strake/core';
 import fs from 'node:fs';
-import { mkdir, rename, rm } from 'node:fs/promises';
+import { rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import type { Pack } from 'tar-stream';
@@ -102,7 +102,7 @@ async function writeFolder(files: readonly LayoutFile[], dest: string, signal: A
   let made: string | undefined;
   let temporary = '';
   try {
-    made = await mkdir(join(dest, 'blobs', 'sha256'), { recursive: true });
+    made = await makeFolders(join(dest, 'blobs', 'sha256'));
     for (const file of files) {
       const content = file.read();
       temporary = join(dest, `.${file.name.replaceAll('/', '-')}.${process.pid}`);

@@ -1,6 +1,6 @@
-import { formatPlatform } from '@strake/core';
+import { formatPlatform, makeFolders } from '@strake/core';
 import type { TreeView, ViewEntry } from '@strake/store';
-import { mkdir, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Header } from 'tar-stream';
 
@@ -116,10 +116,10 @@ export async function writeTree(
   const sources = await trees(results, attributes, context);
   let made: string | undefined;
   try {
-    made = await mkdir(dest, { recursive: true });
+    made = await makeFolders(dest);
     for (const { prefix, view } of sources) {
       const root = join(dest, prefix);
-      await mkdir(root, { recursive: true });
+      await makeFolders(root);
       const skipped = await writeFiles(view, root, {
         clean: attributes['mode'] === 'delete',
         epoch: outputEpoch(attributes, context),

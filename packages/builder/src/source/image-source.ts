@@ -93,6 +93,11 @@ async function loadManifest(
   const layers: unknown = (manifest as Partial<Manifest>).layers ?? [];
   if (!Array.isArray(layers)) throw invalid(content, `the layers of ${descriptor.digest} are no list`);
   const descriptors = (layers as readonly unknown[]).map((layer) => soundDescriptor(content, layer));
+  if (descriptors.some(({ mediaType }) => mediaType.endsWith('+encrypted'))) {
+    throw builderError('UNSUPPORTED', `${content.name}: its layers are encrypted, which is not supported`, {
+      hint: 'Decrypt it with a tool that has its key (skopeo copy --decryption-key), and build on the copy.',
+    });
+  }
   const checked = imageConfigOf(await readDocument(content, configDescriptor, signal));
   if ('wrong' in checked) throw invalid(content, `of its config, ${checked.wrong}`);
   const { config } = checked;

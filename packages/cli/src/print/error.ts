@@ -32,6 +32,12 @@ function clipped(text: string): string {
   return harmlessLines(text.length > LONGEST ? `${text.slice(0, LONGEST - LAST)}…${text.slice(-LAST)}` : text);
 }
 
+/** Whether what is behind ERROR is the limit of open files: whatever could not be opened then is not to blame. */
+function tooManyFiles(error: unknown): boolean {
+  for (let cause = error; cause instanceof Error; cause = cause.cause) if (errnoOf(cause) === 'EMFILE') return true;
+  return false;
+}
+
 function known(error: StrakeError): string {
   let out = `error: ${clipped(error.message)}\n`;
   if (error.step !== undefined && !error.message.includes(error.step))
@@ -42,12 +48,28 @@ function known(error: StrakeError): string {
     const lines = tail.split('\n').slice(-TAIL_LINES);
     out += `\nlast lines of the step's output:\n${lines.map((line) => `  | ${harmless(line)}`.trimEnd()).join('\n')}\n`;
   }
-  if (error.hint) out += `${error.location || tail ? '\n' : ''}hint: ${clipped(error.hint)}\n`;
+  const hint = tooManyFiles(error) ? SYSTEM['EMFILE'] : error.hint;
+  if (hint) out += `${error.location || tail ? '\n' : ''}hint: ${clipped(hint)}\n`;
   return out;
 }
 
+/** So many descriptors a build may need at once, and some more. */
+const ENOUGH_FILES = 256;
+
+/** How many files this process may have open; asked for in a way that opens none. */
+function openFilesLimit(): number {
+  Object.assign(process.report, { excludeNetwork: true }); // else names of other machines are looked up
+  const { userLimits } = process.report.getReport() as { userLimits?: { open_files?: { soft?: unknown } } };
+  const soft = userLimits?.open_files?.soft;
+  return typeof soft === 'number' ? soft : Infinity;
+}
+
+/** ERROR is what no code foresees, and is taken for a mistake of ours but where too few files may be open: then any call can fail. */
 function bug(error: unknown, options: ErrorOptions): string {
   const message = error instanceof Error ? error.message : String(error);
+  const limit = openFilesLimit();
+  if (limit < ENOUGH_FILES)
+    return `error: only ${limit} files may be open at once, which is too few: ${clipped(message)}\nhint: ${SYSTEM['EMFILE'] ?? ''}\n`;
   const first = `error: this is a bug in strake: ${clipped(message)}\n`;
   return options.debug
     ? first
