@@ -164,7 +164,9 @@ describe('builds at the same time on one store', function () {
         if (others || !/ begun$/m.test(text)) return undefined;
         others = workshop.strake([...renewed, '--no-cache']).then(async (one) => {
           // The folder that the first one holds is there until it ends, without a name that a step could mount.
-          const [old = ''] = readdirSync(path.join(workshop.store, 'mounts')).filter((name) => name.startsWith('gone-'));
+          const [old = ''] = readdirSync(path.join(workshop.store, 'mounts')).filter((name) =>
+            name.startsWith('gone-'),
+          );
           const pipe = path.join(workshop.store, 'mounts', old, 'pipe');
           if (existsSync(pipe)) writeFileSync(pipe, 'go on\n');
           return [one, await workshop.strake(after)];

@@ -87,7 +87,9 @@ function holdOf({ ino }: { readonly ino: bigint }): string {
 export function unheldMounts(layout: StoreLayout, names: readonly string[]): string[] {
   if (names.length === 0) return [];
   const { alive, dead } = judgeHolders(layout);
-  const held = new Set(listHolders(layout).flatMap(({ file, holder }) => (dead.has(file) ? [] : (holder?.holds ?? []))));
+  const held = new Set(
+    listHolders(layout).flatMap(({ file, holder }) => (dead.has(file) ? [] : (holder?.holds ?? []))),
+  );
   return names
     .filter((name) => !alive.has(name.slice(REMOVED_MOUNT.length).split('.', 1)[0] ?? ''))
     .map((name) => `${layout.mounts}/${name}`)
