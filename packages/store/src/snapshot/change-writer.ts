@@ -72,7 +72,7 @@ export function viewOf(chain: readonly LayerFiles[]): MergedView {
   );
 }
 
-/** Writes entries of a tree on disk to a layer, the folders above them before them, hard links as such. */
+/** Writes entries of a tree on disk to a layer, the folders above them before them, hard links among them as such. */
 export class ChangeWriter {
   readonly #root: string;
   readonly #writer: LayerWriter;
@@ -148,11 +148,6 @@ export class ChangeWriter {
       entry.size === lower.size &&
       (entry.type !== 'file' || digestOfFile(this.source(entry.path)) === lower.digest)
     );
-  }
-
-  /** Whether another name of the same file has been written before. */
-  isLink(stats: NodeFacts): boolean {
-    return stats.nlink > 1 && this.#links.has(`${stats.dev}:${stats.ino}`);
   }
 
   /** Anything but a folder. OPENED: a descriptor of a file, to read it from. */

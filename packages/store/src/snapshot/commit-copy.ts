@@ -147,7 +147,7 @@ class CopyWalk {
       return;
     }
     // A new name for a file changes its time; its old name is part of the layer only where its content changed too.
-    if (lower && !this.#changes.isLink(this.#stats) && this.#changes.unchanged(entry, lower)) return;
+    if (lower && this.#changes.unchanged(entry, lower)) return;
     this.#changes.write(entry, this.#stats);
   }
 }

@@ -72,8 +72,8 @@ class UpperWalk {
   #file(path: string, fd: number, lower: ViewEntry | undefined): void {
     try {
       const entry = this.#changes.facts(path, this.#stats, fd);
-      // Copied up and never changed, or changed back, is not part of the layer.
-      if (!entry || (lower && this.#stats.nlink === 1 && this.#changes.unchanged(entry, lower))) return;
+      // Copied up and never changed, or changed back, is not part of the layer: also where the step gave it another name.
+      if (!entry || (lower && this.#changes.unchanged(entry, lower))) return;
       this.#changes.write(entry, this.#stats, fd);
     } finally {
       closeDescriptor(fd);
@@ -85,7 +85,7 @@ class UpperWalk {
     const entry = gone ? undefined : this.#changes.facts(path, this.#stats);
     if (!entry) {
       if (lower) this.#changes.add({ path, type: 'whiteout' });
-    } else if (!lower || this.#stats.nlink > 1 || !this.#changes.unchanged(entry, lower)) {
+    } else if (!lower || !this.#changes.unchanged(entry, lower)) {
       this.#changes.write(entry, this.#stats);
     }
   }
