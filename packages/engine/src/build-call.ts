@@ -24,6 +24,7 @@ import {
   type StepNote,
 } from '@strake/builder';
 import { parseBool } from '@strake/parser';
+import { isIP } from 'node:net';
 import { cpus } from 'node:os';
 
 import { buildDeadline } from './build-deadline.js';
@@ -225,8 +226,8 @@ export function namesOf(options: BuildOptions, outputs: readonly OutputSpec[]): 
 
 /** `name:address` or `name=address`, the name in small letters; an IPv6 address may be in brackets. @throws StrakeError `ARGUMENT_INVALID` */
 function parseHost(text: string): { name: string; address: string } {
-  const [, name, address] = /^([^:=]+)[:=]\[?([0-9a-fA-F.:]+|host-gateway)\]?$/.exec(text) ?? [];
-  if (name === undefined || address === undefined) {
+  const [, name, address = ''] = /^([^:=]+)[:=]\[?([0-9a-fA-F.:]+|host-gateway)\]?$/.exec(text) ?? [];
+  if (name === undefined || (address !== 'host-gateway' && isIP(address) === 0)) {
     throw new StrakeError({
       code: 'ARGUMENT_INVALID',
       message: `invalid host "${text}"`,

@@ -125,7 +125,7 @@ export function parseMode(text: string): number | ModeChange {
   const steps: Step[] = [];
   for (const clause of text.split(',')) {
     const match = /^([ugoa]*)((?:[-+=][rwxXstugo]*)+)$/.exec(clause);
-    if (!match) throw bad(text, `${goQuote(clip(clause, 40))} is no change of a mode`);
+    if (!match) throw bad(text, `invalid syntax: ${goQuote(clip(clause, 40))} is no change of a mode`);
     const who = parseWho(match[1] ?? '');
     for (const action of (match[2] ?? '').matchAll(/([-+=])([^-+=]*)/g)) {
       steps.push(...actionSteps(action[1] ?? '', action[2] ?? '', who));

@@ -78,7 +78,8 @@ async function httpSource(
 /** The value of `--checksum` for a download. @throws StrakeError `INSTRUCTION_INVALID` */
 export function checkedDigest(checksum: string | undefined): Digest | undefined {
   if (checksum === undefined || isDigest(checksum)) return checksum;
-  throw builderError('INSTRUCTION_INVALID', `--checksum=${checksum} is not a digest that can be compared`, {
+  const why = /^(?!sha256:)\w+:/.test(checksum) ? 'unsupported digest algorithm: ' : '';
+  throw builderError('INSTRUCTION_INVALID', `${why}--checksum=${checksum} is not a digest that can be compared`, {
     hint: 'Write it as sha256: and 64 hex digits.',
   });
 }
