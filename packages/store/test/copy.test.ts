@@ -128,6 +128,28 @@ describe('copy snapshots', () => {
       ]);
     }));
 
+  it('take a new name for a file of a layer below as a file of its own, wherever it comes in the order', () =>
+    withStore(async (store) => {
+      const { diffId } = await store.layers.write([folder('d'), file('d/z', '1')]);
+      const snapshotter = createSnapshotter({ store, kind: 'copy', userNamespace: false });
+      const { id, mount } = await snapshotter.prepare([diffId]);
+      const root = mount.kind === 'bind' ? mount.source : '';
+      linkSync(`${root}/d/z`, `${root}/a`);
+      linkSync(`${root}/d/z`, `${root}/z`);
+      await snapshotter.freeze(id);
+      const view = await store.layers.view([(await snapshotter.commit(id)).diffId]);
+      // The two new names are one file.
+      const made = [...view.walk('')].filter(({ path }) => path !== '');
+      assert.deepEqual(
+        made.map(({ path, type }) => [path, type]),
+        [
+          ['a', 'file'],
+          ['z', 'file'],
+        ],
+      );
+      assert.equal(made[0]?.inode, made[1]?.inode);
+    }));
+
   it('see a change that keeps size and time, and nothing where nothing changed', () =>
     withStore(async (store) => {
       const { diffId } = await store.layers.write([

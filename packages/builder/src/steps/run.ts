@@ -63,7 +63,7 @@ export function runVertex(step: RunStep, services: BuilderServices): Vertex<Chai
       return {
         operation: {
           kind: 'run',
-          version: 2,
+          version: 3,
           args,
           env,
           cwd,
