@@ -28,6 +28,21 @@ describe('hostile input', () => {
   });
   after(() => workshop.close());
 
+  it('layers by the ten thousand, in one stage and over many', async () => {
+    const lines = Array.from({ length: 20_000 }, (_, i) => `WORKDIR /w${i % 7}`);
+    const stages = Array.from({ length: 6 }, (_, i) => [
+      `FROM ${i === 0 ? 'busybox' : `s${i - 1}`} AS s${i}`,
+      ...lines.slice(0, 999),
+    ]).flat();
+    for (const dockerfile of [['FROM busybox', ...lines], stages]) {
+      const refused = await workshop.build(dockerfile);
+      assert.equal(refused.status, 1, refused.stderr);
+      assert.match(refused.stderr, /too many layers: an image may have 5000/);
+      assert.match(refused.stderr, /hint: .*Join steps/);
+      assert.ok(refused.took < WITHIN, `${refused.took} ms`);
+    }
+  });
+
   it('an environment of tens of thousands of variables', async function () {
     this.timeout(4 * WITHIN);
     const few = Array.from({ length: 20_000 }, (_, i) => `ENV V${i}=x`);

@@ -29,6 +29,8 @@ export interface StageState {
   /** Declared ARGs in the order of declaration, with their last declared value. */
   readonly args: Map<string, string | undefined>;
   cmdSet: boolean;
+  /** How many layers the file tree has at most, those of the base image included. */
+  layers: number;
   /** ONBUILD triggers that this very file adds: they fire for stages built on this one. */
   readonly triggers: string[];
 }
@@ -70,6 +72,7 @@ export function startFromImage({ vertex, config: given, platform, layerCount }: 
     envPlaces: new Map(),
     args: new Map(),
     cmdSet: false,
+    layers: layerCount,
     triggers: [],
   };
   prepare(state);
