@@ -21,6 +21,9 @@ import type { Lease } from './types.js';
 const HEARTBEAT = 10_000;
 const SILENCE = 120_000;
 
+/** What a collection is to delete, among the temporary files of its process. */
+export const TRASH = 'trash';
+
 /** A process that holds things of the store; the content of its lease file. */
 export interface Holder {
   readonly id: string;
@@ -229,8 +232,16 @@ export class OwnHolder {
     if (!this.#facts) return;
     clearInterval(this.#timer);
     // What a cancelled call may have left of its own.
+    let left = false;
     for (const file of readdirSync(this.#layout.tmp)) {
-      if (file.startsWith(`${this.id}.`)) rmSync(`${this.#layout.tmp}/${file}`, { recursive: true, force: true });
+      if (file.startsWith(`${this.id}.${TRASH}.`)) left = true;
+      else if (file.startsWith(`${this.id}.`)) rmSync(`${this.#layout.tmp}/${file}`, { recursive: true, force: true });
+    }
+    // What an interrupted collection was to delete may take long. By this lease of a process that is gone the next one finds it.
+    if (left) {
+      this.#holds.clear();
+      this.#write();
+      return;
     }
     try {
       unlinkSync(this.#path); // rmSync takes 1 ms to load

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 
 import { judgeHolders, OwnHolder } from '../src/holders.js';
+import { removeLeftovers } from '../src/leftovers.js';
 import { storeLayout, type StoreLayout } from '../src/layout.js';
 
 describe('leases of processes', () => {
@@ -30,6 +31,27 @@ describe('leases of processes', () => {
     assert.throws(() => new OwnHolder(layout).hold(['something']), /killed/);
     const { alive, dead } = judgeHolders(layout);
     assert.deepEqual([...alive, ...dead], []);
+  });
+
+  it('stay where a collection was interrupted: its trash is for the next process, which finds it by them', async () => {
+    const holder = new OwnHolder(layout);
+    holder.hold(['something']);
+    const trash = holder.temporaryPath('trash');
+    fs.mkdirSync(path.join(trash, '0'), { recursive: true });
+    const other = holder.temporaryPath('other');
+    fs.writeFileSync(other, '');
+    holder.close();
+    assert.ok(fs.existsSync(trash));
+    assert.ok(!fs.existsSync(other));
+    const lease = path.join(layout.leases, holder.id);
+    assert.ok(fs.existsSync(lease));
+    // As it is once this process has ended.
+    fs.writeFileSync(
+      lease,
+      JSON.stringify({ ...JSON.parse(fs.readFileSync(lease, 'utf8')), pid: 2 ** 22, start: '1' }),
+    );
+    await removeLeftovers(layout, 'another', { quick: true });
+    assert.deepEqual([...fs.readdirSync(layout.tmp), ...fs.readdirSync(layout.leases)], []);
   });
 
   it('are written where somebody has taken the first one for a leftover', () => {

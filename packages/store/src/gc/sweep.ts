@@ -3,6 +3,7 @@ import { mkdir, readlink, rename, rm, unlink } from 'node:fs/promises';
 import { abortable } from '@strake/core';
 
 import { randomName, syncFolder, unlessMissing } from '../files.js';
+import { TRASH } from '../holders.js';
 import { blobPath, layerPath } from '../layout.js';
 import type { FileStore } from '../store.js';
 import { namesIn } from './disk.js';
@@ -42,7 +43,7 @@ export async function takeOut(
   const { layout } = store;
   // What was forgotten stays forgotten also through a power cut: a name promises its image.
   await syncFolder(layout.refs);
-  const bin = store.own.temporaryPath('trash');
+  const bin = store.own.temporaryPath(TRASH);
   await mkdir(bin, { mode: 0o700 });
   const trees: string[] = [];
   let count = 0;
@@ -81,7 +82,7 @@ export async function emptyTrash(
   removeTree: (path: string) => Promise<void>,
   signal?: AbortSignal,
 ): Promise<void> {
-  for (const path of trash.own) await store.pool.run({ kind: 'remove', path });
+  for (const path of trash.own) await abortable(store.pool.run({ kind: 'remove', path }), signal);
   for (const path of trash.trees) {
     await abortable(removeTree(path), signal);
     await rm(`${path}.scan`, { force: true });
