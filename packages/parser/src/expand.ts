@@ -33,7 +33,10 @@ export function createExpander(escape: '\\' | '`'): Expander {
   let added = 0;
   const bounded = (word: string, result: LexerResult): LexerResult => {
     added += Math.max(0, result.text.length - word.length);
-    if (added > MOST) throw expansionTooLarge(`the variables of the Dockerfile come to more than ${MOST} characters`);
+    if (added > MOST)
+      throw expansionTooLarge(
+        `the variables of the Dockerfile are too large: they come to more than ${MOST} characters, the limit`,
+      );
     return result;
   };
   return {

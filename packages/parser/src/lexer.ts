@@ -141,7 +141,8 @@ class Lexer {
   }
 
   #checkLength(out: string): void {
-    if (out.length > this.#limit) throw expansionTooLarge(`an expansion has more than ${this.#limit} characters`);
+    if (out.length > this.#limit)
+      throw expansionTooLarge(`an expansion is too large: it has more than ${this.#limit} characters, the limit`);
   }
 
   #bad(why: string): Error {
