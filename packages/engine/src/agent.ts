@@ -206,10 +206,13 @@ class AgentServer {
       return { exit, snapshot: snapshot.id, unlimited, contacts };
     } finally {
       cgroups?.remove();
-      for (const release of releases.reverse()) await release();
       network?.close();
       this.#roots.delete(id);
-      if (!kept) await snapshotter.discard(snapshot.id);
+      try {
+        for (const release of releases.reverse()) await release();
+      } finally {
+        if (!kept) await snapshotter.discard(snapshot.id);
+      }
     }
   }
 

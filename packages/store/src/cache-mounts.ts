@@ -41,7 +41,12 @@ export class CacheMounts {
     // Named after this process, it is nobody's once that has ended.
     const fresh = `${folder}${this.#own.ensure()}.${randomName(16)}`;
     await mkdir(fresh, { mode: 0o755 });
-    await fill(fresh);
+    try {
+      await fill(fresh);
+    } catch (error) {
+      await rm(fresh, { recursive: true, force: true });
+      throw error;
+    }
     // Interrupted from here on, it counts as never filled.
     await rm(`${path}.ready`, { force: true });
     await unlessMissing(rename(path, `${folder}${randomName(16)}`));

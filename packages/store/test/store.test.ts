@@ -288,6 +288,20 @@ describe('locks and leases', () => {
       mkdirSync(`${temporary.path}/d`);
       await temporary.remove();
     }));
+
+  it('leave a cache mount as it was, and nothing beside it, where the folder that is to take its place cannot be filled', () =>
+    withStore(async (store) => {
+      const path = await store.cacheMounts.folder('x');
+      writeFileSync(`${path}/kept`, '');
+      const before = readdirSync(store.layout.mounts);
+      const failed = store.cacheMounts.replace(path, (fresh) => {
+        writeFileSync(`${fresh}/half`, '');
+        return Promise.reject(new Error('disk full'));
+      });
+      await assert.rejects(failed, /disk full/);
+      assert.deepEqual(readdirSync(store.layout.mounts), before);
+      assert.deepEqual(readdirSync(path), ['kept']);
+    }));
 });
 
 describe('a new store', () => {

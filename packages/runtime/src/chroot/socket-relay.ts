@@ -14,7 +14,12 @@ export async function relaySocket(at: string, to: string): Promise<SocketRelay> 
   } finally {
     fs.closeSync(folder);
   }
-  fs.chownSync(at, facts.uid, facts.gid);
-  fs.chmodSync(at, facts.mode & 0o7777);
+  try {
+    fs.chownSync(at, facts.uid, facts.gid);
+    fs.chmodSync(at, facts.mode & 0o7777);
+  } catch (error) {
+    await relay.close();
+    throw error;
+  }
   return relay;
 }
