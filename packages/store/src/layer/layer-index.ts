@@ -2,7 +2,7 @@ import { openSync, closeSync, fstatSync, readSync } from 'node:fs';
 
 import { bytesOfText, textOfBytes, type Digest } from '@strake/core';
 
-import type { EntryType } from '../types.js';
+import type { EntryFacts, EntryType } from '../types.js';
 import {
   Field,
   Flag,
@@ -22,6 +22,10 @@ const NO_EXTRA: Extra = {};
 
 /** From so many bytes on, the C library compares keys faster than a loop does; paths of deep trees have thousands. */
 const LONG_KEY = 256;
+
+const ROOT = 0;
+
+export type RootFacts = Pick<EntryFacts, 'mode' | 'uid' | 'gid' | 'xattrs'>;
 
 /** The index of one layer in memory: one buffer, searched in place. Records are named by their number, the root is 0. */
 export class LayerIndex {
@@ -65,6 +69,12 @@ export class LayerIndex {
   /** Whether nothing of the layers below is to be seen. */
   get opaqueRoot(): boolean {
     return (this.#flags & IndexFlag.opaqueRoot) !== 0;
+  }
+
+  /** What the layer says of the root folder itself; undefined where it leaves that to those below. */
+  get root(): RootFacts | undefined {
+    if (this.isImplied(ROOT)) return undefined;
+    return { mode: this.mode(ROOT), uid: this.uid(ROOT), gid: this.gid(ROOT), xattrs: this.extra(ROOT).xattrs };
   }
 
   #at(record: number): number {

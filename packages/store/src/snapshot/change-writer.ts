@@ -1,7 +1,6 @@
-import { closeSync, openSync, readdirSync, readlinkSync, type Stats } from 'node:fs';
+import { closeSync, openSync, readdirSync } from 'node:fs';
 
 import { textOfBytes } from '@strake/core';
-import { getXattr, listXattrs, splitDevice } from '@strake/sys';
 
 import { shown, tooLarge } from '../errors.js';
 import { loadIndex } from '../layer/layer-index.js';
@@ -11,35 +10,14 @@ import { MAX_HOLES } from '../tar/parser.js';
 import { readerOf } from '../tar/sink.js';
 import type { EntryFacts, ViewEntry } from '../types.js';
 import { digestOfFile } from './file-digest.js';
-import { fsPath, OWNER_XATTR, sysPath } from './paths.js';
+import { readFacts, type NodeFacts } from './node-facts.js';
+import { fsPath } from './paths.js';
 import { scanSparse } from './sparse-scan.js';
 import type { LayerFiles } from './unpack.js';
-
-const TYPE_BITS = 0o170000;
-const TYPES: Readonly<Record<number, EntryFacts['type']>> = {
-  0o100000: 'file',
-  0o040000: 'directory',
-  0o120000: 'symlink',
-  0o020000: 'char',
-  0o060000: 'block',
-  0o010000: 'fifo',
-};
-const OVERLAY_XATTR = /^(trusted|user)\.overlay\./;
 
 function sameXattrs(a: EntryFacts['xattrs'], b: EntryFacts['xattrs']): boolean {
   const [left, right] = [Object.entries(a ?? {}), b ?? {}];
   return left.length === Object.keys(right).length && left.every(([name, value]) => right[name] === value);
-}
-
-/** What a walk knows of a file: Stats, or what is read faster. */
-export type NodeFacts = Pick<
-  Stats,
-  'mode' | 'uid' | 'gid' | 'size' | 'blocks' | 'nlink' | 'dev' | 'ino' | 'rdev' | 'mtimeMs'
->;
-
-/** The type that a mode tells; undefined for sockets. */
-export function typeOfMode(mode: number): EntryFacts['type'] | undefined {
-  return TYPES[mode & TYPE_BITS];
 }
 
 /** Whether two entries differ in nothing but their times and contents. */
@@ -92,45 +70,9 @@ export class ChangeWriter {
     return path === '' ? this.#root : `${this.#root}/${path}`;
   }
 
-  #xattrs(path: string, opened: number | undefined): Record<string, string> | undefined {
-    const names = listXattrs(opened ?? sysPath(this.source(path)));
-    if (names.length === 0) return undefined;
-    const source = sysPath(this.source(path));
-    let xattrs: Record<string, string> | undefined;
-    for (const name of names) {
-      if (OVERLAY_XATTR.test(name)) continue;
-      const value = getXattr(source, name);
-      if (value) (xattrs ??= {})[name] = value.toString('latin1');
-    }
-    return xattrs;
-  }
-
   /** The entry for a path; undefined for sockets. OPENED: a descriptor of it, where there is one. */
   facts(path: string, stats: NodeFacts, opened?: number): EntryFacts | undefined {
-    const type = typeOfMode(stats.mode);
-    if (!type) return undefined;
-    let xattrs = this.#xattrs(path, opened);
-    let { uid, gid } = stats;
-    const owner = xattrs?.[OWNER_XATTR];
-    if (xattrs && owner !== undefined) {
-      // Noted when the file was unpacked, as this process's own; a step that gave it to someone else has the last word.
-      const [ownerUid = uid, ownerGid = gid] = owner.split(':').map(Number);
-      if (uid === process.geteuid?.() && gid === process.getegid?.()) [uid, gid] = [ownerUid, ownerGid];
-      const { [OWNER_XATTR]: _own, ...rest } = xattrs;
-      xattrs = Object.keys(rest).length > 0 ? rest : undefined;
-    }
-    return {
-      path,
-      type,
-      mode: type === 'symlink' ? 0o777 : stats.mode & 0o7777,
-      uid,
-      gid,
-      size: type === 'file' ? stats.size : 0,
-      mtime: Math.floor(stats.mtimeMs / 1000),
-      link: type === 'symlink' ? textOfBytes(readlinkSync(fsPath(this.source(path)), 'buffer')) : undefined,
-      device: type === 'char' || type === 'block' ? splitDevice(stats.rdev) : undefined,
-      xattrs,
-    };
+    return readFacts(this.source(path), path, stats, opened);
   }
 
   /** Goes through the children of a folder that is not written itself, but before anything in it; looked up only then. */

@@ -1,13 +1,16 @@
-import { chmod, chown, mkdir } from 'node:fs/promises';
+import { lstat, mkdir } from 'node:fs/promises';
 import { release } from 'node:os';
 
 import { throwIfAborted, type Digest } from '@strake/core';
 
 import { snapshotNotFound } from '../errors.js';
+import type { RootFacts } from '../layer/layer-index.js';
 import type { FileStore } from '../store.js';
 import type { LayerInfo } from '../types.js';
 import type { MountSpec, Snapshot, Snapshotter } from './types.js';
+import { readFacts } from './node-facts.js';
 import { opaqueXattr } from './paths.js';
+import { setFacts } from './set-facts.js';
 import { isSmallTree } from './small-tree.js';
 import { Trees } from './trees.js';
 
@@ -115,12 +118,15 @@ export class OverlaySnapshotter implements Snapshotter {
     return { id, mount: { kind: 'overlay', lower, upper, work, options: this.#options(true) } };
   }
 
-  /** The upper folder's own facts are those of the mounted root. */
+  /** The upper folder's own facts are those of the mounted root: of the topmost layer, written or not, that says something of it. */
   async #rootFacts(upper: string, parent: readonly Parent[]): Promise<void> {
-    const known = parent.filter((one) => typeof one === 'string');
-    const root = this.#store.layers.viewNow(known).lookup('');
-    if (root && (root.uid !== 0 || root.gid !== 0)) await chown(upper, root.uid, root.gid);
-    await chmod(upper, root?.mode ?? 0o755);
+    let facts: RootFacts | undefined;
+    for (const one of [...parent].reverse()) {
+      if (typeof one === 'string') facts = this.#store.layers.index(one).root;
+      else facts = readFacts(this.#trees.pathOf(one.snapshot), '', await lstat(this.#trees.pathOf(one.snapshot)));
+      if (facts) break;
+    }
+    setFacts(upper, facts ?? { mode: 0o755, uid: 0, gid: 0 }, -1);
   }
 
   async mountReadOnly(chain: readonly Parent[], signal?: AbortSignal): Promise<MountSpec> {

@@ -1,11 +1,9 @@
 import {
-  chmodSync,
   closeSync,
   fchmodSync,
   fchownSync,
   ftruncateSync,
   futimesSync,
-  lchownSync,
   linkSync,
   lutimesSync,
   mkdirSync,
@@ -16,7 +14,7 @@ import {
   writeSync,
 } from 'node:fs';
 
-import { bytesOfText, errnoOf, type Digest } from '@strake/core';
+import { bytesOfText, type Digest } from '@strake/core';
 import { FileType, makeNode, setXattr, SystemCallError } from '@strake/sys';
 
 import { writeFailure } from '../errors.js';
@@ -25,8 +23,9 @@ import { MergedView } from '../layer/tree-view.js';
 import { isZeros } from '../tar/tar-file.js';
 import type { ViewEntry } from '../types.js';
 import { ContentReader } from './content-reader.js';
-import { fsPath, OWNER_XATTR, sysPath } from './paths.js';
+import { fsPath, sysPath } from './paths.js';
 import { scanTree, settleTime } from './scan.js';
+import { setFacts, setOwner, setXattrs } from './set-facts.js';
 
 /** So many zeros at once become a hole of the file. */
 const HOLE = 64 * 1024;
@@ -59,8 +58,6 @@ class Unpacker {
   readonly #root: string;
   readonly #contents: ContentReader;
   readonly #umask: number;
-  readonly #uid: number = process.geteuid?.() ?? 0;
-  readonly #gid: number = process.getegid?.() ?? 0;
   /** Folders, whose times change while they are filled. */
   readonly #folders: { readonly path: string; readonly mtime: number }[] = [];
   readonly #firstNames = new Map<string, string>();
@@ -87,12 +84,12 @@ class Unpacker {
     switch (entry.type) {
       case 'directory':
         if (entry.path !== '') mkdirSync(fsPath(path), { mode: entry.mode & 0o777 });
-        this.#facts(path, entry, entry.path === '' ? -1 : entry.mode & 0o777 & ~this.#umask);
+        setFacts(path, entry, entry.path === '' ? -1 : entry.mode & 0o777 & ~this.#umask);
         this.#folders.push({ path, mtime: entry.mtime });
         return;
       case 'symlink':
         symlinkSync(bytesOfText(entry.link ?? ''), fsPath(path));
-        this.#facts(path, entry, undefined);
+        setFacts(path, entry, undefined);
         lutimesSync(fsPath(path), entry.mtime, entry.mtime);
         return;
       case 'file':
@@ -100,7 +97,7 @@ class Unpacker {
         return;
       default: {
         if (!this.#node(path, entry)) return;
-        this.#facts(path, entry, entry.mode & 0o777 & ~this.#umask);
+        setFacts(path, entry, entry.mode & 0o777 & ~this.#umask);
         utimesSync(fsPath(path), entry.mtime, entry.mtime);
       }
     }
@@ -127,45 +124,12 @@ class Unpacker {
         else for (let at = 0; at < bytes.length;) at += writeSync(fd, bytes, at, bytes.length - at, position + at);
       });
       if (holes) ftruncateSync(fd, entry.size);
-      if (entry.uid !== this.#uid || entry.gid !== this.#gid) {
-        this.#owner(path, entry, () => fchownSync(fd, entry.uid, entry.gid));
-      }
+      setOwner(path, entry, () => fchownSync(fd, entry.uid, entry.gid));
       if ((entry.mode & 0o777 & ~this.#umask) !== entry.mode) fchmodSync(fd, entry.mode);
-      if (entry.xattrs) this.#xattrs(path, entry.xattrs);
+      if (entry.xattrs) setXattrs(path, entry.xattrs);
       futimesSync(fd, entry.mtime, entry.mtime);
     } finally {
       closeSync(fd);
-    }
-  }
-
-  #owner(path: string, { uid, gid }: Entry, change: () => void): void {
-    try {
-      change();
-    } catch (error) {
-      // The user namespace has no such id.
-      if (errnoOf(error) !== 'EINVAL' && errnoOf(error) !== 'EPERM') throw error;
-      this.#xattrs(path, { [OWNER_XATTR]: `${uid}:${gid}` });
-    }
-  }
-
-  /** Owner, mode and attributes of what is no file. MODE: what it has by now, -1 unknown, undefined for links. */
-  #facts(path: string, entry: Entry, mode: number | undefined): void {
-    if (entry.uid !== this.#uid || entry.gid !== this.#gid) {
-      this.#owner(path, entry, () => lchownSync(fsPath(path), entry.uid, entry.gid));
-    }
-    if (mode !== undefined && mode !== entry.mode) chmodSync(fsPath(path), entry.mode);
-    if (entry.xattrs) this.#xattrs(path, entry.xattrs);
-  }
-
-  #xattrs(path: string, xattrs: Readonly<Record<string, string>>): void {
-    for (const [name, value] of Object.entries(xattrs)) {
-      try {
-        setXattr(sysPath(path), name, Buffer.from(value, 'latin1'));
-      } catch (error) {
-        // File systems without attributes, names that only the real root may set, labels of another security module.
-        const code = error instanceof SystemCallError ? error.code : '';
-        if (!['ENOTSUP', 'EOPNOTSUPP', 'EPERM', 'EACCES', 'EINVAL'].includes(code)) throw error;
-      }
     }
   }
 
