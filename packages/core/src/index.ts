@@ -1,6 +1,7 @@
 export { abortable, cancelled, onAbort, throwIfAborted } from './abort.js';
 export { bothEnded } from './both-ended.js';
 export { bytesOfText, hasEscapedBytes, textOfBytes, wellFormed } from './byte-text.js';
+export { viewOfBytes } from './byte-view.js';
 export { collect, verified } from './bytes.js';
 export type { ByteStream } from './bytes.js';
 export { canonicalJson } from './canonical-json.js';

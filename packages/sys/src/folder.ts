@@ -1,6 +1,6 @@
 import { closeSync, openSync } from 'node:fs';
 
-import { bytesOfText, hasEscapedBytes } from '@strake/core';
+import { bytesOfText, hasEscapedBytes, viewOfBytes } from '@strake/core';
 
 import { SystemCallError } from './errors.js';
 import { addressOf, callLibc, libraryCall } from './libc.js';
@@ -22,20 +22,21 @@ export const CHANGE_WORDS = 4;
 export class FileFacts {
   /** `struct statx`. */
   readonly bytes: Buffer = Buffer.alloc(256);
+  readonly #view: DataView = viewOfBytes(this.bytes);
   readonly #words: Uint32Array = new Uint32Array(this.bytes.buffer, this.bytes.byteOffset, 64);
 
   get nlink(): number {
-    return this.bytes.readUInt32LE(16);
+    return this.#view.getUint32(16, true);
   }
   get uid(): number {
-    return this.bytes.readUInt32LE(20);
+    return this.#view.getUint32(20, true);
   }
   get gid(): number {
-    return this.bytes.readUInt32LE(24);
+    return this.#view.getUint32(24, true);
   }
   /** Type and permissions. */
   get mode(): number {
-    return this.bytes.readUInt16LE(28);
+    return this.#view.getUint16(28, true);
   }
   /** Exact up to 2^53, as in Stats. */
   get ino(): number {
@@ -49,8 +50,8 @@ export class FileFacts {
     return this.#number(48);
   }
   get mtimeMs(): number {
-    const seconds = this.bytes.readInt32LE(116) * 2 ** 32 + this.bytes.readUInt32LE(112);
-    return seconds * 1000 + this.bytes.readUInt32LE(120) / 1e6;
+    const seconds = this.#view.getInt32(116, true) * 2 ** 32 + this.#view.getUint32(112, true);
+    return seconds * 1000 + this.#view.getUint32(120, true) / 1e6;
   }
   /** The time of the last change of content or facts, which no program can set. */
   get ctimeMs(): number {
@@ -61,11 +62,11 @@ export class FileFacts {
   }
   /** A device file's own number. */
   get rdev(): number {
-    return Number(makeDevice(this.bytes.readUInt32LE(128), this.bytes.readUInt32LE(132)));
+    return Number(makeDevice(this.#view.getUint32(128, true), this.#view.getUint32(132, true)));
   }
   /** The number of the device that it lies on. */
   get dev(): number {
-    return Number(makeDevice(this.bytes.readUInt32LE(136), this.bytes.readUInt32LE(140)));
+    return Number(makeDevice(this.#view.getUint32(136, true), this.#view.getUint32(140, true)));
   }
 
   /** Writes what tells whether something has happened to the file, inode and time of the last change: {@link CHANGE_WORDS} words. */
@@ -79,7 +80,7 @@ export class FileFacts {
   }
 
   #number(at: number): number {
-    return this.bytes.readUInt32LE(at + 4) * 2 ** 32 + this.bytes.readUInt32LE(at);
+    return this.#view.getUint32(at + 4, true) * 2 ** 32 + this.#view.getUint32(at, true);
   }
 }
 

@@ -1,28 +1,11 @@
-import { bytesOfText, textOfBytes, type Digest } from '@strake/core';
+import { bytesOfText, textOfBytes, viewOfBytes, type Digest } from '@strake/core';
 
+import { Field, Flag, HEADER, MAGIC, RECORD } from './file-table-format.js';
 import { isRacy } from './file-times.js';
 import { hashOf } from './path-hash.js';
 import { RememberedSelections, type SelectionMemory } from './remembered-selections.js';
 import type { FileStamp } from './stat.js';
 
-/*
- * The file: a header (magic 8, count u32, bytes of the paths f64), records of fixed size, the paths, each ended by NUL, in the order
- * in which they were last asked for (a scan asks in the same order again, which makes finding them free), and what was selected.
- */
-const MAGIC = 'strkdig5';
-const HEADER = 20;
-/** Offsets in a record. */
-const SIZE = 0;
-const MTIME = 8;
-const CTIME = 16;
-const INODE = 24;
-const MODE = 32;
-const UNSEEN = 36;
-const FLAGS = 38;
-const DIGEST = 40;
-const PATH = 72;
-const PATH_LENGTH = 76;
-const RECORD = 80;
 const PER_PAGE = 4096;
 const PATH_BITS = 20;
 const PATH_PAGE = 1 << PATH_BITS;
@@ -33,7 +16,6 @@ const SECOND = 1000;
 const AHEAD = 8;
 const CHUNK = 1 << 20;
 
-const Flag = { digest: 1, plain: 2, earlier: 4, ascii: 8, extras: 16 } as const;
 /** What became of a record of the file. */
 const Fate = { unseen: 0, asked: 1, replaced: 2 } as const;
 
@@ -43,11 +25,13 @@ const Fate = { unseen: 0, asked: 1, replaced: 2 } as const;
  */
 export class FileTable {
   readonly #loaded: Buffer;
+  readonly #loadedView: DataView;
   /** Rows of the file; those that follow are in pages. */
   readonly #base: number;
   readonly #fates: Uint8Array;
   readonly #selections: RememberedSelections;
   readonly #pages: Buffer[] = [];
+  readonly #views: DataView[] = [];
   readonly #paths: Buffer[] = [];
   readonly #opened: number;
   readonly #asked: number[] = [];
@@ -65,14 +49,13 @@ export class FileTable {
    */
   constructor(bytes?: Buffer, opened: number = Date.now()) {
     this.#opened = opened;
-    const count = bytes && bytes.length >= HEADER ? bytes.readUInt32LE(8) : 0;
-    const whole =
-      bytes &&
-      count > 0 &&
-      bytes.toString('latin1', 0, 8) === MAGIC &&
-      bytes.length >= HEADER + count * RECORD + bytes.readDoubleLE(12);
+    const view = bytes && viewOfBytes(bytes);
+    const count = view && view.byteLength >= HEADER ? view.getUint32(8, true) : 0;
+    const end = view && count > 0 ? HEADER + count * RECORD + view.getFloat64(12, true) : Infinity;
+    const whole = bytes && bytes.toString('latin1', 0, 8) === MAGIC && bytes.length >= end;
     this.#loaded = whole ? bytes : Buffer.alloc(0);
-    const selections = whole ? HEADER + count * RECORD + bytes.readDoubleLE(12) : 0;
+    this.#loadedView = viewOfBytes(this.#loaded);
+    const selections = whole ? end : 0;
     this.#selections = new RememberedSelections(this.#loaded.subarray(selections), whole ? count : 0);
     this.#base = whole ? count : 0;
     this.#count = this.#base;
@@ -93,17 +76,22 @@ export class FileTable {
     return row < this.#base ? this.#loaded : (this.#pages[Math.floor((row - this.#base) / PER_PAGE)] as Buffer);
   }
 
+  /** The same, for its numbers. */
+  #view(row: number): DataView {
+    return row < this.#base ? this.#loadedView : (this.#views[Math.floor((row - this.#base) / PER_PAGE)] as DataView);
+  }
+
   #at(row: number): number {
     return row < this.#base ? HEADER + row * RECORD : ((row - this.#base) % PER_PAGE) * RECORD;
   }
 
   #flags(row: number): number {
-    return this.#page(row).readUInt16LE(this.#at(row) + FLAGS);
+    return this.#view(row).getUint16(this.#at(row) + Field.flags, true);
   }
 
   #setFlag(row: number, flag: number): void {
     this.#changed = true;
-    this.#page(row).writeUInt16LE(this.#flags(row) | flag, this.#at(row) + FLAGS);
+    this.#view(row).setUint16(this.#at(row) + Field.flags, this.#flags(row) | flag, true);
   }
 
   path(row: number): string {
@@ -112,10 +100,10 @@ export class FileTable {
   }
 
   #pathBytes(row: number): Buffer {
-    const record = this.#page(row);
+    const record = this.#view(row);
     const at = this.#at(row);
-    const place = record.readUInt32LE(at + PATH);
-    const length = record.readUInt16LE(at + PATH_LENGTH);
+    const place = record.getUint32(at + Field.path, true);
+    const length = record.getUint16(at + Field.pathLength, true);
     if (row < this.#base) {
       const start = HEADER + this.#base * RECORD + place;
       return this.#loaded.subarray(start, start + length);
@@ -124,22 +112,25 @@ export class FileTable {
     return (this.#paths[place >>> PATH_BITS] as Buffer).subarray(start, start + length);
   }
 
+  #pathLength(row: number): number {
+    return this.#view(row).getUint16(this.#at(row) + Field.pathLength, true);
+  }
+
   #isPath(row: number, path: string): boolean {
-    const length = this.#page(row).readUInt16LE(this.#at(row) + PATH_LENGTH);
-    return length >= path.length && this.path(row) === path;
+    return this.#pathLength(row) >= path.length && this.path(row) === path;
   }
 
   size(row: number): number {
-    return this.#page(row).readDoubleLE(this.#at(row) + SIZE);
+    return this.#view(row).getFloat64(this.#at(row) + Field.size, true);
   }
 
   mode(row: number): number {
-    return this.#page(row).readUInt32LE(this.#at(row) + MODE);
+    return this.#view(row).getUint32(this.#at(row) + Field.mode, true);
   }
 
   /** The whole second of the modification time. */
   seconds(row: number): number {
-    const milliseconds = this.#page(row).readDoubleLE(this.#at(row) + MTIME);
+    const milliseconds = this.#view(row).getFloat64(this.#at(row) + Field.mtime, true);
     return Math.floor(milliseconds / SECOND) - (this.#flags(row) & Flag.earlier ? 1 : 0);
   }
 
@@ -150,7 +141,7 @@ export class FileTable {
 
   digest(row: number): Digest | undefined {
     if (!(this.#flags(row) & Flag.digest)) return undefined;
-    const at = this.#at(row) + DIGEST;
+    const at = this.#at(row) + Field.digest;
     return `sha256:${this.#page(row).toString('hex', at, at + 32)}`;
   }
 
@@ -160,7 +151,7 @@ export class FileTable {
 
   /** DIGEST: the 32 bytes of a sha256. */
   setDigest(row: number, digest: Uint8Array): void {
-    this.#page(row).set(digest, this.#at(row) + DIGEST);
+    this.#page(row).set(digest, this.#at(row) + Field.digest);
     this.#setFlag(row, Flag.digest);
   }
 
@@ -172,7 +163,7 @@ export class FileTable {
   /** Where the path of a row of the file lies, ended by NUL; undefined for rows of this build. */
   nativeName(row: number): { readonly bytes: Buffer; readonly at: number } | undefined {
     if (row >= this.#base) return undefined;
-    const at = HEADER + this.#base * RECORD + this.#loaded.readUInt32LE(this.#at(row) + PATH);
+    const at = HEADER + this.#base * RECORD + this.#loadedView.getUint32(this.#at(row) + Field.path, true);
     return { bytes: this.#loaded, at };
   }
 
@@ -226,29 +217,33 @@ export class FileTable {
 
   /** Whether STAMP are the facts of a row. */
   isState(row: number, { size, mtime, ctime, inode, mode }: FileStamp): boolean {
-    const page = this.#page(row);
+    const view = this.#view(row);
     const at = this.#at(row);
     return (
       !this.#isReplaced(row) &&
-      page.readDoubleLE(at + SIZE) === size &&
-      page.readDoubleLE(at + MTIME) === mtime &&
-      page.readDoubleLE(at + CTIME) === ctime &&
-      page.readDoubleLE(at + INODE) === inode &&
-      page.readUInt32LE(at + MODE) === mode
+      view.getFloat64(at + Field.size, true) === size &&
+      view.getFloat64(at + Field.mtime, true) === mtime &&
+      view.getFloat64(at + Field.ctime, true) === ctime &&
+      view.getFloat64(at + Field.inode, true) === inode &&
+      view.getUint32(at + Field.mode, true) === mode
     );
   }
 
   #add(path: string, { size, mtime, ctime, inode, mode }: FileStamp, replaced: number): number {
     this.#changed = true;
     const row = this.#count++;
-    if ((row - this.#base) % PER_PAGE === 0) this.#pages.push(Buffer.alloc(PER_PAGE * RECORD));
-    const page = this.#page(row);
+    if ((row - this.#base) % PER_PAGE === 0) {
+      const page = Buffer.alloc(PER_PAGE * RECORD);
+      this.#pages.push(page);
+      this.#views.push(viewOfBytes(page));
+    }
+    const view = this.#view(row);
     const at = this.#at(row);
-    page.writeDoubleLE(size, at + SIZE);
-    page.writeDoubleLE(mtime, at + MTIME);
-    page.writeDoubleLE(ctime, at + CTIME);
-    page.writeDoubleLE(inode, at + INODE);
-    page.writeUInt32LE(mode, at + MODE);
+    view.setFloat64(at + Field.size, size, true);
+    view.setFloat64(at + Field.mtime, mtime, true);
+    view.setFloat64(at + Field.ctime, ctime, true);
+    view.setFloat64(at + Field.inode, inode, true);
+    view.setUint32(at + Field.mode, mode, true);
     const length = Buffer.byteLength(path);
     const ascii = length === path.length;
     const bytes = ascii ? undefined : bytesOfText(path);
@@ -260,9 +255,9 @@ export class FileTable {
     const paths = this.#paths.at(-1) as Buffer;
     if (bytes) paths.set(bytes, this.#pathUsed);
     else paths.write(path, this.#pathUsed, 'latin1');
-    page.writeUInt32LE((this.#paths.length - 1) * PATH_PAGE + this.#pathUsed, at + PATH);
-    page.writeUInt16LE(used, at + PATH_LENGTH);
-    if (ascii) page.writeUInt16LE(Flag.ascii, at + FLAGS);
+    view.setUint32(at + Field.path, (this.#paths.length - 1) * PATH_PAGE + this.#pathUsed, true);
+    view.setUint16(at + Field.pathLength, used, true);
+    if (ascii) view.setUint16(at + Field.flags, Flag.ascii, true);
     this.#pathUsed += used;
     this.#asked.push(row);
     if (replaced < 0) {
@@ -324,9 +319,9 @@ export class FileTable {
   }
 
   #isRacy(row: number): boolean {
-    const page = this.#page(row);
+    const view = this.#view(row);
     const at = this.#at(row);
-    return isRacy(page.readDoubleLE(at + MTIME), page.readDoubleLE(at + CTIME), this.#opened);
+    return isRacy(view.getFloat64(at + Field.mtime, true), view.getFloat64(at + Field.ctime, true), this.#opened);
   }
 
   /** Rows that go into the file: what was asked for in that order, then what nobody asked for, for some time. */
@@ -336,7 +331,7 @@ export class FileTable {
     }
     for (let row = 0; row < this.#base; row++) {
       if (this.#fates[row] !== Fate.unseen) continue;
-      if (this.#page(row).readUInt16LE(this.#at(row) + UNSEEN) < MAX_UNSEEN) yield row;
+      if (this.#view(row).getUint16(this.#at(row) + Field.unseen, true) < MAX_UNSEEN) yield row;
     }
   }
 
@@ -347,29 +342,30 @@ export class FileTable {
     let names = 0;
     for (const row of this.#kept()) {
       places[row] = count++;
-      names += this.#page(row).readUInt16LE(this.#at(row) + PATH_LENGTH) + 1;
+      names += this.#pathLength(row) + 1;
     }
     const header = Buffer.alloc(HEADER);
     header.write(MAGIC, 0, 'latin1');
-    header.writeUInt32LE(count, 8);
-    header.writeDoubleLE(names, 12);
+    viewOfBytes(header).setUint32(8, count, true);
+    viewOfBytes(header).setFloat64(12, names, true);
     yield header;
     let chunk = Buffer.allocUnsafe(CHUNK);
+    let view = viewOfBytes(chunk);
     let used = 0;
     let place = 0;
     for (const row of this.#kept()) {
       if (used + RECORD > CHUNK) {
         yield chunk.subarray(0, used);
         chunk = Buffer.allocUnsafe(CHUNK);
+        view = viewOfBytes(chunk);
         used = 0;
       }
-      const page = this.#page(row);
       const at = this.#at(row);
-      page.copy(chunk, used, at, at + RECORD);
-      const unseen = row < this.#base && this.#fates[row] === Fate.unseen ? page.readUInt16LE(at + UNSEEN) + 1 : 0;
-      chunk.writeUInt16LE(unseen, used + UNSEEN);
-      chunk.writeUInt32LE(place, used + PATH);
-      place += page.readUInt16LE(at + PATH_LENGTH) + 1;
+      this.#page(row).copy(chunk, used, at, at + RECORD);
+      const isUnseen = row < this.#base && this.#fates[row] === Fate.unseen;
+      view.setUint16(used + Field.unseen, isUnseen ? view.getUint16(used + Field.unseen, true) + 1 : 0, true);
+      view.setUint32(used + Field.path, place, true);
+      place += this.#pathLength(row) + 1;
       used += RECORD;
     }
     for (const row of this.#kept()) {

@@ -1,4 +1,4 @@
-import type { Digest } from '@strake/core';
+import { viewOfBytes, type Digest } from '@strake/core';
 
 /** Selections that are kept of one context; builds of several Dockerfiles may take turns on it. */
 const MOST = 8;
@@ -39,16 +39,17 @@ export class RememberedSelections {
 
   /** BYTES: as {@link bytes} made them; ROWS: of the table. Damaged ones count as none. */
   constructor(bytes: Buffer, rows: number) {
+    const view = viewOfBytes(bytes);
     for (let at = 0; at + HEAD <= bytes.length;) {
-      const nameLength = bytes.readUInt32LE(at);
-      const count = bytes.readUInt32LE(at + 4);
+      const nameLength = view.getUint32(at, true);
+      const count = view.getUint32(at + 4, true);
       const digest: Digest = `sha256:${bytes.toString('hex', at + 8, at + HEAD)}`;
       const start = at + HEAD + nameLength;
       const rowsEnd = start + count * 4;
       const end = rowsEnd + Math.ceil(count / BLOCK) * DIGEST;
       if (end > bytes.length) return;
       const numbers = new Uint32Array(count);
-      for (let i = 0; i < count; i++) numbers[i] = bytes.readUInt32LE(start + i * 4);
+      for (let i = 0; i < count; i++) numbers[i] = view.getUint32(start + i * 4, true);
       if (numbers.every((row) => row < rows)) {
         this.#loaded.set(bytes.toString('utf8', at + HEAD, start), {
           rows: numbers,
@@ -86,11 +87,12 @@ export class RememberedSelections {
       if (rows.some((row) => (places[row] ?? -1) < 0)) continue;
       const named = Buffer.from(name, 'utf8');
       const part = Buffer.allocUnsafe(HEAD + named.length + rows.length * 4 + blocks.length);
-      part.writeUInt32LE(named.length, 0);
-      part.writeUInt32LE(rows.length, 4);
+      const view = viewOfBytes(part);
+      view.setUint32(0, named.length, true);
+      view.setUint32(4, rows.length, true);
       part.write(digest.slice(7), 8, 'hex');
       part.set(named, HEAD);
-      rows.forEach((row, i) => part.writeUInt32LE(places[row] as number, HEAD + named.length + i * 4));
+      rows.forEach((row, i) => view.setUint32(HEAD + named.length + i * 4, places[row] as number, true));
       part.set(blocks, part.length - blocks.length);
       parts.push(part);
     }

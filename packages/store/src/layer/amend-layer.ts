@@ -143,8 +143,8 @@ function amendIndex(bytes: Buffer, index: LayerIndex, replaced: readonly Replace
   const ends = replaced.map(({ end }) => end);
   const shifts: number[] = [];
   for (const [i, { record, end }] of replaced.entries()) {
-    const size = written.record(i).readDoubleLE(Field.size);
-    const contentEnd = written.record(i).readDoubleLE(Field.offset) + size + paddingOf(size);
+    const size = written.size(i);
+    const contentEnd = written.offset(i) + size + paddingOf(size);
     shifts.push(contentEnd - end);
     const at = HEADER_SIZE + record * RECORD_SIZE;
     // The path and its place stay as they are.

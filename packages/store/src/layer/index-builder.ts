@@ -1,4 +1,4 @@
-import { bytesOfText, textOfBytes } from '@strake/core';
+import { bytesOfText, textOfBytes, viewOfBytes } from '@strake/core';
 
 import { layerInvalid, shown } from '../errors.js';
 import {
@@ -224,33 +224,35 @@ export class IndexBuilder {
     let heap = 0;
     const room = (1 << 20) + RECORD_SIZE;
     let chunk = Buffer.alloc(room);
+    let view = viewOfBytes(chunk);
     let used = HEADER_SIZE;
     const paths = this.#merged;
     let heapSize = 0;
     for (let number = 0; number < paths.count; number++) heapSize += this.#heapOf(number);
     chunk.write(INDEX_MAGIC, 0, 'latin1');
-    chunk.writeUInt32LE(paths.count, 8);
-    chunk.writeUInt32LE(this.#flags, 12);
-    chunk.writeDoubleLE(heapSize, 16);
+    view.setUint32(8, paths.count, true);
+    view.setUint32(12, this.#flags, true);
+    view.setFloat64(16, heapSize, true);
     for (let number = 0; number < paths.count; number++) {
       const entry = paths.entry(number);
       const keyLength = paths.keyLength(number);
       if (entry >= 0) chunk.set(raw.record(entry), used);
       else {
         chunk.fill(0, used, used + RECORD_SIZE);
-        chunk.writeUInt16LE(0o755, used + Field.mode);
+        view.setUint16(used + Field.mode, 0o755, true);
       }
-      chunk.writeUInt32LE(heap, used + Field.key);
-      chunk.writeUInt16LE(keyLength, used + Field.keyLength);
+      view.setUint32(used + Field.key, heap, true);
+      view.setUint16(used + Field.keyLength, keyLength, true);
       chunk[used + Field.type] = paths.type(number);
       chunk[used + Field.flags] = paths.flags(number);
-      chunk.writeUInt32LE(heap + keyLength, used + Field.extra);
-      chunk.writeUInt32LE(this.#firstNames.get(entry) ?? NONE, used + Field.firstName);
+      view.setUint32(used + Field.extra, heap + keyLength, true);
+      view.setUint32(used + Field.firstName, this.#firstNames.get(entry) ?? NONE, true);
       heap += this.#heapOf(number);
       used += RECORD_SIZE;
       if (used + RECORD_SIZE > room) {
         yield chunk.subarray(0, used);
         chunk = Buffer.alloc(room);
+        view = viewOfBytes(chunk);
         used = 0;
       }
     }
@@ -261,11 +263,7 @@ export class IndexBuilder {
   /** What a path takes in the heap. */
   #heapOf(number: number): number {
     const entry = this.#merged.entry(number);
-    return this.#merged.keyLength(number) + (entry < 0 ? 0 : this.#extraLength(entry));
-  }
-
-  #extraLength(entry: number): number {
-    return this.#raw.pageOf(entry).readUInt32LE(this.#raw.offsetOf(entry) + Field.extraLength);
+    return this.#merged.keyLength(number) + (entry < 0 ? 0 : this.#raw.extraLength(entry));
   }
 
   *#heapChunks(room: number): Generator<Buffer> {
@@ -275,19 +273,16 @@ export class IndexBuilder {
     for (let number = 0; number < this.#merged.count; number++) {
       const entry = this.#merged.entry(number);
       const keyLength = this.#merged.keyLength(number);
-      const extra = entry < 0 ? 0 : this.#extraLength(entry);
-      if (used + keyLength + extra > room) {
+      const extra = entry < 0 ? undefined : raw.extraBytes(entry);
+      const length = keyLength + (extra?.length ?? 0);
+      if (used + length > room) {
         yield chunk.subarray(0, used);
-        chunk = Buffer.allocUnsafe(Math.max(room, keyLength + extra));
+        chunk = Buffer.allocUnsafe(Math.max(room, length));
         used = 0;
       }
       chunk.set(raw.heap.slice(this.#merged.key(number), keyLength), used);
-      used += keyLength;
-      if (extra > 0) {
-        const address = raw.pageOf(entry).readUInt32LE(raw.offsetOf(entry) + Field.extra);
-        chunk.set(raw.heap.slice(address, extra), used);
-        used += extra;
-      }
+      if (extra) chunk.set(extra, used + keyLength);
+      used += length;
     }
     yield chunk.subarray(0, used);
   }

@@ -1,6 +1,6 @@
 import { openSync, closeSync, fstatSync, readSync } from 'node:fs';
 
-import { bytesOfText, textOfBytes, type Digest } from '@strake/core';
+import { bytesOfText, textOfBytes, viewOfBytes, type Digest } from '@strake/core';
 
 import type { EntryFacts, EntryType } from '../types.js';
 import {
@@ -32,21 +32,24 @@ export class LayerIndex {
   readonly diffId: Digest;
   readonly count: number;
   readonly #bytes: Buffer;
+  readonly #view: DataView;
   readonly #heap: number;
   readonly #flags: number;
 
   constructor(diffId: Digest, bytes: Buffer) {
-    const count = bytes.length < HEADER_SIZE ? 0 : bytes.readUInt32LE(8);
+    const view = viewOfBytes(bytes);
+    const count = bytes.length < HEADER_SIZE ? 0 : view.getUint32(8, true);
     this.#heap = HEADER_SIZE + count * RECORD_SIZE;
     const whole =
       count > 0 &&
       bytes.toString('latin1', 0, INDEX_MAGIC.length) === INDEX_MAGIC &&
-      bytes.length === this.#heap + bytes.readDoubleLE(16);
+      bytes.length === this.#heap + view.getFloat64(16, true);
     if (!whole) throw new RangeError(`the index of ${diffId} is damaged`);
     this.diffId = diffId;
     this.count = count;
     this.#bytes = bytes;
-    this.#flags = bytes.readUInt32LE(12);
+    this.#view = view;
+    this.#flags = view.getUint32(12, true);
   }
 
   /** Bytes of memory. */
@@ -82,7 +85,7 @@ export class LayerIndex {
   }
 
   #u32(record: number, field: number): number {
-    return this.#bytes.readUInt32LE(this.#at(record) + field);
+    return this.#view.getUint32(this.#at(record) + field, true);
   }
 
   /** A code of `TypeCode`. */
@@ -111,7 +114,7 @@ export class LayerIndex {
   }
 
   mode(record: number): number {
-    return this.#bytes.readUInt16LE(this.#at(record) + Field.mode);
+    return this.#view.getUint16(this.#at(record) + Field.mode, true);
   }
 
   uid(record: number): number {
@@ -123,16 +126,16 @@ export class LayerIndex {
   }
 
   contentSize(record: number): number {
-    return this.#bytes.readDoubleLE(this.#at(record) + Field.size);
+    return this.#view.getFloat64(this.#at(record) + Field.size, true);
   }
 
   mtime(record: number): number {
-    return this.#bytes.readDoubleLE(this.#at(record) + Field.mtime);
+    return this.#view.getFloat64(this.#at(record) + Field.mtime, true);
   }
 
   /** Where the content starts in the tar. */
   offset(record: number): number {
-    return this.#bytes.readDoubleLE(this.#at(record) + Field.offset);
+    return this.#view.getFloat64(this.#at(record) + Field.offset, true);
   }
 
   digest(record: number): Digest {
@@ -167,7 +170,7 @@ export class LayerIndex {
   }
 
   #keyLength(record: number): number {
-    return this.#bytes.readUInt16LE(this.#at(record) + Field.keyLength);
+    return this.#view.getUint16(this.#at(record) + Field.keyLength, true);
   }
 
   path(record: number): string {

@@ -1,3 +1,5 @@
+import { viewOfBytes } from '@strake/core';
+
 import { layerInvalid } from '../errors.js';
 import { Field, NONE, RECORD_SIZE, TypeCode, type Extra } from './index-format.js';
 import { compareBytes, PagedHeap } from './paged-heap.js';
@@ -32,10 +34,17 @@ export interface RawEntry {
   readonly extra?: Extra | undefined;
 }
 
+/** A 32-bit id. */
+function idOf(value: number): number {
+  if (value >>> 0 !== value) throw layerInvalid(`it has the owner ${value}`);
+  return value;
+}
+
 /** The entries of a layer in the order of its tar, as index records in pages: 88 bytes and its name each. */
 export class RawEntries {
   readonly heap: PagedHeap = new PagedHeap();
   readonly #pages: Buffer[] = [];
+  readonly #views: DataView[] = [];
   readonly #limits: Limits;
   #count = 0;
 
@@ -53,55 +62,68 @@ export class RawEntries {
     if (this.#count >= entries) throw layerInvalid(`it has more than ${entries} entries`);
     if (this.heap.size > names) throw layerInvalid(`its names take more than ${names} bytes`);
     const number = this.#count++;
-    if (number % PER_PAGE === 0) this.#pages.push(Buffer.allocUnsafeSlow(PER_PAGE * RECORD_SIZE));
-    const page = this.pageOf(number);
-    const at = this.offsetOf(number);
+    if (number % PER_PAGE === 0) {
+      const page = Buffer.allocUnsafeSlow(PER_PAGE * RECORD_SIZE);
+      this.#pages.push(page);
+      this.#views.push(viewOfBytes(page));
+    }
+    const page = this.#pageOf(number);
+    const view = this.#viewOf(number);
+    const at = this.#offsetOf(number);
     const extra = entry.extra ? Buffer.from(JSON.stringify(entry.extra), 'utf8') : undefined;
-    page.writeUInt32LE(this.heap.add(entry.key), at + Field.key);
-    page.writeUInt16LE(entry.key.length, at + Field.keyLength);
+    view.setUint32(at + Field.key, this.heap.add(entry.key), true);
+    view.setUint16(at + Field.keyLength, entry.key.length, true);
     page[at + Field.type] = entry.type;
     page[at + Field.flags] = entry.flags;
-    page.writeUInt32LE(entry.mode, at + Field.mode);
-    page.writeUInt32LE(entry.uid, at + Field.uid);
-    page.writeUInt32LE(entry.gid, at + Field.gid);
-    page.writeUInt32LE(extra ? this.heap.add(extra) : 0, at + Field.extra);
-    page.writeUInt32LE(extra?.length ?? 0, at + Field.extraLength);
-    page.writeUInt32LE(NONE, at + Field.firstName);
-    page.writeDoubleLE(entry.size, at + Field.size);
-    page.writeDoubleLE(entry.mtime, at + Field.mtime);
-    page.writeDoubleLE(entry.offset, at + Field.offset);
+    view.setUint32(at + Field.mode, entry.mode, true);
+    view.setUint32(at + Field.uid, idOf(entry.uid), true);
+    view.setUint32(at + Field.gid, idOf(entry.gid), true);
+    view.setUint32(at + Field.extra, extra ? this.heap.add(extra) : 0, true);
+    view.setUint32(at + Field.extraLength, extra?.length ?? 0, true);
+    view.setUint32(at + Field.firstName, NONE, true);
+    view.setFloat64(at + Field.size, entry.size, true);
+    view.setFloat64(at + Field.mtime, entry.mtime, true);
+    view.setFloat64(at + Field.offset, entry.offset, true);
     page.set(entry.digest ?? EMPTY, at + Field.digest);
   }
 
-  pageOf(number: number): Buffer {
+  #pageOf(number: number): Buffer {
     const page = this.#pages[Math.floor(number / PER_PAGE)];
     if (!page) throw new RangeError(`no entry ${number}`);
     return page;
   }
 
-  offsetOf(number: number): number {
+  #viewOf(number: number): DataView {
+    return this.#views[Math.floor(number / PER_PAGE)] as DataView;
+  }
+
+  #offsetOf(number: number): number {
     return (number % PER_PAGE) * RECORD_SIZE;
   }
 
+  #u32(number: number, field: number): number {
+    return this.#viewOf(number).getUint32(this.#offsetOf(number) + field, true);
+  }
+
   record(number: number): Buffer {
-    const at = this.offsetOf(number);
-    return this.pageOf(number).subarray(at, at + RECORD_SIZE);
+    const at = this.#offsetOf(number);
+    return this.#pageOf(number).subarray(at, at + RECORD_SIZE);
   }
 
   type(number: number): number {
-    return this.pageOf(number)[this.offsetOf(number) + Field.type] ?? 0;
+    return this.#pageOf(number)[this.#offsetOf(number) + Field.type] ?? 0;
   }
 
   flags(number: number): number {
-    return this.pageOf(number)[this.offsetOf(number) + Field.flags] ?? 0;
+    return this.#pageOf(number)[this.#offsetOf(number) + Field.flags] ?? 0;
   }
 
   keyAddress(number: number): number {
-    return this.pageOf(number).readUInt32LE(this.offsetOf(number) + Field.key);
+    return this.#u32(number, Field.key);
   }
 
   keyLength(number: number): number {
-    return this.pageOf(number).readUInt16LE(this.offsetOf(number) + Field.keyLength);
+    return this.#viewOf(number).getUint16(this.#offsetOf(number) + Field.keyLength, true);
   }
 
   key(number: number): Buffer {
@@ -109,12 +131,27 @@ export class RawEntries {
   }
 
   extra(number: number): Extra {
-    const page = this.pageOf(number);
-    const at = this.offsetOf(number);
-    const length = page.readUInt32LE(at + Field.extraLength);
-    if (length === 0) return {};
-    const text = this.heap.slice(page.readUInt32LE(at + Field.extra), length).toString('utf8');
-    return JSON.parse(text) as Extra;
+    const bytes = this.extraBytes(number);
+    return bytes ? (JSON.parse(bytes.toString('utf8')) as Extra) : {};
+  }
+
+  /** The JSON of an entry's extra; undefined where it has none. */
+  extraBytes(number: number): Buffer | undefined {
+    const length = this.extraLength(number);
+    return length === 0 ? undefined : this.heap.slice(this.#u32(number, Field.extra), length);
+  }
+
+  extraLength(number: number): number {
+    return this.#u32(number, Field.extraLength);
+  }
+
+  size(number: number): number {
+    return this.#viewOf(number).getFloat64(this.#offsetOf(number) + Field.size, true);
+  }
+
+  /** Where the content starts in the tar. */
+  offset(number: number): number {
+    return this.#viewOf(number).getFloat64(this.#offsetOf(number) + Field.offset, true);
   }
 
   /** The digests of all files from entry FIRST on, 32 bytes each. */
@@ -123,8 +160,8 @@ export class RawEntries {
     let used = 0;
     for (let number = first; number < this.#count; number++) {
       if (this.type(number) !== TypeCode.file) continue;
-      const at = this.offsetOf(number) + Field.digest;
-      digests.set(this.pageOf(number).subarray(at, at + 32), used);
+      const at = this.#offsetOf(number) + Field.digest;
+      digests.set(this.#pageOf(number).subarray(at, at + 32), used);
       used += 32;
     }
     return digests.subarray(0, used);
