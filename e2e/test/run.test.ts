@@ -57,7 +57,7 @@ for (const isolation of ['oci', 'native'] as const) {
 
     it('has a name, hosts and name servers of its own, which are not in the layer', async () => {
       const seen = await step(
-        'RUN hostname; cat /etc/hosts; test -s /etc/resolv.conf && echo servers; echo 127.0.0.9 x > /etc/hosts || true; echo o > /etc/other',
+        'RUN hostname; cat /etc/hosts; test -s /etc/resolv.conf && echo servers; (echo 127.0.0.9 x > /etc/hosts) 2>/dev/null || true; echo o > /etc/other',
       );
       assert.equal(seen[0], 'buildkitsandbox');
       assert.ok(seen.some((line) => /^127\.0\.0\.1\s+localhost/.test(line)));

@@ -1,5 +1,7 @@
-import type { ByteStream, Descriptor, Digest, ImageReference } from '@strake/core';
-import type { LayerInfo, Store } from '@strake/store';
+import { digestOf, type ByteStream, type Descriptor, type Digest, type ImageReference } from '@strake/core';
+import type { LayerOutline, OutlinePath, Store } from '@strake/store';
+
+import type { Sandbox } from './services.js';
 
 /** Where a layer of a base image comes from, while the store need not have its bytes. */
 export interface LayerOrigin {
@@ -19,6 +21,8 @@ export interface LayerRef {
   diffId(): Promise<Digest>;
   /** Makes index and tar of the layer available: downloads and decompresses a base image's layer. */
   usable(signal?: AbortSignal): Promise<void>;
+  /** Of a layer that is still being written: what it has at some paths; undefined where that cannot be told yet. */
+  outline?: (paths: readonly OutlinePath[], signal?: AbortSignal) => Promise<LayerOutline | undefined>;
 }
 
 /** What every vertex of a build results in: a chain of layers, lowest first. Empty for `scratch`. */
@@ -47,16 +51,25 @@ export function baseLayer(store: Store, diffId: Digest, origin: LayerOrigin): La
   };
 }
 
-/** A layer that is being made from a frozen snapshot. */
-export function pendingLayer(snapshot: string, commit: Promise<LayerInfo>): LayerRef {
-  commit.catch(() => undefined);
-  return {
+/** A layer that SANDBOX makes from a frozen snapshot from now on. */
+export function pendingLayer(snapshot: string, sandbox: Sandbox, signal: AbortSignal): LayerRef {
+  const commit = sandbox.commit(snapshot, signal);
+  const layer: LayerRef = {
     parent: { snapshot },
     diffId: async () => (await commit).diffId,
     usable: async () => {
       await commit;
     },
+    outline: async (paths, signal) => {
+      const index = await sandbox.outline(snapshot, paths, signal);
+      return index && { id: digestOf(`snapshot ${snapshot}`), index };
+    },
   };
+  commit.then(
+    () => delete layer.outline,
+    () => undefined,
+  );
+  return layer;
 }
 
 /** Diff IDs of all layers, lowest first, each usable. */

@@ -9,7 +9,7 @@ import type {
   EgressRule,
   HostContact,
 } from '@strake/runtime';
-import type { LayerInfo, Store } from '@strake/store';
+import type { LayerInfo, OutlinePath, Store } from '@strake/store';
 
 import type { SelectedFact } from './explain/types.js';
 import type { KeptTrees } from './source/kept-trees.js';
@@ -88,6 +88,8 @@ export interface Sandbox {
   }>;
   /** The layer that a frozen snapshot stands for. */
   commit(snapshot: string, signal?: AbortSignal): Promise<LayerInfo>;
+  /** What a frozen snapshot has at PATHS, as the bytes of a layer's index: before its layer is written, or undefined. */
+  outline(snapshot: string, paths: readonly OutlinePath[], signal?: AbortSignal): Promise<Uint8Array | undefined>;
 }
 
 /** Everything that a build uses and does not make itself. */

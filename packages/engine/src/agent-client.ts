@@ -135,6 +135,14 @@ class AgentClient implements Agent {
     return this.#call('commit', { snapshot }, signal);
   }
 
+  async outline(
+    snapshot: string,
+    paths: AgentMethods['outline']['args']['paths'],
+    signal?: AbortSignal,
+  ): Promise<Uint8Array | undefined> {
+    return this.#call('outline', { snapshot, paths }, signal);
+  }
+
   async hello(): Promise<void> {
     await this.#call('hello', {});
     this.#greeted = true;

@@ -1,6 +1,6 @@
 import type { ParentChain, StepSpec } from '@strake/builder';
 import type { Capability, ExitStatus, HostContact, Limits } from '@strake/runtime';
-import type { LayerInfo } from '@strake/store';
+import type { LayerInfo, OutlinePath } from '@strake/store';
 
 import type { SnapshotterChoice } from './choose-snapshotter.js';
 import type { ExpectedEntry, TreeChange } from './container-changes.js';
@@ -45,6 +45,11 @@ export interface AgentMethods {
     result: readonly string[];
   };
   commit: { args: { readonly snapshot: string }; result: LayerInfo };
+  /** `Snapshotter.outline` of a frozen snapshot. */
+  outline: {
+    args: { readonly snapshot: string; readonly paths: readonly OutlinePath[] };
+    result: Uint8Array | undefined;
+  };
   /** What can run containers here, in the order of preference; the first available one is used. */
   probe: {
     args: Record<string, never>;

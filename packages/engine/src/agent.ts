@@ -127,6 +127,10 @@ class AgentServer {
         const { compareTree } = await import('./container-changes.js');
         return compareTree(root, expected);
       }
+      case 'outline': {
+        const { snapshot, paths } = args as AgentMethods['outline']['args'];
+        return snapshotter.outline(snapshot, paths);
+      }
       case 'commit':
         return snapshotter.commit((args as AgentMethods['commit']['args']).snapshot, signal);
       case 'removeTree':

@@ -12,6 +12,7 @@ export type {
 export { cacheSize } from './gc/select.js';
 export { createSnapshotter } from './snapshot/create.js';
 export type { SnapshotterOptions } from './snapshot/create.js';
+export type { LayerOutline, OutlinePath } from './layer/layer-outline.js';
 export type { StagedLayer } from './layer/staged-layer.js';
 export type { MountSpec, Snapshot, Snapshotter } from './snapshot/types.js';
 export { openStore } from './store.js';

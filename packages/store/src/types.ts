@@ -2,6 +2,7 @@ import type { ByteStream, Descriptor, Digest } from '@strake/core';
 
 import type { CollectOptions } from './gc/collect.js';
 import type { Collected, CollectionLimits, Inventory } from './gc/types.js';
+import type { LayerOutline } from './layer/layer-outline.js';
 import type { StagedLayer } from './layer/staged-layer.js';
 
 /** Content-addressed bytes on disk (`blobs/sha256/<hex>`). Every method is safe against other processes on the same store. */
@@ -179,8 +180,11 @@ export interface LayerStore {
    * sha256 of each file among the entries, 32 bytes each, in their order, as they are read.
    */
   stage(entries: Iterable<LayerEntry>, onDigests: (digests: Uint8Array) => void, signal?: AbortSignal): StagedLayer;
-  /** The merged view of layers that are usable, lowest first. @throws StrakeError `LAYER_NOT_FOUND` */
-  view(chain: readonly Digest[]): Promise<TreeView>;
+  /**
+   * The merged view of layers that are usable, lowest first; where one is an outline, right only at the paths that this is about.
+   * @throws StrakeError `LAYER_NOT_FOUND`
+   */
+  view(chain: readonly (Digest | LayerOutline)[]): Promise<TreeView>;
   /** The uncompressed tar of a layer. */
   tar(diffId: Digest): ByteStream;
   /** The layer's compressed form, made where there is none (once; the bytes are the same on every machine). */

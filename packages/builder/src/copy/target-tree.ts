@@ -4,6 +4,9 @@ import { builderError } from '../errors.js';
 import { joinTree, LONGEST_PATH } from '../tree/paths.js';
 import { followPath, type PathWalk } from './target-walk.js';
 
+/** What is asked of the tree that a layer is planned on. */
+export type PlanBase = Pick<TreeView, 'lookup'>;
+
 /** An entry of the layer being planned. A hard link points at the very node it shares its content with. */
 export interface TargetNode {
   readonly facts: Omit<EntryFacts, 'path' | 'link'> & { readonly link?: string | undefined };
@@ -42,7 +45,7 @@ const SET_GROUP_ID = 0o2000;
  * thousand.
  */
 export class TargetTree {
-  readonly #base: TreeView | undefined;
+  readonly #base: PlanBase | undefined;
   readonly #root: Place = { path: '' };
   /** Places with a node, in the order of the layer. */
   readonly #planned = new Set<Place>();
@@ -51,7 +54,7 @@ export class TargetTree {
   readonly now: number;
 
   /** BASE: the tree below; none for `scratch` and for `--link`. */
-  constructor(base: TreeView | undefined, now: number) {
+  constructor(base: PlanBase | undefined, now: number) {
     this.#base = base;
     this.now = now;
   }

@@ -1,10 +1,11 @@
 import { bothEnded, canonicalJson, digestOf, type Digest } from '@strake/core';
-import type { LayerEntry, LayerInfo } from '@strake/store';
+import type { LayerEntry, LayerInfo, OutlinePath } from '@strake/store';
 import type { KeyContext, KeyParts, Vertex } from '@strake/solver';
 import { isDeepStrictEqual } from 'node:util';
 
-import { resolveOwner } from '../copy/owner.js';
+import { resolveOwner, type ReadText } from '../copy/owner.js';
 import { copyEntries, planCopy, type CopyFacts } from '../copy/plan.js';
+import { copyPaths, USER_FILES } from '../copy/plan-paths.js';
 import {
   learnDigests,
   selectionDigest,
@@ -24,6 +25,7 @@ import type { SourceTree } from '../tree/source-tree.js';
 import { textReader } from '../tree/text-reader.js';
 import { copyEarly, isUnknown, type EarlyLayer } from './early-copy.js';
 import { FormerLayer } from './former-layer.js';
+import { planOn, type Planned } from './plan-on.js';
 
 /** Where a COPY or ADD takes something from. */
 export type CopySource =
@@ -99,13 +101,12 @@ export function copyVertex(step: CopyStep, services: BuilderServices): Vertex<Ch
     const below = parent ? (inputs[0] ?? EMPTY_CHAIN) : EMPTY_CHAIN;
     return copyEarly(source, below, destination, factsOn, services, signal);
   };
-  const factsOn = async (chain: readonly Digest[]): Promise<CopyFacts> => {
-    const read = chain.length > 0 ? textReader(await services.store.layers.view(chain)) : undefined;
-    return {
-      owner: chown === undefined || chown === '' ? undefined : await resolveOwner(chown, read),
-      mode: step.mode,
-    };
-  };
+  const factsWith = async (read: ReadText | undefined): Promise<CopyFacts> => ({
+    owner: chown === undefined || chown === '' ? undefined : await resolveOwner(chown, read),
+    mode: step.mode,
+  });
+  const factsOn = async (chain: readonly Digest[]): Promise<CopyFacts> =>
+    factsWith(chain.length > 0 ? textReader(await services.store.layers.view(chain)) : undefined);
   const findFormer = (source: SelectedSource | undefined): Promise<FormerLayer | undefined> =>
     FormerLayer.find(source, destination, step.caching === 'use', services);
   return {
@@ -155,34 +156,42 @@ export function copyVertex(step: CopyStep, services: BuilderServices): Vertex<Ch
     },
     run: async (inputs, { signal }) => {
       const below = parent ? (inputs[0] ?? EMPTY_CHAIN) : EMPTY_CHAIN;
-      const chain = await usableChain(below, signal);
-      const view = await services.store.layers.view(chain);
       const from = inputs[parent ? 1 : 0];
       const found = from && stage ? await takeStage(from, signal) : await findOutside(signal);
       const sources = source.kind === 'stage' ? [...found, ...source.heredocs] : found;
-      const plan = (now = Math.floor(services.now() / 1000)): TargetTree => new TargetTree(view, now);
-      const target = plan();
-      const facts = await factsOn(chain);
       const [only] = sources.length === 1 ? sources : [];
       const former = await findFormer(only);
       /** What the layer is made of besides the selection. */
-      const on = digestOf(canonicalJson({ chain: parent ? chain : [], chown: chown ?? '', chmod: chmod ?? '', link }));
-      const amended = early ? undefined : await former?.amended(on, plan, destination, facts, signal);
-      let entries: Iterable<LayerEntry> | undefined;
-      const written = early && isDeepStrictEqual(early.below, chain) ? early : undefined;
-      for (const one of (amended ?? written) ? [] : sources) {
-        if (one.unpack) {
-          const { planUnpack } = await import('../copy/unpack.js');
-          if (await planUnpack(target, one, destination, facts, services.store, signal)) continue;
+      const foundation = async (): Promise<Digest> => {
+        const chain = parent ? await usableChain(below, signal) : [];
+        return digestOf(canonicalJson({ chain, chown: chown ?? '', chmod: chmod ?? '', link }));
+      };
+      const write = async ({ view, read, chain }: Planned): Promise<{ layer: LayerInfo; now: number }> => {
+        const plan = (now = Math.floor(services.now() / 1000)): TargetTree => new TargetTree(view, now);
+        const facts = await factsWith(read);
+        // On layers that are not written yet there is nothing to compare.
+        const amended =
+          early || !chain ? undefined : await former?.amended(await foundation(), plan, destination, facts, signal);
+        if (amended) return amended;
+        const target = plan();
+        if (early && isDeepStrictEqual(early.below, chain)) return { layer: await early.install(), now: target.now };
+        let entries: Iterable<LayerEntry> | undefined;
+        for (const one of sources) {
+          if (one.unpack) {
+            const { planUnpack } = await import('../copy/unpack.js');
+            if (await planUnpack(target, one, destination, facts, services.store, signal)) continue;
+          }
+          await learnDigests(one, signal);
+          if (one === only) entries = copyEntries(target, one, destination, facts);
+          else planCopy(target, one, destination, facts);
         }
-        await learnDigests(one, signal);
-        if (one === only) entries = copyEntries(target, one, destination, facts);
-        else planCopy(target, one, destination, facts);
-      }
-      const write = async (): Promise<LayerInfo> =>
-        amended?.layer ??
-        written?.install() ??
-        services.store.layers.write(entries ?? target.entries(), signal, former?.diffId);
+        const layer = await services.store.layers.write(entries ?? target.entries(), signal, former?.diffId);
+        return { layer, now: target.now };
+      };
+      const paths = (): OutlinePath[] | undefined => {
+        const asked = copyPaths(sources, destination);
+        return asked && chown ? [...asked, ...USER_FILES] : asked;
+      };
       const note = async (): Promise<LikeNote | undefined> => {
         selected ??= await selectionDigest(found, signal);
         const { journal } = services.store;
@@ -190,8 +199,10 @@ export function copyVertex(step: CopyStep, services: BuilderServices): Vertex<Ch
         return noteSelection(journal, selected, facts, selectionSize(found), former?.likeNote);
       };
       // A worker writes meanwhile.
-      const [layer, noted] = await bothEnded(write(), note());
-      await former?.replace(layer.diffId, on, amended?.now ?? target.now, noted);
+      const [{ layer, now }, noted] = await bothEnded(planOn(below, paths, services, signal, write), note());
+      const replaced = foundation().then((on) => former?.replace(layer.diffId, on, now, noted));
+      if (below.layers.some((one) => one.outline)) services.onCleanup(() => replaced.catch(() => undefined));
+      else await replaced;
       return { layers: [...below.layers, storedLayer(layer.diffId)] };
     },
   };

@@ -110,7 +110,7 @@ export function runVertex(step: RunStep, services: BuilderServices): Vertex<Chai
         if (unlimited !== undefined && unlimited.length > 0) warnUnlimited(unlimited, services);
         if (contacts && contacts.length > 0) tellContacts(step, contacts, services);
         if (snapshot === undefined) throw stepFailed(args, exit.exitCode, tail, hint ?? refusedHint(contacts));
-        return { layers: [...parent.layers, pendingLayer(snapshot, sandbox.commit(snapshot, signal))] };
+        return { layers: [...parent.layers, pendingLayer(snapshot, sandbox, signal)] };
       } catch (error) {
         throw error instanceof StrakeError ? error.with({ step: step.name, outputTail: tail.text() }) : error;
       } finally {

@@ -1,11 +1,13 @@
 import type { Vertex } from '@strake/solver';
+import type { OutlinePath } from '@strake/store';
 
 import { resolveOwner } from '../copy/owner.js';
+import { USER_FILES } from '../copy/plan-paths.js';
 import { TargetTree } from '../copy/target-tree.js';
-import { storedLayer, usableChain, type ChainResult } from '../result.js';
+import { storedLayer, type ChainResult } from '../result.js';
 import type { BuilderServices } from '../services.js';
 import { treePath } from '../tree/paths.js';
-import { textReader } from '../tree/text-reader.js';
+import { planOn } from './plan-on.js';
 
 export interface WorkdirStep {
   readonly id: string;
@@ -33,12 +35,13 @@ export function workdirVertex(step: WorkdirStep, services: BuilderServices): Ver
     caching: step.caching,
     key: () => ({ operation: { kind: 'workdir', version: 1, path, user, ...(epoch === undefined ? {} : { epoch }) } }),
     run: async ([parent = { layers: [] }], { signal }) => {
-      const view = await services.store.layers.view(await usableChain(parent, signal));
-      const target = new TargetTree(view, epoch ?? Math.floor(services.now() / 1000));
-      const read = parent.layers.length > 0 ? textReader(view) : undefined;
-      const owner = user === '' ? { uid: 0, gid: undefined } : await resolveOwner(user, read, 'root');
-      target.makeFolders(target.resolve(treePath(path)), { mode: 0o755, ...owner });
-      const layer = await services.store.layers.write(target.entries(), signal);
+      const paths = (): OutlinePath[] => [{ path: treePath(path), deep: false }, ...(user === '' ? [] : USER_FILES)];
+      const layer = await planOn(parent, paths, services, signal, async ({ view, read }) => {
+        const target = new TargetTree(view, epoch ?? Math.floor(services.now() / 1000));
+        const owner = user === '' ? { uid: 0, gid: undefined } : await resolveOwner(user, read, 'root');
+        target.makeFolders(target.resolve(treePath(path)), { mode: 0o755, ...owner });
+        return services.store.layers.write(target.entries(), signal);
+      });
       return { layers: [...parent.layers, storedLayer(layer.diffId)] };
     },
   };

@@ -74,6 +74,16 @@ export class LayerIndex {
     return (this.#flags & IndexFlag.opaqueRoot) !== 0;
   }
 
+  /** Where unpacking the layer looks at the layers below; undefined where it looks for more than facts of a path. */
+  get pathsBelow(): string[] | undefined {
+    if (this.hasExternalLinks) return undefined;
+    const paths: string[] = [];
+    for (let record = 0; record < this.count; record++) {
+      if (this.isImplied(record) || this.type(record) === TypeCode.whiteout) paths.push(this.path(record));
+    }
+    return paths;
+  }
+
   /** What the layer says of the root folder itself; undefined where it leaves that to those below. */
   get root(): RootFacts | undefined {
     if (this.isImplied(ROOT)) return undefined;
@@ -244,8 +254,13 @@ export class LayerIndex {
   }
 }
 
-/** Loads an index file. @throws the system error where it cannot be read, RangeError where it is damaged */
-export function loadIndex(diffId: Digest, path: string): LayerIndex {
+/** Loads an index, a file or its bytes. @throws the system error where it cannot be read, RangeError where it is damaged */
+export function loadIndex(diffId: Digest, index: string | Uint8Array): LayerIndex {
+  if (typeof index === 'string') return loadFile(diffId, index);
+  return new LayerIndex(diffId, Buffer.from(index.buffer, index.byteOffset, index.byteLength));
+}
+
+function loadFile(diffId: Digest, path: string): LayerIndex {
   const fd = openSync(path, 'r');
   try {
     const bytes = Buffer.allocUnsafeSlow(fstatSync(fd).size);

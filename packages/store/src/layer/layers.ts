@@ -19,6 +19,7 @@ import { loadIndex, type LayerIndex } from './layer-index.js';
 import { addForm, formsOf, isForm } from './layer-forms.js';
 import { LayerHomes } from './layer-homes.js';
 import { isOfThisBoot, stampOf, type LayerFacts } from './layer-facts.js';
+import type { LayerOutline } from './layer-outline.js';
 import { placeTar, stageLayer, type StagedLayer } from './staged-layer.js';
 import { MergedView } from './tree-view.js';
 
@@ -292,14 +293,12 @@ export class FileLayers implements LayerStore {
     this.#indexes.nextUse();
   }
 
-  view(chain: readonly Digest[]): Promise<TreeView> {
-    return Promise.resolve().then(() => this.viewNow(chain));
-  }
-
-  /** The same, at once. */
-  viewNow(chain: readonly Digest[]): MergedView {
-    const indexes = chain.map((diffId) => this.index(diffId));
-    return new MergedView(chain, indexes, this.#blobs);
+  view(chain: readonly (Digest | LayerOutline)[]): Promise<TreeView> {
+    return Promise.resolve().then(() => {
+      const ids = chain.map((one) => (typeof one === 'string' ? one : one.id));
+      const indexes = chain.map((one) => (typeof one === 'string' ? this.index(one) : loadIndex(one.id, one.index)));
+      return new MergedView(ids, indexes, this.#blobs);
+    });
   }
 
   tar(diffId: Digest): ByteStream {

@@ -89,6 +89,11 @@ export class CopySnapshotter implements Snapshotter {
     return Promise.resolve();
   }
 
+  /** A step is given the tree of the one before it when that one's layer is written: there is nothing to be told sooner. */
+  outline(): Promise<undefined> {
+    return Promise.resolve(undefined);
+  }
+
   async commit(id: string, signal?: AbortSignal): Promise<LayerInfo> {
     const working = this.#get(id);
     if (!working.frozen) throw new Error(`snapshot ${id} is not frozen`);

@@ -1,18 +1,21 @@
 import { lstat, mkdir } from 'node:fs/promises';
 import { release } from 'node:os';
 
-import { throwIfAborted, type Digest } from '@strake/core';
+import { digestOf, throwIfAborted, type Digest } from '@strake/core';
 
 import { snapshotNotFound } from '../errors.js';
 import type { RootFacts } from '../layer/layer-index.js';
+import type { OutlinePath } from '../layer/layer-outline.js';
 import type { FileStore } from '../store.js';
 import type { LayerInfo } from '../types.js';
 import type { MountSpec, Snapshot, Snapshotter } from './types.js';
 import { readFacts } from './node-facts.js';
+import { outlineOf } from './outline.js';
 import { opaqueXattr } from './paths.js';
 import { setFacts } from './set-facts.js';
 import { isSmallTree } from './small-tree.js';
 import { Trees } from './trees.js';
+import type { LayerFiles } from './unpack.js';
 
 type Parent = Digest | { readonly snapshot: string };
 
@@ -23,6 +26,8 @@ const STEP = 64;
 interface Upper {
   readonly parent: readonly Parent[];
   frozen: boolean;
+  /** Its layer, once that is written. */
+  layer?: Digest;
   readonly committed: Promise<Digest>;
   settle: (result: Digest | Promise<Digest>) => void;
 }
@@ -34,8 +39,10 @@ export class OverlaySnapshotter implements Snapshotter {
   readonly #trees: Trees;
   readonly #userNamespace: boolean;
   readonly #uppers = new Map<string, Upper>();
-  /** Committed snapshots whose layer had a tree already; a running container may still stand on them. */
-  readonly #superfluous: string[] = [];
+  /** Snapshots that are no tree of a layer, though committed or unpacked; a running container may still stand on them. */
+  readonly #superfluous = new Set<string>();
+  /** Layers unpacked on chains that are not written yet, by their parents and themselves. */
+  readonly #early = new Map<string, Promise<string>>();
 
   constructor(store: FileStore, userNamespace: boolean) {
     this.#store = store;
@@ -71,12 +78,60 @@ export class OverlaySnapshotter implements Snapshotter {
         if (typeof one !== 'string') return this.#trees.pathOf(one.snapshot);
         const parents = chain.slice(0, start + i);
         const known = parents.every((parent) => typeof parent === 'string');
-        const below = known || layers.index(one).dependsOnLower ? await this.#digests(parents) : [];
-        return this.#trees.layer([...below, one], known, signal);
+        if (known || !layers.index(one).dependsOnLower) {
+          return this.#trees.layer([...(known ? parents : []), one], known, signal);
+        }
+        return this.#onUnwritten(parents, one, signal);
       }),
     );
     // A layer twice in a chain: overlayfs refuses it, and the upper one says all that the lower one could.
     return [...new Set([...lower, ...trees].reverse())];
+  }
+
+  /** The tree of a layer that takes facts from layers below which need not be written yet. */
+  async #onUnwritten(parents: readonly Parent[], diffId: Digest, signal: AbortSignal | undefined): Promise<string> {
+    const key = JSON.stringify([parents, diffId]);
+    const early = this.#early.get(key);
+    if (early) return early;
+    const isWritten = parents.every((one) => typeof one === 'string' || this.#upper(one.snapshot).layer !== undefined);
+    const below = isWritten ? undefined : this.#outlines(parents, this.#store.layers.index(diffId).pathsBelow);
+    if (!below) return this.#trees.layer([...(await this.#digests(parents)), diffId], false, signal);
+    const making = this.#trees.unpackOn(below, diffId, signal).then((id) => {
+      this.#superfluous.add(id);
+      this.#adoptLater(parents, diffId, id, key);
+      return this.#trees.pathOf(id);
+    });
+    this.#early.set(key, making);
+    making.catch(() => this.#early.delete(key));
+    return making;
+  }
+
+  /** Makes a snapshot the tree of its layer when the layers below are written. */
+  #adoptLater(parents: readonly Parent[], diffId: Digest, id: string, key: string): void {
+    const adopt = async (): Promise<void> => {
+      const chain = [...(await this.#digests(parents)), diffId];
+      if (await this.#trees.adopt(chain, id)) this.#superfluous.delete(id);
+      this.#early.delete(key);
+    };
+    // Whoever asked for the layers below is told of what failed.
+    adopt().catch(() => undefined);
+  }
+
+  /** What tells PATHS in a chain, as it is now; undefined where that takes whole layers. */
+  #outlines(chain: readonly Parent[], paths: readonly string[] | undefined): LayerFiles[] | undefined {
+    const wanted = paths?.map((path) => ({ path, deep: false }));
+    const files: LayerFiles[] = [];
+    for (const one of wanted ? chain : []) {
+      const index = typeof one === 'string' ? undefined : this.#outline(one.snapshot, wanted ?? []);
+      if (typeof one === 'string') files.push(this.#trees.filesOf(one));
+      else if (index) files.push({ diffId: digestOf(one.snapshot), index, tar: '' });
+      else return undefined;
+    }
+    return wanted && files;
+  }
+
+  #outline(id: string, paths: readonly OutlinePath[]): Buffer | undefined {
+    return outlineOf(this.#trees.pathOf(id), opaqueXattr(this.#userNamespace), paths);
   }
 
   #options(writable: boolean): string[] {
@@ -141,11 +196,16 @@ export class OverlaySnapshotter implements Snapshotter {
     return Promise.resolve();
   }
 
+  async outline(id: string, paths: readonly OutlinePath[]): Promise<Uint8Array | undefined> {
+    if (!this.#upper(id).frozen) throw new Error(`snapshot ${id} is not frozen`);
+    return Promise.resolve(this.#outline(id, paths));
+  }
+
   async commit(id: string, signal?: AbortSignal): Promise<LayerInfo> {
     const upper = this.#upper(id);
     if (!upper.frozen) throw new Error(`snapshot ${id} is not frozen`);
     const task = this.#commit(id, upper, signal);
-    upper.settle(task.then(({ diffId }) => diffId));
+    upper.settle(task.then(({ diffId }) => (upper.layer = diffId)));
     return task;
   }
 
@@ -161,7 +221,7 @@ export class OverlaySnapshotter implements Snapshotter {
       { signal, small, sync: true },
     );
     await this.#trees.removePath(`${job.upper}.work`, true);
-    if (!(await this.#trees.adopt([...chain.map(({ diffId }) => diffId), info.diffId], id))) this.#superfluous.push(id);
+    if (!(await this.#trees.adopt([...chain.map(({ diffId }) => diffId), info.diffId], id))) this.#superfluous.add(id);
     return info;
   }
 
@@ -178,7 +238,8 @@ export class OverlaySnapshotter implements Snapshotter {
   }
 
   async close(): Promise<void> {
-    for (const id of this.#superfluous.splice(0)) await this.#trees.remove(id);
+    for (const id of this.#superfluous) await this.#trees.remove(id);
+    this.#superfluous.clear();
     await this.#trees.settled();
   }
 }

@@ -154,6 +154,20 @@ export class Trees {
     return this.#tree(diffId, dependent ? chain : undefined, dependent ? chain : [diffId], 'layer', signal);
   }
 
+  /** Unpacks a layer on a chain of which some layers are not written yet: the id of a snapshot. @see adopt */
+  async unpackOn(below: readonly LayerFiles[], diffId: Digest, signal?: AbortSignal): Promise<string> {
+    const id = await this.reserve();
+    try {
+      const chain = [...below, this.filesOf(diffId)];
+      const job = { tree: this.pathOf(id), chain, what: 'layer', opaque: this.#opaque } as const;
+      await this.#store.pool.run({ kind: 'unpack', job }, { signal, small: this.#isSmall([diffId], 'layer') });
+    } catch (error) {
+      await this.remove(id);
+      throw error;
+    }
+    return id;
+  }
+
   /** All layers of CHAIN merged into one tree. */
   merged(chain: readonly Digest[], signal?: AbortSignal): Promise<string> {
     return this.#tree(chain.at(-1) as Digest, ['sha256:merged', ...chain], chain, 'merged', signal);

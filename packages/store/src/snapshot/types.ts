@@ -1,5 +1,6 @@
 import type { Digest } from '@strake/core';
 
+import type { OutlinePath } from '../layer/layer-outline.js';
 import type { LayerInfo } from '../types.js';
 
 /** What must be mounted to see a file tree; see mount(8). */
@@ -38,6 +39,11 @@ export interface Snapshotter {
   mountReadOnly(chain: readonly (Digest | { readonly snapshot: string })[], signal?: AbortSignal): Promise<MountSpec>;
   /** No writing from here on; the snapshot may serve as a parent while `commit` reads it. */
   freeze(id: string): Promise<void>;
+  /**
+   * What a frozen snapshot has at PATHS and on the way there, as the bytes of the index of a layer whose files have no contents: for
+   * whoever would else wait for its layer. Undefined where that cannot be told sooner.
+   */
+  outline(id: string, paths: readonly OutlinePath[]): Promise<Uint8Array | undefined>;
   /** Turns what was written on a frozen snapshot into a layer; its tree becomes the layer's unpacked tree. */
   commit(id: string, signal?: AbortSignal): Promise<LayerInfo>;
   /** Forgets a snapshot that will not be committed. */

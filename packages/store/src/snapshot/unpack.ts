@@ -30,10 +30,10 @@ import { setFacts, setOwner, setXattrs } from './set-facts.js';
 /** So many zeros at once become a hole of the file. */
 const HOLE = 64 * 1024;
 
-/** A layer's files. */
+/** A layer's files; of one that is still being written, the bytes of an index that says enough. */
 export interface LayerFiles {
   readonly diffId: Digest;
-  readonly index: string;
+  readonly index: string | Uint8Array;
   readonly tar: string;
 }
 
