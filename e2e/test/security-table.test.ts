@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 
 import { ROOT } from './support/repository.js';
@@ -30,6 +32,10 @@ describe('attacks of the past', () => {
         assert.ok(texts.includes(title), `${attack}: "${title}"`);
       for (const name of told)
         if (name !== 'openat2') assert.ok(names.has(name), `${attack}: there is no test ${name}`);
+      // And a test says so of itself: by the whole name, or by the number behind a whole one.
+      if (!holds.includes('cannot apply'))
+        for (const [, number = ''] of attack.matchAll(/(-\d{4,5})\b(?!-)/g))
+          assert.match(texts, new RegExp(`(CVE-\\d{4}|, )${number}\\b`), `${attack}: no test is called ${number}`);
     }
   });
 
@@ -89,6 +95,87 @@ describe('attacks of the past', () => {
         assert.ok(!seen[i]?.includes(word === 'one' ? 'two' : 'one'), seen[i]);
       }
     } finally {
+      workshop.close();
+    }
+  });
+
+  it('privileges that nobody allowed are refused before anything runs (CVE-2024-23653)', async () => {
+    const workshop = new Workshop();
+    try {
+      for (const flag of ['--security=insecure', '--network=host', '--device=/dev/kmsg', '--device=vendor.com/a=b']) {
+        const lines = ['FROM busybox', 'RUN echo ran-$((40 + 2))', `RUN ${flag} true`];
+        const { status, stderr } = await workshop.build(lines, ['--progress', 'plain']);
+        assert.equal(status, 1, `${flag}\n${stderr}`);
+        assert.match(stderr, /security\.insecure|network\.host|device/i);
+        assert.doesNotMatch(stderr, /ran-42/);
+      }
+    } finally {
+      workshop.close();
+    }
+  });
+
+  it('a tag that moves while it is pulled: one image in all stages, and nothing of two mixed', async function () {
+    this.timeout(60_000);
+    const workshop = new Workshop();
+    const layouts: string[] = [];
+    const manifests: { digest: string; mediaType: string }[] = [];
+    let asked = 0;
+    const blob = (digest: string): Buffer | undefined => {
+      const files = layouts.map((layout) => path.join(layout, 'blobs', digest.replace(':', '/')));
+      return files.filter((file) => existsSync(file)).map((file) => readFileSync(file))[0];
+    };
+    const server = createServer((request, response) => {
+      const [, kind, name = ''] = /^\/v2\/moving\/(manifests|blobs)\/(.*)$/.exec(request.url ?? '') ?? [];
+      const digest = name === 'tag' ? manifests[asked++ % manifests.length]?.digest : name;
+      const body = kind === undefined ? Buffer.from('{}') : blob(digest ?? '');
+      const type = kind === 'manifests' ? manifests[0]?.mediaType : 'application/octet-stream';
+      response.writeHead(body ? 200 : 404, { 'content-type': type, 'content-length': body?.length ?? 0 });
+      response.end(request.method === 'HEAD' ? undefined : body);
+    });
+    try {
+      for (const word of ['one', 'two', 'three']) {
+        const layout = path.join(workshop.folder, word);
+        const lines = ['FROM busybox', `RUN echo ${word} > /word`, `LABEL word=${word}`];
+        const made = await workshop.build(lines, ['-o', `type=oci,tar=false,dest=${layout}`]);
+        assert.equal(made.status, 0, made.stderr);
+        layouts.push(layout);
+        const index = JSON.parse(readFileSync(path.join(layout, 'index.json'), 'utf8')) as {
+          manifests: typeof manifests;
+        };
+        manifests.push(...index.manifests.slice(0, 1));
+      }
+      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+      const image = `127.0.0.1:${(server.address() as AddressInfo).port}/moving:tag`;
+      const lines = [
+        ...[
+          `FROM ${image} AS first`,
+          'RUN cp /word /first',
+          `FROM ${image} AS second`,
+          'COPY --from=first /first /first',
+        ],
+        ...[`COPY --from=${image} /word /third`, 'RUN cat /first /third /word | sort -u > /all', 'FROM scratch'],
+        'COPY --from=second /all /',
+      ];
+      for (let i = 0; i < 3; i++) {
+        const out = path.join(workshop.folder, `out-${i}`);
+        const { status, stderr } = await workshop.build(lines, ['--pull', '-o', out]);
+        assert.equal(status, 0, stderr);
+        assert.match(readFileSync(path.join(out, 'all'), 'utf8'), /^(one|two|three)\n$/);
+        const kept = await workshop.build([`FROM ${image}`], ['--pull', '-t', 'kept']);
+        assert.equal(kept.status, 0, kept.stderr);
+        const { stdout } = await workshop.strake(['inspect', 'kept']);
+        const [, label = ''] = /"word": "(\w+)"/.exec(stdout) ?? [];
+        const word = await workshop.build(
+          ['FROM kept AS kept', 'FROM scratch', 'COPY --from=kept /word /'],
+          ['-o', out],
+        );
+        assert.equal(word.status, 0, word.stderr);
+        assert.equal(readFileSync(path.join(out, 'word'), 'utf8'), `${label}\n`);
+      }
+      assert.ok(asked > 3, `${asked} requests`);
+    } finally {
+      server.close();
+      server.closeAllConnections();
       workshop.close();
     }
   });

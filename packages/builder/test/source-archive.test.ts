@@ -92,7 +92,7 @@ describe('archives of contexts', () => {
     assert.deepEqual(['d', 's', 't/u'].map(read), ['2', '3', '4']);
   });
 
-  it('cannot leave their folder by .. or a leading slash', async () => {
+  it('cannot leave their folder by .. or a leading slash (CVE-2026-28406)', async () => {
     await unpack([
       { name: '../victim', content: 'x' },
       { name: '/abs', content: 'y' },
@@ -101,7 +101,7 @@ describe('archives of contexts', () => {
     assert.deepEqual(fs.readdirSync(root).sort(), ['abs', 'b', 'victim']);
   });
 
-  it('cannot leave their folder by links', async () => {
+  it('cannot leave their folder by links (CVE-2026-17106)', async () => {
     const hostile: Entry[][] = [
       [
         { name: 'l', type: 'symlink', linkname: outer },

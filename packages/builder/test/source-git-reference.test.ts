@@ -72,7 +72,7 @@ describe('Git references', () => {
     });
   }
 
-  it('show no password', () => {
+  it('show no password (CVE-2023-26054)', () => {
     assert.equal(displayRemote('https://u:secret@h/x.git?token=y'), 'https://h/x.git');
     assert.throws(
       () => parseGitReference('https://u:secret@h/x.git?bad=1'),

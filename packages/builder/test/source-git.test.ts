@@ -154,7 +154,7 @@ describe('Git repositories', function () {
     assert.equal(git(one.root, 'remote', 'get-url', 'origin'), `${server.url}/main.git`);
   });
 
-  it('show a subfolder, and nothing outside', async () => {
+  it('show a subfolder, and nothing outside (CVE-2026-33748)', async () => {
     const { root } = await checkout('#main:sub');
     assert.deepEqual(fs.readdirSync(root), ['b.txt']);
     for (const dir of ['out', 'out/ssl', 'inner', 'none', 'a.txt', '.git', '.GIT/objects']) {

@@ -92,7 +92,7 @@ describe('zstd frames', () => {
 });
 
 describe('digests and streams', () => {
-  it('only 64 hex digits after sha256: are a digest', () => {
+  it('only 64 hex digits after sha256: are a digest (CVE-2024-3727)', () => {
     assert.ok(isDigest(digestOf('x')));
     for (const bad of [
       '',

@@ -46,6 +46,10 @@ describe('parseMount', () => {
     ['__proto__=/x', "unexpected key '__proto__'"],
     ['type=constructor', 'unsupported mount type "constructor"'],
     ['required,type=secret,id=x', "unexpected key 'required' for mount type 'bind'"],
+    // CVE-2024-9407: options of mount(2) get nowhere.
+    ['type=bind,target=/x,bind-propagation=shared', "unexpected key 'bind-propagation'"],
+    ['type=bind,target=/x,relabel=shared', "unexpected key 'relabel'"],
+    ['type=cache,target=/x,bind-propagation=rshared', "unexpected key 'bind-propagation'"],
     ['type=bind,target=/x,size=1', "unexpected key 'size' for mount type 'bind'"],
     ['type=tmpfs,target=/x,size=many', 'invalid value for size'],
     ['type=cache,target=/x,sharing=borrowed', 'unsupported sharing value "borrowed"'],

@@ -231,7 +231,7 @@ describe('retries', () => {
 });
 
 describe('manifests from hostile registries', () => {
-  it('are not nested for the stack, nor both of a kind', () => {
+  it('are not nested for the stack, nor both of a kind (CVE-2021-41190)', () => {
     const reference = { registry: 'localhost:1', repository: 'a', tag: 'v1' };
     const refused = (text: string, message: RegExp): void =>
       assert.throws(() => checkManifest(reference, Buffer.from(text), MediaType.ociIndex), {

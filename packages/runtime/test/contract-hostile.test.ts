@@ -12,7 +12,7 @@ contract((tools) => {
     const untouched = (): void => assert.deepEqual(fs.readdirSync(tools.outside), ['secret']);
 
     for (const name of ['dev', 'proc', 'sys']) {
-      it(`is refused where /${name} is a link or a file`, async () => {
+      it(`is refused where /${name} is a link or a file (CVE-2025-31133, -52565, -52881, CVE-2026-41579, -88264)`, async () => {
         for (const edit of [{ link: tools.outside }, { link: `../../../../../..${tools.outside}` }, { content: 'x' }]) {
           const { error } = await sh('true', {}, [{ path: name, ...edit }]);
           assert.equal(error?.code, 'ROOT_INVALID');
@@ -57,7 +57,7 @@ contract((tools) => {
         untouched();
       }
     });
-    it('keeps working directories inside', async () => {
+    it('keeps working directories inside (CVE-2024-21626, CVE-2026-55686)', async () => {
       const folders = ['/proc/self/cwd', '/proc/1/root', '/proc/self/root/..', '/link', '/../..', '/up'];
       for (let fd = 3; fd < 40; fd++) folders.push(`/proc/self/fd/${fd}`);
       const edits = [
@@ -75,7 +75,7 @@ contract((tools) => {
       }
       untouched();
     });
-    it('refuses what cannot be said', async () => {
+    it('refuses what cannot be said (CVE-2024-40635, CVE-2026-46680, CVE-2026-57231)', async () => {
       const bad: Partial<ContainerSpec>[] = [
         { args: [] },
         { args: ['a\0b'] },

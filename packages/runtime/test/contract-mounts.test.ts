@@ -43,7 +43,7 @@ contract((tools) => {
         );
       }
     });
-    it('does not follow a link in the path of a tree', async () => {
+    it('does not follow a link in the path of a tree (CVE-2024-1753)', async () => {
       fs.symlinkSync(tools.outside, path.join(tools.outside, 'link'));
       for (const at of ['link', 'link/secret', '../outside/secret', '..']) {
         const mount = tree('/m', { tree: { kind: 'bind', source: tools.outside, readOnly: true }, path: at });
@@ -62,7 +62,7 @@ contract((tools) => {
       assert.equal(fs.readFileSync(path.join(tools.outside, 'kept'), 'utf8'), 'kept\n');
       fs.unlinkSync(path.join(tools.outside, 'kept'));
     });
-    it('binds a part of a folder, in which links lead nowhere outside', async () => {
+    it('binds a part of a folder, in which links lead nowhere outside (CVE-2024-9675, CVE-2024-11218)', async () => {
       const folder = path.join(tools.outside, 'cache');
       const part = (inside: string): ContainerMount => ({
         ...{ kind: 'host', target: '/p', source: folder, readOnly: false },
@@ -133,7 +133,7 @@ contract((tools) => {
       assert.deepEqual([reply.status?.exitCode, Object.keys(reply.upper)], [0, ['/etc']]);
       assert.equal(reply.upper['/etc']?.mtime, 1_000_000_000);
     });
-    it('keeps the folders of stubs that the step put something into', async () => {
+    it('keeps the folders of stubs that the step put something into (CVE-2024-23652)', async () => {
       const { upper } = await sh('echo own > /a/own && mkdir -p /a/b/d', {
         mounts: [{ kind: 'tmpfs', target: '/a/b/c' }],
       });

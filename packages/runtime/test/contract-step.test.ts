@@ -66,7 +66,7 @@ contract((tools) => {
   });
 
   describe('users and rights', () => {
-    it('is root with the capabilities of Docker and a filter', async () => {
+    it('is root with the capabilities of Docker and a filter (CVE-2022-27650, -27651)', async () => {
       const text = await output('grep -E "^(Cap|NoNew|Seccomp:)" /proc/self/status');
       assert.deepEqual(
         [...text.matchAll(/^(\w+):\s*(\w+)$/gm)].map((m) => m.slice(1).join(' ')),

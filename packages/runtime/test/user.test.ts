@@ -85,7 +85,7 @@ describe('resolveUser', () => {
     });
   }
 
-  it('refuses a file without end', async () => {
+  it('refuses a file without end (CVE-2024-9676)', async () => {
     const huge: UserFiles = { read: () => Promise.resolve(Buffer.alloc((16 << 20) + 1, 'x')) };
     await assert.rejects(resolveUser(huge, 'web'), (error) => isStrakeError(error, 'USER_FILE_INVALID'));
   });
@@ -97,7 +97,7 @@ describe('resolveUser', () => {
     await assert.rejects(resolveUser(files(PASSWD, groups(70_000)), 'web'), /"web" is in 70001 groups, more than 1024/);
   });
 
-  it('never makes anybody root whom the file does not', async () => {
+  it('never makes anybody root whom the file does not (CVE-2024-40635, CVE-2026-47262, -46680, -30892)', async () => {
     const line = fc.array(fc.oneof(fc.string(), fc.constantFrom('x', '0', '1', 'eve', '-0', '0x0', ' 0', '')), {
       maxLength: 7,
     });

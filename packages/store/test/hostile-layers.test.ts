@@ -33,17 +33,17 @@ const REFUSED: Readonly<Record<string, readonly [Buffer[], RegExp, Buffer?]>> = 
   'path traversal by an inner ..': [[entry('etc/../../x', 'x')], /\.\./],
   'path traversal by a PAX path': [[pax([['path', '../x']]), header('innocent')], /\.\./],
   'path traversal by a GNU long name': [[gnuLong(`../${'x'.repeat(120)}`), header('innocent')], /\.\./],
-  'path traversal by a hard link': [[entry('stolen', '', '1', { link: '../../etc/shadow' })], /\.\./],
+  'path traversal by a hard link (CVE-2026-23745)': [[entry('stolen', '', '1', { link: '../../etc/shadow' })], /\.\./],
   'an entry below a symlink (CVE-2026-17106)': [
     [entry('esc', '', '2', { link: '/etc' }), entry('esc/x', 'x')],
     /below/,
   ],
-  'an entry below a folder replaced by a symlink': [
+  'an entry below a folder replaced by a symlink (CVE-2026-23950)': [
     [entry('d/', '', '5'), entry('d/a', 'x'), entry('d', '', '2', { link: '/etc' }), entry('d/b', 'x')],
     /below/,
   ],
   'an entry below a file': [[entry('f', 'x'), entry('f/x', 'x')], /below/],
-  'a hard link through a symlink': [
+  'a hard link through a symlink (CVE-2026-42574, CVE-2026-26960)': [
     [entry('esc', '', '2', { link: '/etc' }), entry('h', '', '1', { link: 'esc/shadow' })],
     /hard link/,
   ],
@@ -154,6 +154,22 @@ describe('hostile layers', () => {
         return (await view.read(found, 10)).toString();
       };
       assert.deepEqual([await text('a'), await text('b')], ['other', 'one']);
+    }));
+
+  it('removes nothing behind a symlink by whiteouts and opaque marks (CVE-2026-50163)', () =>
+    withStore(async (store) => {
+      const base = [entry('bin/', '', '5'), entry('bin/sh', 'x'), entry('l', '', '2', { link: '/bin' })];
+      const marks = [entry('l/.wh.sh'), entry('l/.wh..wh..opq')];
+      const own = await importTar(store, [...base, ...marks]);
+      assert.deepEqual([...own.walk('')].map(({ path, type }) => `${type} ${path}`).slice(1), [
+        'directory bin',
+        'file bin/sh',
+        'symlink l',
+      ]);
+      const tars = [base, marks].map((parts) => Buffer.concat([...parts, END]));
+      for (const tar of tars) await importBytes(store, tar, digestOf(tar), MediaType.ociLayer);
+      const chain = await store.layers.view(tars.map((tar) => digestOf(tar)));
+      assert.equal(chain.lookup('bin/sh')?.type, 'file');
     }));
 
   it('ignores global PAX records and marks of aufs', () =>
