@@ -107,7 +107,7 @@ describe('plain progress', () => {
       [a.step('A\u001b[2J'), a.started(0), a.output(5, '\u001b]0;title\u0007x\u001b[5A\n')],
       renderer,
     );
-    assert.equal(text, '#1 A\n#1 0.005 x\n\n');
+    assert.equal(text, '#1 A[2J\n#1 0.005 x\n\n');
   });
 
   it('reports transfers now and then, and when they are done', () => {

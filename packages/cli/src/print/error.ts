@@ -1,5 +1,5 @@
 import { errnoOf, isStrakeError, type StrakeError } from '@strake/core';
-import { harmless, harmlessLines } from '../progress/text.js';
+import { harmless, harmlessLines, oneLine, withoutPasswords } from '../progress/text.js';
 import { excerpt } from './excerpt.js';
 
 const TAIL_LINES = 20;
@@ -29,19 +29,22 @@ export interface ErrorOptions {
 }
 
 function clipped(text: string): string {
-  return harmlessLines(text.length > LONGEST ? `${text.slice(0, LONGEST - LAST)}…${text.slice(-LAST)}` : text);
+  const short = text.length > LONGEST ? `${text.slice(0, LONGEST - LAST)}…${text.slice(-LAST)}` : text;
+  return harmlessLines(withoutPasswords(short));
 }
 
 /** Whether what is behind ERROR is the limit of open files: whatever could not be opened then is not to blame. */
 function tooManyFiles(error: unknown): boolean {
-  for (let cause = error; cause instanceof Error; cause = cause.cause) if (errnoOf(cause) === 'EMFILE') return true;
+  // What the agent could not open comes without its cause.
+  for (let cause = error; cause instanceof Error; cause = cause.cause)
+    if (errnoOf(cause) === 'EMFILE' || cause.message.includes('EMFILE: too many open files')) return true;
   return false;
 }
 
 function known(error: StrakeError): string {
   let out = `error: ${clipped(error.message)}\n`;
   if (error.step !== undefined && !error.message.includes(error.step))
-    out += `  in step ${harmless(error.step.slice(0, LONGEST))}\n`;
+    out += `  in step ${oneLine(error.step.slice(0, LONGEST))}\n`;
   if (error.location) out += `\n${excerpt(error.location)}`;
   const tail = error.outputTail?.replace(/\n+$/, '');
   if (tail) {

@@ -1,5 +1,5 @@
 import type { SourceLocation } from '@strake/core';
-import { fit, harmless } from '../progress/text.js';
+import { fit, harmless, oneLine } from '../progress/text.js';
 
 /** Lines shown above and below, lines of the marked part, columns of a line. */
 const AROUND = 2;
@@ -29,10 +29,11 @@ export function excerpt(location: SourceLocation): string {
   for (let number = Math.max(1, first - AROUND); number <= end; number++) {
     const marked = number >= first && number <= last;
     const line = lines[number - 1] ?? '';
-    out += `${String(number).padStart(digits)} | ${marked ? '>>> ' : '    '}${fit(harmless(line), COLUMNS)}`.trimEnd();
+    out += `${String(number).padStart(digits)} | ${marked ? '>>> ' : '    '}${fit(oneLine(line), COLUMNS)}`.trimEnd();
     out += '\n';
     if (number === first && last === first && location.column !== undefined && location.column <= line.length) {
-      const before = harmless(line.slice(0, location.column - 1));
+      // behind a mark, so that blanks at its end are kept
+      const before = oneLine(`${line.slice(0, location.column - 1)}^`).slice(0, -1);
       // at the beginning of the line it would say nothing new
       if (before.trim() !== '' && before.length < COLUMNS)
         out += `${' '.repeat(digits)} |     ${' '.repeat(before.length)}^\n`;

@@ -42,9 +42,22 @@ export function harmless(line: string): string {
     .replace(CONTROLS, '');
 }
 
-/** A step's one line: BuildKit shows only the first of several. */
+// No digest behind a tag: docker-image://name:tag@sha256:...
+const PASSWORD = /(\/\/[^\s/@:"']*:)[^\s/"']+@(?!sha256:)/g;
+
+/** TEXT without the passwords of addresses in it. */
+export function withoutPasswords(text: string): string {
+  return text.includes('@') ? text.replace(PASSWORD, '$1***@') : text;
+}
+
+/**
+ * A step's one line, or one of a Dockerfile: BuildKit shows only the first of several. Nothing of it but passwords and the control
+ * characters themselves is left out: whoever wrote it must not hide what is run behind a carriage return or within an escape sequence.
+ */
 export function oneLine(name: string): string {
-  return harmless(name.split('\n', 1)[0] ?? '');
+  const line = withoutPasswords(name.split('\n', 1)[0] ?? '');
+  if (PLAIN.test(line)) return line;
+  return line.replace(/\r+$/, '').replaceAll('\r', ' ').replaceAll('\t', '    ').replace(CONTROLS, '');
 }
 
 /** {@link harmless} for text of several lines. */
