@@ -201,6 +201,10 @@ describe('hostile input', () => {
           /cannot write pipe: .*a pipe with nobody at its other end\nhint: The build itself is done/,
         );
       }
+      for (const flag of ['--timeline', '--trace']) {
+        await refused(lines, [flag, 'socket', '-t', 'full'], /cannot write socket: it is a socket/);
+        await refused(lines, [flag, 'missing/file', '-t', 'full'], /cannot write missing\/file: no such file/);
+      }
       const images = await workshop.strake(['images']);
       assert.doesNotMatch(images.stdout, /full/);
     });

@@ -31,6 +31,21 @@ describe('a context that changes while it is read', () => {
   });
 });
 
+describe('files of /proc in a context', () => {
+  const root = `/proc/${process.pid}`;
+  for (const [name, message] of [
+    ['cmdline', /"cmdline" of the context grew while it was read/],
+    ['mem', /cannot read "mem" of the context: EIO/],
+    ['pagemap', /cannot read "pagemap" of the context: EINVAL/],
+  ] as const)
+    it(`${name} is refused by name`, async () => {
+      const tree = new LocalTree({ root, table: new FileTable(), xattrs: () => undefined });
+      const entry = tree.lookup(name);
+      assert.ok(entry);
+      await assert.rejects(tree.learn([entry]), { code: 'CONTEXT_UNREADABLE', message });
+    });
+});
+
 describe('a socket in a context', () => {
   it('is an empty file with its mode', async () => {
     const root = fs.realpathSync(fs.mkdtempSync(join(os.tmpdir(), 'strake-tree-')));

@@ -3,6 +3,7 @@ import { closeSync, readSync } from 'node:fs';
 
 import { errnoOf, isStrakeError } from '@strake/core';
 
+import { readFailure } from './errors.js';
 import { SourceOpener } from './layer/source-opener.js';
 import type { DigestedFiles, Job } from './worker-protocol.js';
 import type { SizedPath } from './types.js';
@@ -27,7 +28,7 @@ export function digestFilesNow(root: string, paths: readonly string[], aborted: 
         digests.write(digestFile(opener.open(root, path), buffer, aborted), i * 32, 'hex');
       } catch (error) {
         if (!isStrakeError(error, 'SOURCE_CHANGED') && !['EISDIR', 'EAGAIN'].includes(errnoOf(error) ?? ''))
-          throw error;
+          throw readFailure(path, error);
       }
     }
     return digests;

@@ -95,12 +95,20 @@ export function sourceChanged(path: string, why: string, cause?: unknown): Strak
 }
 
 export function sourceDenied(path: string, cause: unknown): StrakeError {
+  const errno = errnoOf(cause) ?? 'EACCES';
   return storeError(
     'SOURCE_DENIED',
-    `${shown(path)} cannot be read: permission denied`,
+    `${shown(path)} cannot be read: ${['EACCES', 'EPERM'].includes(errno) ? 'permission denied' : errno}`,
     'Make it readable for the user who builds, or list it in .dockerignore.',
     cause,
   );
+}
+
+/** ERROR, named by the file at PATH where that is what could not be read: a bad disk, or a file that only looks like one. */
+export function readFailure(path: string, error: unknown): unknown {
+  return errnoOf(error) !== undefined && (error as { syscall?: unknown }).syscall === 'read'
+    ? sourceDenied(path, error)
+    : error;
 }
 
 export function storeDenied(path: string, cause: unknown): StrakeError {

@@ -348,5 +348,7 @@ describe('digests of files', () => {
       await store.digestFiles(root, [], () => assert.fail('there is none'));
       const aborted = AbortSignal.abort(new Error('enough'));
       await assert.rejects(store.digestFiles(root, files, found, aborted));
+      const broken = store.digestFiles(`/proc/${process.pid}`, [{ path: 'mem', size: 9 << 20 }], found);
+      await assert.rejects(broken, { code: 'SOURCE_DENIED', message: 'mem cannot be read: EIO' });
     }));
 });

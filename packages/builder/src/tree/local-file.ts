@@ -22,6 +22,22 @@ export function replaced(path: string, cause?: unknown): Error {
   });
 }
 
+/** A file of a context that holds more than it said: one that is being written to, or one of /proc, which has no end that it knows. */
+export function grown(path: string): Error {
+  return builderError('CONTEXT_UNREADABLE', `"${path}" of the context grew while it was read`, {
+    hint: 'Build again when nothing changes the files, or name it in .dockerignore.',
+  });
+}
+
+/** Reads what comes next of the file at PATH. @throws StrakeError `CONTEXT_UNREADABLE` */
+export function readSome(fd: number, buffer: Buffer, path: string): number {
+  try {
+    return fs.readSync(fd, buffer, 0, buffer.length, null);
+  } catch (error) {
+    throw unreadable(path, error);
+  }
+}
+
 /** What went wrong with PATH after it was there. */
 export function lookFailure(path: string, cause: unknown): Error {
   const gone = ['ENOENT', 'ENOTDIR', 'EINVAL', 'ELOOP'].includes(errnoOf(cause) ?? '');

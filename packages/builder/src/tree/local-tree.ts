@@ -9,7 +9,7 @@ import { extrasOf, type Extras } from './extras.js';
 import type { FileTable } from './file-table.js';
 import { isEarlier, isSocket, lstatNow, stampOf, typeOf } from './stat.js';
 import type { LocalTreeOptions } from './local-tree-options.js';
-import { lookFailure, openFile, readFolder, statOf } from './local-file.js';
+import { grown, lookFailure, openFile, readFolder, readSome, statOf } from './local-file.js';
 import { hasReliableFolders, recallRows, recallWalk } from './recall.js';
 import type { RememberedSelection, SelectionMemory } from './remembered-selections.js';
 import { NOTHING, type TreeMemory, type TreeReads } from './tree-memory.js';
@@ -255,10 +255,11 @@ export class LocalTree implements SourceTree {
     if (this.#isSocket(entry)) return;
     const fd = openFile(this.#root, entry.path);
     try {
-      for (let room = Math.min(entry.size + 1, CHUNK); ; room = CHUNK) {
+      for (let room = Math.min(entry.size + 1, CHUNK), left = entry.size; ; room = CHUNK) {
         const buffer = Buffer.allocUnsafe(room);
-        const read = fs.readSync(fd, buffer, 0, buffer.length, null);
+        const read = readSome(fd, buffer, entry.path);
         if (read === 0) return;
+        if ((left -= read) < 0) throw grown(entry.path);
         yield buffer.subarray(0, read);
         if (read === CHUNK) await new Promise((resolve) => setImmediate(resolve));
       }

@@ -135,7 +135,8 @@ async function run(args: Arguments, given: Io): Promise<number> {
     if (wanted) return await call(engine, wanted, options, io);
     checkIdFile(args, options);
     prepareResultFile(args.string('iidfile') || undefined, true, io.cwd);
-    prepareResultFile(args.string('metadata-file') || undefined, false, io.cwd);
+    for (const name of ['metadata-file', 'trace', 'timeline'])
+      prepareResultFile(args.string(name) || undefined, false, io.cwd);
     const recorded = await timelineOf(args, options, io);
     const result = await buildShown(engine, options, kind, recorded, io);
     await explain(result.steps, args, io);

@@ -2,7 +2,7 @@ import { closeSync, openSync } from 'node:fs';
 
 import { errnoOf, type Digest } from '@strake/core';
 
-import { nameUnrepresentable, sourceChanged } from '../errors.js';
+import { nameUnrepresentable, readFailure, sourceChanged } from '../errors.js';
 import { TarType, type TarHeader } from '../tar/header.js';
 import { encodeSparseMap } from '../tar/sparse.js';
 import { fsPath } from '../snapshot/paths.js';
@@ -219,7 +219,7 @@ export class LayerWriter {
         const errno = errnoOf(error) ?? '';
         throw ['EISDIR', 'EAGAIN'].includes(errno)
           ? sourceChanged(content.path, 'it is no longer a file', error)
-          : error;
+          : readFailure(content.path, error);
       } finally {
         closeSync(fd);
       }
