@@ -236,4 +236,29 @@ describe('pushing manifests', () => {
       await rejectsWith(client.tags(ref('a')), 'REGISTRY_ERROR');
     });
   });
+
+  it('follows a list to another host without the credentials, and to no other scheme', async () => {
+    const login = { username: 'me', password: 'sesame' };
+    await withRegistry({}, async (foreign) => {
+      foreign.registry.intercept((_request, response) => {
+        response.writeHead(200).end('{"tags":["there"]}');
+        return true;
+      });
+      await withRegistry(
+        { auth: { type: 'basic', ...login }, client: { login } },
+        async ({ registry, client, ref }) => {
+          let next = `http://${foreign.registry.host}/v2/a/tags/list?n=2`;
+          registry.intercept((request, response) => {
+            if (!request.url?.includes('/tags/list') || request.headers.authorization === undefined) return false;
+            response.writeHead(200, { link: `<${next}>; rel="next"` }).end('{"tags":["here"]}');
+            return true;
+          });
+          assert.deepEqual(await client.tags(ref('a')), ['here', 'there']);
+          assert.ok(foreign.registry.requests.length > 0);
+          for (const { headers } of foreign.registry.requests) assert.equal(headers.authorization, undefined);
+          for (next of ['file:///etc/passwd', 'data:,{"tags":[]}']) await assert.rejects(client.tags(ref('a')));
+        },
+      );
+    });
+  });
 });
