@@ -14,7 +14,7 @@ import {
 import type { Store } from '@strake/store';
 
 import { annotationsFor, type Annotation } from './outputs/annotations.js';
-import { fillTimes, HISTORY_COMMENT, type HistoryItem } from './lower/history.js';
+import { EXPORTER_COMMENT, fillTimes, HISTORY_COMMENT, type HistoryItem } from './lower/history.js';
 import type { StageState } from './lower/stage-state.js';
 import type { LayerOrigin } from './result.js';
 
@@ -39,7 +39,7 @@ export interface AssembleOptions {
   /** Seconds since 1970: SOURCE_DATE_EPOCH. */
   readonly epoch: number | undefined;
   /** When a step's result was made; milliseconds. */
-  readonly createdAt: (item: HistoryItem) => Promise<number | undefined>;
+  readonly createdAt: (item: Pick<HistoryItem, 'vertex'>) => Promise<number | undefined>;
 }
 
 /** The image config of a stage, as BuildKit writes it. */
@@ -59,6 +59,16 @@ export async function assembleConfig(
       created_by: item.createdBy,
       comment: HISTORY_COMMENT,
       ...(item.emptyLayer ? { empty_layer: true } : {}),
+    });
+  }
+  if (state.files !== undefined) {
+    // Files that stand for an image have no entry: BuildKit's exporter finds one layer too many, and names the last one.
+    const last = state.history.findLast(({ emptyLayer }) => !emptyLayer);
+    const created = options.epoch !== undefined ? options.epoch * 1000 : await options.createdAt(last ?? state);
+    added.push({
+      ...(created !== undefined ? { created: rfc3339(created) } : {}),
+      created_by: last ? (last.layerName ?? last.vertex?.name ?? '') : state.files,
+      comment: EXPORTER_COMMENT,
     });
   }
   const history = fillTimes([...state.baseHistory, ...added]);

@@ -59,7 +59,7 @@ describe('archives of contexts', () => {
       { name: 'pipe', type: 'fifo' },
     ]);
     assert.equal(unpacked.newest, 1_500_000_000);
-    assert.deepEqual(fs.readdirSync(root).sort(), ['closed', 'deep', 'hard', 'soft']);
+    assert.deepEqual(fs.readdirSync(root).sort(), ['closed', 'deep', 'hard', 'pipe', 'soft']);
     assert.deepEqual(
       ['.', 'closed', 'closed/f', 'deep/down', 'deep/down/g'].map(mode),
       [0o700, 0o555, 0o6755, 0o755, 0o100],
@@ -154,7 +154,7 @@ describe('archives of contexts', () => {
     assert.deepEqual(fs.readdirSync(root, { encoding: 'latin1' }), ['caf\xe9']);
   });
 
-  for (const program of ['gzip', 'bzip2', 'xz', 'zstd']) {
+  for (const program of ['gzip', 'bzip2', 'xz']) {
     it(`may be packed with ${program}`, async function () {
       const tar = await tarOf([{ name: 'a', content: 'a'.repeat(200_000) }]);
       const { status, stdout } = spawnSync(program, ['-c'], { input: tar, maxBuffer: 1 << 24 });

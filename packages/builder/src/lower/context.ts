@@ -18,12 +18,14 @@ export interface ResolvedImage {
   readonly config: ImageConfig | undefined;
   readonly layerCount: number;
   readonly platform: Platform;
+  /** Files alone, without a config or history: what BuildKit calls their layer. */
+  readonly files?: string | undefined;
 }
 
 /** What a name in FROM, `--from` or `from=` stands for, where it is no stage. */
 export type NamedSource =
   | { readonly kind: 'image'; readonly image: ResolvedImage }
-  | { readonly kind: 'tree'; readonly tree: SourceTree; readonly where: string };
+  | { readonly kind: 'tree'; readonly tree: SourceTree; readonly where: string; readonly layerName: string };
 
 /** Looks up images and contexts; remembers what it found. */
 export interface SourceResolver {

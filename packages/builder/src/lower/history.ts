@@ -11,12 +11,17 @@ export function goTime(time: string): string {
 /** The comment that BuildKit writes into the history entries of its builds. */
 export const HISTORY_COMMENT = 'buildkit.dockerfile.v0';
 
+/** The comment of entries that BuildKit's exporter adds for layers of which the history knows nothing. */
+export const EXPORTER_COMMENT = 'buildkit.exporter.image.v0';
+
 /** A history entry whose time is known only when its step has been solved. */
 export interface HistoryItem {
   readonly createdBy: string;
   readonly emptyLayer: boolean;
   /** The step that makes the layer. */
   readonly vertex?: Vertex<ChainResult> | undefined;
+  /** What BuildKit's cache says of the layer, where that is not the step's name. */
+  readonly layerName?: string | undefined;
 }
 
 /** `|2 A=1 B=2 `, before a RUN's command: declared ARGs in the order of their first declaration, with current values. */

@@ -69,6 +69,7 @@ export async function lowerRun(instruction: RunInstruction, context: StageContex
     createdBy: `RUN ${argumentPrefix(declared)}${args.join(' ')} # buildkit`,
     emptyLayer: false,
     vertex,
+    layerName: `mount / from exec ${args.join(' ')}`,
   });
 }
 

@@ -33,6 +33,8 @@ export interface StageState {
   layers: number;
   /** ONBUILD triggers that this very file adds: they fire for stages built on this one. */
   readonly triggers: string[];
+  /** Built on files alone: what BuildKit calls their layer. It has no entry of its own in the history. */
+  readonly files: string | undefined;
 }
 
 /** The image `scratch`. */
@@ -59,14 +61,14 @@ function platformFields(platform: Platform): Pick<ImageConfig, 'architecture' | 
 }
 
 /** The state of a stage that starts from an image, or from `scratch`. */
-export function startFromImage({ vertex, config: given, platform, layerCount }: ResolvedImage): StageState {
+export function startFromImage({ vertex, config: given, platform, layerCount, files }: ResolvedImage): StageState {
   const { rootfs: _rootfs, history, config, created: _created, ...rest } = given ?? emptyImage(platform);
   const state: StageState = {
     vertex,
     platform,
     image: rest,
     config: soundConfig(config ?? {}),
-    baseHistory: soundHistory(history ?? [], layerCount),
+    baseHistory: soundHistory(history ?? [], files === undefined ? layerCount : 0),
     history: [],
     env: new Variables(),
     envPlaces: new Map(),
@@ -74,9 +76,16 @@ export function startFromImage({ vertex, config: given, platform, layerCount }: 
     cmdSet: false,
     layers: layerCount,
     triggers: [],
+    files,
   };
   prepare(state);
   return state;
+}
+
+/** The state of a stage whose place files without a config take: it has neither, not even a platform. */
+export function startFromFiles(image: ResolvedImage): StageState {
+  const { config: _config, image: _image, ...rest } = startFromImage(image);
+  return { ...rest, config: {}, image: { os: '', architecture: '' } };
 }
 
 /** The state of a stage that starts from another stage. Triggers do not pass on; whether CMD was set counts anew. */

@@ -31,7 +31,7 @@ import { lowerCopy, lowerWorkdir } from './files.js';
 import { imagesOf } from './image-names.js';
 import { lowerMetadata } from './metadata.js';
 import { lowerRun } from './run.js';
-import { emptyImage, startFromImage, startFromStage, type StageState } from './stage-state.js';
+import { emptyImage, startFromFiles, startFromImage, startFromStage, type StageState } from './stage-state.js';
 import { isOnlyStage, StepNames } from './step-names.js';
 import { treeImage } from './tree-image.js';
 import { Variables } from './variables.js';
@@ -205,8 +205,8 @@ export class StageLowering {
     const base = this.#graph.bases[index];
     const replaced = stage.from.name === undefined ? undefined : await this.#named(stage.from.name, prepared.platform);
     if (replaced) {
-      const image = replaced.kind === 'tree' ? this.#treeImage(replaced, prepared.platform) : replaced.image;
-      return startFromImage(image);
+      if (replaced.kind === 'image') return startFromImage(replaced.image);
+      return startFromFiles(this.#treeImage(replaced, prepared.platform));
     }
     let state: StageState;
     let triggers: readonly string[];
@@ -222,11 +222,17 @@ export class StageLowering {
       triggers = [];
       names = this.#names(prepared, 0, false);
     } else {
-      state = await located(stage.from.location, () => this.#baseImage(prepared));
+      const { image, isNamed } = await located(stage.from.location, () => this.#resolveBase(prepared));
+      this.#steps.push({
+        vertex: image.vertex,
+        location: stage.from.location,
+        stage: stage.from.name ?? `stage-${index}`,
+      });
+      state = startFromImage(image);
       triggers = state.config.OnBuild ?? [];
       delete state.config.OnBuild;
       names = this.#names(prepared, triggers.length, true);
-      names.next('');
+      if (!isNamed) names.next(''); // a named context's step has a name of its own
     }
     const context = this.#context(state, names, index);
     const { location } = stage.from;
@@ -288,13 +294,6 @@ export class StageLowering {
     }
   }
 
-  async #baseImage(prepared: PreparedStage): Promise<StageState> {
-    const { image } = await this.#resolveBase(prepared);
-    const { from, index } = prepared.stage;
-    this.#steps.push({ vertex: image.vertex, location: from.location, stage: from.name ?? `stage-${index}` });
-    return startFromImage(image);
-  }
-
   /** The image of FROM; `isNamed` where a `--build-context` stands for it. */
   async #resolveBase(prepared: PreparedStage): Promise<{ image: ResolvedImage; isNamed: boolean }> {
     const platform = prepared.platform ?? this.#options.platform;
@@ -318,7 +317,8 @@ export class StageLowering {
 
   /** A folder that stands in for an image: one layer with its content. */
   #treeImage(source: Extract<NamedSource, { kind: 'tree' }>, platform: Platform | undefined): ResolvedImage {
-    return treeImage(source, platform ?? this.#options.platform, () => this.#nextId(), this.#services);
+    const caching = this.#options.noCache ? 'renew' : 'use';
+    return treeImage(source, platform ?? this.#options.platform, () => this.#nextId(), this.#services, caching);
   }
 
   #named(name: string, platform: Platform | undefined): Promise<NamedSource | undefined> {

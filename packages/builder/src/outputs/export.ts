@@ -15,6 +15,7 @@ export async function exportResult(
   context: OutputContext,
 ): Promise<OutputResult> {
   const isImage = ['image', 'registry', 'oci', 'docker'].includes(type);
+  if (isImage && given.some(({ image }) => !image.config.architecture)) throw withoutPlatform();
   const results = isImage ? await dated(given, attributes, context) : given;
   switch (type) {
     case 'image':
@@ -37,6 +38,13 @@ export async function exportResult(
         hint: 'Strake knows image, registry, oci, docker, local, tar and cacheonly.',
       });
   }
+}
+
+/** BuildKit's words: invalid image config for export: missing os. */
+function withoutPlatform(): Error {
+  return builderError('OUTPUT_INVALID', 'the image has no platform: missing os and architecture in its config', {
+    hint: 'Where a --build-context of files takes the place of a stage, nothing says for which platform the image is. Give --platform, or FROM scratch and COPY --from=NAME.',
+  });
 }
 
 /** The results as SOURCE_DATE_EPOCH and `rewrite-timestamp` want their times. @throws StrakeError `OUTPUT_INVALID` */

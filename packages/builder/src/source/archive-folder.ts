@@ -7,6 +7,7 @@ import {
   throwIfAborted,
   type ByteStream,
 } from '@strake/core';
+import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
@@ -22,7 +23,7 @@ const LONGEST_PATH = 4096;
 /** Files of one archive at most: a bomb of headers fills neither disk nor memory. */
 const MOST_ENTRIES = 500_000;
 
-/** Whether the first bytes of a file are those of a tar, plain or compressed (BuildKit's isArchive, and zstd). */
+/** Whether the first bytes of a file are those of a tar, plain or compressed. */
 export function looksLikeArchive(head: Uint8Array): boolean {
   if (detectCompression(head) !== 'none') return true;
   const block = Buffer.from(head.subarray(0, 512));
@@ -35,7 +36,7 @@ export function looksLikeArchive(head: Uint8Array): boolean {
 
 /**
  * Unpacks a context's archive (any compression) into an empty folder that nobody else writes to: no name leads out of it, no link
- * is followed, device nodes and pipes are left out; modes and times are kept.
+ * is followed, device nodes are left out; modes and times are kept.
  * @returns the newest time of a file in it, in seconds since 1970, a function that makes all of it removable, and the owners that
  * the archive states where they are not 0:0: the files belong to whoever runs this
  * @throws StrakeError `CONTEXT_UNREADABLE`
@@ -145,13 +146,13 @@ class Unpacking {
     if (['GNU.sparse.major', 'GNU.sparse.size', 'GNU.sparse.map'].some((key) => paxOf(header, key) !== undefined)) {
       throw refused(name, 'it is stored as a sparse file');
     }
-    switch (header.type) {
+    // In tars of the oldest form a folder is a file whose name has a slash at its end.
+    switch (header.type === 'file' && !header.size && name.endsWith('/') ? 'directory' : header.type) {
       case 'directory':
         this.#makeFolder(path);
         this.#folders.set(path, { mode, time });
         break;
       case 'file':
-      case 'contiguous-file':
         this.#clear(path, name);
         await this.#write(path, content, mode, signal);
         fs.utimesSync(this.#at(path), time, time);
@@ -165,9 +166,14 @@ class Unpacking {
       case 'link':
         this.#link(path, name, treePath(linkOf(header)));
         break;
+      case 'fifo':
+        this.#clear(path, name);
+        if (!makePipe(this.#at(path))) break;
+        fs.chmodSync(this.#at(path), mode);
+        fs.utimesSync(this.#at(path), time, time);
+        break;
       case 'character-device':
       case 'block-device':
-      case 'fifo':
         break;
       default:
         throw refused(name, 'it is of a type that is not known');
@@ -268,6 +274,13 @@ class Unpacking {
     this.#clear(path, name);
     fs.linkSync(this.#at(target), this.#at(path));
   }
+}
+
+/** Node has no call that makes one. */
+function makePipe(path: string | Buffer): boolean {
+  if (typeof path !== 'string') return false; // nor one that gives a program a name that is no UTF-8
+  execFileSync('mkfifo', ['-m', '600', path], { stdio: 'ignore' });
+  return true;
 }
 
 function refused(name: string, why: string): Error {

@@ -18,6 +18,7 @@ import type { BuilderServices } from '../services.js';
 import { baseImageVertex, scratchVertex } from '../steps/base-image.js';
 import type { SourceTree } from '../tree/source-tree.js';
 import type { ContextSource } from './context.js';
+import { parseGitReference } from './git-reference.js';
 import { loadImage, type ImageContent } from './image-source.js';
 import { openLayout } from './oci-layout.js';
 
@@ -117,10 +118,17 @@ export function createSourceResolver(options: ResolverOptions, services: Builder
       tree = options.openTree(spec);
       trees.set(name, tree);
     }
-    return { kind: 'tree', tree: await tree, where: `context "${name}"` };
+    return { kind: 'tree', tree: await tree, where: `context "${name}"`, layerName: layerNameOf(name, spec) };
   };
 
   return { context: options.context, named, image };
+}
+
+/** What BuildKit's cache says of the layer that a context's files are. */
+function layerNameOf(name: string, spec: ContextSource): string {
+  const git = typeof spec === 'string' ? parseGitReference(spec) : undefined;
+  if (git && !git.likeLocalPath) return `git snapshot for ${git.remote}#${git.ref ?? ''}`;
+  return typeof spec === 'string' && /^https?:/i.test(spec) ? `http url ${spec}` : `local source for ${name}`;
 }
 
 /**

@@ -3,7 +3,7 @@ import fs from 'node:fs';
 import { join } from 'node:path';
 
 import type { Owner } from '../copy/owner.js';
-import { prepend } from '../copy/decompress.js';
+import { detectCompression, prepend } from '../copy/decompress.js';
 import { builderError } from '../errors.js';
 import type { BuilderServices } from '../services.js';
 import { looksLikeArchive, unpackContext } from './archive-folder.js';
@@ -43,6 +43,11 @@ export async function readStreamContext(
   }
   const head = Buffer.concat(chunks);
   const whole = prepend(head, iterator);
+  if (detectCompression(head) === 'zstd') {
+    throw builderError('CONTEXT_UNREADABLE', 'the context is compressed with zstd, which is not known for contexts', {
+      hint: 'A tar may be plain or compressed with gzip, bzip2 or xz: zstd -dc FILE | strake build -',
+    });
+  }
   if (!looksLikeArchive(head)) return { kind: 'text', stream: whole };
   let restoreModes = (): void => undefined;
   const root = await temporaryFolder(services, () => restoreModes());

@@ -5,7 +5,7 @@ import type { EntryType, Segments } from '../types.js';
 import { ContentHash } from './content-hash.js';
 import { checksumFits, numberField, parsePax, textField } from './fields.js';
 import { BLOCK, paddingOf } from './header.js';
-import { checkedSegments, gnuSparseNumbers, paxSparseNumbers, SparseMapReader } from './sparse.js';
+import { checkedSegments, paxSparseNumbers, SparseMapReader } from './sparse.js';
 
 /** Extended headers and long names beyond these are refused: they are kept in memory. */
 const MAX_PAX = 1 << 20;
@@ -39,8 +39,6 @@ export interface TarEntry {
 const TYPES: Readonly<Record<string, EntryType>> = {
   '\0': 'file',
   '0': 'file',
-  '7': 'file',
-  S: 'file',
   '1': 'hardlink',
   '2': 'symlink',
   '3': 'char',
@@ -65,11 +63,11 @@ interface Draft {
   segments: [number, number][] | undefined;
 }
 
-type State = 'header' | 'zeros' | 'long' | 'gnu-map' | 'pax-map' | 'content' | 'padding' | 'end';
+type State = 'header' | 'zeros' | 'long' | 'pax-map' | 'content' | 'padding' | 'end';
 
 /**
- * Reads a tar that comes in pieces: ustar, PAX, GNU's long names, base-256 numbers and sparse files. Takes every byte as
- * hostile: what is malformed is refused, nothing is kept in memory without bound. What follows the end blocks is ignored.
+ * Reads a tar that comes in pieces: ustar, PAX with its sparse files, GNU's long names and base-256 numbers. Other types
+ * than BuildKit unpacks are refused, as are GNU's old sparse files. Takes every byte as hostile: what is malformed is refused, nothing is kept in memory without bound. What follows the end blocks is ignored.
  */
 export class TarParser {
   readonly #onEntry: (entry: TarEntry) => void;
@@ -84,7 +82,6 @@ export class TarParser {
   #pax: Map<string, Buffer> | undefined;
   #paxPieces: string[] = [];
   #draft: Draft | undefined;
-  #gnuMap: { numbers: number[]; size: number } | undefined;
   #map: SparseMapReader | undefined;
   #content: ContentHash | undefined;
   #offset = 0;
@@ -156,7 +153,6 @@ export class TarParser {
   }
 
   #takeBlock(block: Buffer): void {
-    if (this.#state === 'gnu-map') return this.#takeGnuMap(block);
     if (this.#state === 'pax-map') return this.#takePaxMap(block);
     const empty = block[0] === 0 && block.equals(EMPTY_BLOCK);
     if (this.#state === 'zeros') {
@@ -224,8 +220,10 @@ export class TarParser {
       (this.#paxText('GNU.sparse.name') || this.#paxText('path')) ?? textOfBytes(this.#longName ?? ustarName);
     const what = shown(name);
     let type = TYPES[flag];
+    if (flag === 'S')
+      throw layerInvalid(`${what} is sparse in GNU's old form, which other builders do not unpack either`);
     if (!type) throw layerInvalid(`${what} has the unknown type ${JSON.stringify(flag)}`);
-    if (type === 'file' && (flag === '\0' || flag === '0') && name.endsWith('/')) type = 'directory';
+    if (type === 'file' && flag === '\0' && name.endsWith('/')) type = 'directory';
     const size = this.#paxNumber('size', headerSize, Number.MAX_SAFE_INTEGER, what);
     const link = this.#paxText('linkpath') ?? textOfBytes(this.#longLink ?? textField(block, 157, 100));
     const device = type === 'char' || type === 'block';
@@ -245,7 +243,7 @@ export class TarParser {
       stored: type === 'file' ? size : 0,
       segments: undefined,
     };
-    this.#beginContent(block, flag, this.#draft);
+    this.#beginContent(this.#draft);
   }
 
   #device(block: Buffer, at: number, max: number, what: string): number {
@@ -275,7 +273,7 @@ export class TarParser {
   }
 
   /** Finds out about sparse files, then goes on to the content. */
-  #beginContent(block: Buffer, flag: string, draft: Draft): void {
+  #beginContent(draft: Draft): void {
     const pax = this.#pax ? new Map([...this.#pax].map(([key, value]) => [key, value.toString('latin1')])) : NO_RECORDS;
     const pieces = this.#paxPieces;
     this.#longName = this.#longLink = this.#pax = undefined;
@@ -286,12 +284,7 @@ export class TarParser {
       if (!/^[0-9]{1,16}$/.test(text)) throw layerInvalid(`the size of the sparse file ${what} is no proper number`);
       return Number(text);
     };
-    if (flag === 'S') {
-      const size = numberField(block, 483, 12, `the size of ${what}`);
-      this.#gnuMap = { numbers: gnuSparseNumbers(block, 386, 4), size };
-      if (block[482]) this.#state = 'gnu-map';
-      else this.#endGnuMap(draft);
-    } else if (draft.type === 'file' && pax.get('GNU.sparse.major') === '1') {
+    if (draft.type === 'file' && pax.get('GNU.sparse.major') === '1') {
       draft.size = realSize('GNU.sparse.realsize');
       this.#map = new SparseMapReader(what);
       this.#state = 'pax-map';
@@ -310,21 +303,6 @@ export class TarParser {
     if (stored !== draft.stored) throw layerInvalid(`the map of the sparse file ${what} does not fit its content`);
     this.#holes += draft.size - stored;
     if (this.#holes > MAX_HOLES) throw layerInvalid(`the sparse file ${what} is too large`);
-  }
-
-  #takeGnuMap(block: Buffer): void {
-    if (!this.#draft || !this.#gnuMap) return;
-    this.#gnuMap.numbers.push(...gnuSparseNumbers(block, 0, 21));
-    if (this.#gnuMap.numbers.length > 400_000) throw layerInvalid(`${shown(this.#draft.name)} has too many pieces`);
-    if (!block[504]) this.#endGnuMap(this.#draft);
-  }
-
-  #endGnuMap(draft: Draft): void {
-    const { numbers, size } = this.#gnuMap ?? { numbers: [], size: 0 };
-    this.#gnuMap = undefined;
-    draft.size = size;
-    this.#setSegments(draft, numbers);
-    this.#startContent(draft);
   }
 
   #takePaxMap(block: Buffer): void {

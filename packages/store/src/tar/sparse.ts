@@ -1,6 +1,5 @@
 import { layerInvalid } from '../errors.js';
 import type { Segments } from '../types.js';
-import { numberField } from './fields.js';
 import { BLOCK, paddingOf } from './header.js';
 
 /** More pieces than this in one file are refused: they would fill the memory. */
@@ -80,15 +79,4 @@ export class SparseMapReader {
     if (this.#text.length > BLOCK) throw layerInvalid(`the map of the sparse file ${this.#name} is wrong`);
     return undefined;
   }
-}
-
-/** Numbers of one block of the old GNU map: COUNT pairs from AT, up to the first empty one. */
-export function gnuSparseNumbers(block: Buffer, at: number, count: number): number[] {
-  const numbers: number[] = [];
-  for (let i = 0; i < count; i++) {
-    const start = at + i * 24;
-    if (block[start] === 0) break;
-    numbers.push(numberField(block, start, 12, 'a sparse map'), numberField(block, start + 12, 12, 'a sparse map'));
-  }
-  return numbers;
 }
