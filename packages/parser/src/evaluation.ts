@@ -45,6 +45,7 @@ export interface StageState {
   readonly hidden: Set<string>;
   /** Names of ARGs, with a value or not, inherited ones too. */
   readonly declared: LayeredMap<true>;
+  readonly isWindows: boolean;
   shellSet: boolean;
   workdirSet: boolean;
   /** Undefined where nobody asks for it. */
@@ -91,6 +92,7 @@ function initialState(
     config,
     hidden: new Set(),
     declared: new LayeredMap(base?.declared),
+    isWindows,
     shellSet: base?.shellSet ?? (image?.shell ?? []).length > 0,
     workdirSet: base?.workdirSet ?? false,
     outline,

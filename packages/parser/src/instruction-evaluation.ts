@@ -162,7 +162,8 @@ class Step {
 
   workdir(value: string): void {
     const path = this.#expand(value);
-    if (!this.#state.workdirSet && !path.startsWith('/')) {
+    const absolute = this.#state.isWindows ? /^(?:c:)?[\\/](?![\\/])/i : /^\//;
+    if (!this.#state.workdirSet && !absolute.test(path)) {
       const message = `Relative workdir ${goQuote(path)} can have unexpected results if the base image changes`;
       this.#warn('workdirRelativePath', message);
     }

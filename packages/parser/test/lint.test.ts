@@ -71,6 +71,13 @@ describe('lint', () => {
     assert.deepEqual(rules(text), ['WorkdirRelativePath']);
   });
 
+  it('takes a path with a drive for absolute in an image for Windows', () => {
+    const windows = { platform: { os: 'windows', architecture: 'amd64' } };
+    assert.deepEqual(rules('FROM scratch\nWORKDIR C:/x\n', windows), []);
+    assert.deepEqual(rules('FROM scratch\nWORKDIR C:/x\n'), ['WorkdirRelativePath']);
+    assert.deepEqual(rules('FROM scratch\nWORKDIR C:x\n', windows), ['WorkdirRelativePath']);
+  });
+
   it('what a build would fail with ends the check', () => {
     const { error, warnings } = checkDockerfile(parseDockerfile('FROM a\nLABEL a=$X\nEXPOSE 99999\nLABEL b=$X\n'));
     assert.ok(isStrakeError(error, 'PORT_INVALID'));

@@ -90,6 +90,8 @@ describe('parseOwner', () => {
   it('numbers and names', () => {
     assert.deepEqual(parseOwner('1:2'), { user: { id: 1 }, group: { id: 2 } });
     assert.deepEqual(parseOwner('root'), { user: { id: 0 }, group: undefined });
+    assert.deepEqual(parseOwner('+7:-2'), { user: { id: 7 }, group: { id: 2 ** 32 - 2 } });
+    assert.deepEqual(parseOwner('-1:2147483648'), { user: { id: 0 }, group: { name: '2147483648' } });
     assert.deepEqual(parseOwner(':wheel'), { user: { name: '' }, group: { name: 'wheel' } });
     assert.deepEqual(parseOwner('99999999999:a:b'), { user: { name: '99999999999' }, group: { name: 'a:b' } });
   });

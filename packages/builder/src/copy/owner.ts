@@ -30,26 +30,26 @@ async function lineOf(read: ReadText, file: string, name: string): Promise<strin
 
 /**
  * Who `--chown`, or the folder of a WORKDIR, belongs to: `user[:group]`. A bare name takes the group of its passwd line, a bare
- * number is both uid and gid; an empty side (`5:`, `:5`) is 0. BuildKit takes an unknown name for 0; here it is an error.
+ * number is both uid and gid; an empty side (`5:`, `:5`) is 0. BuildKit takes an unknown user for 0, and the user's
+ * group for an unknown group; here they are errors.
  * @param read reads /etc/passwd and /etc/group of the stage; absent where names cannot be looked up (`--link`, scratch)
- * @param unknown what a name means that is not there: an error, or 0
+ * @param unknown what a name means that is not there: an error, or what BuildKit makes of it
  * @throws StrakeError `ARGUMENT_INVALID`
  */
 export async function resolveOwner(
   text: string,
   read: ReadText | undefined,
-  unknown: 'refuse' | 'root' = 'refuse',
+  unknown: 'refuse' | 'ignore' = 'refuse',
 ): Promise<Owner> {
   const { user, group } = parseOwner(text);
-  const lookup = async (file: 'passwd' | 'group', name: string): Promise<string[]> => {
+  const lookup = async (file: 'passwd' | 'group', name: string): Promise<string[] | undefined> => {
     if (!read) {
       throw builderError('ARGUMENT_INVALID', `invalid user index: the name "${name}" cannot be looked up here`, {
         hint: 'On scratch and with --link there is no /etc/passwd: write numbers.',
       });
     }
     const fields = await lineOf(read, `etc/${file}`, name);
-    if (!fields && unknown === 'root') return [name, '', '0', '0'];
-    if (!fields) {
+    if (!fields && unknown === 'refuse') {
       throw builderError('ARGUMENT_INVALID', `no "${name}" in /etc/${file} of the image`, {
         hint: 'Make it with a RUN before, or write a number.',
       });
@@ -62,8 +62,13 @@ export async function resolveOwner(
   else if (user.name === '') [uid, gid] = [0, 0];
   else {
     const fields = await lookup('passwd', user.name);
-    [uid, gid] = [fieldId(fields[2]), fieldId(fields[3])];
+    [uid, gid] = fields ? [fieldId(fields[2]), fieldId(fields[3])] : [0, 0];
   }
-  if (group) gid = 'id' in group ? group.id : group.name === '' ? 0 : fieldId((await lookup('group', group.name))[2]);
+  if (group && 'id' in group) gid = group.id;
+  else if (group?.name === '') gid = 0;
+  else if (group) {
+    const fields = await lookup('group', group.name);
+    if (fields) gid = fieldId(fields[2]);
+  }
   return { uid, gid };
 }

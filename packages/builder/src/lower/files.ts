@@ -21,6 +21,7 @@ import { treePath } from '../tree/paths.js';
 import { singleFile } from '../tree/single-file.js';
 import type { FromSource, StageContext } from './context.js';
 import { seenInstruction } from './seen.js';
+import { withoutDrive } from './windows-paths.js';
 import { workdirIn } from './stage-state.js';
 
 /** A destination made absolute; a trailing slash (or `/.`, or nothing at all) stays one. */
@@ -41,8 +42,11 @@ export async function lowerCopy(instruction: CopyInstruction | AddInstruction, c
   const { state, expander, services, resolver } = context;
   const expand = (word: string): string => expander.expandWord(word, state.env).text;
   const isAdd = instruction.kind === 'ADD';
-  const patterns = instruction.sources.map(expand);
+  const written = instruction.sources.map(expand);
+  const { os } = state.platform;
+  const patterns = written.map((path) => (isRemote(path) ? path : withoutDrive(path, os)));
   const target = expand(instruction.destination);
+  const destination = destinationPath(withoutDrive(state.config.WorkingDir ?? '/', os), withoutDrive(target, os));
   const chown = instruction.chown === undefined ? undefined : expand(instruction.chown);
   const chmod = instruction.chmod === undefined ? undefined : expand(instruction.chmod);
   const mode = chmod === undefined || chmod === '' ? undefined : parseMode(chmod);
@@ -104,7 +108,7 @@ export async function lowerCopy(instruction: CopyInstruction | AddInstruction, c
     ...(chown ? [`--chown=${chown}`] : []),
     ...(chmod ? [`--chmod=${chmod}`] : []),
   ];
-  const words = [...flags, ...patterns, ...instruction.heredocs.map(({ name }) => `<<${name}`), target];
+  const words = [...flags, ...written, ...instruction.heredocs.map(({ name }) => `<<${name}`), target];
   const link = instruction.link && chmod === undefined;
   const vertex = context.declare(
     copyVertex(
@@ -115,7 +119,7 @@ export async function lowerCopy(instruction: CopyInstruction | AddInstruction, c
         parent: link ? undefined : state.vertex,
         stage: from.kind === 'stage' ? from.vertex : undefined,
         source,
-        destination: destinationPath(state.config.WorkingDir ?? '/', target),
+        destination,
         chown,
         mode,
         chmod: withoutZeros(chmod),
@@ -130,7 +134,7 @@ export async function lowerCopy(instruction: CopyInstruction | AddInstruction, c
     ]),
   );
   if (from.kind === 'tree') {
-    const facts = { destination: destinationPath(state.config.WorkingDir ?? '/', target), chown, mode };
+    const facts = { destination, chown, mode };
     // Others in the same layer, heredocs and downloads, are as they were.
     services.kept?.readers.note({ tree: from.tree, patterns, copy: { vertex, select, facts } });
   }
@@ -162,8 +166,9 @@ function now({ services, options }: StageContext): number {
 export function lowerWorkdir(instruction: WordInstruction, context: StageContext): void {
   const { state, expander, services, options } = context;
   const path = expander.expandWord(instruction.value, state.env).text;
-  const workdir = workdirIn(state.config.WorkingDir, path);
-  state.config.WorkingDir = workdir;
+  const { os } = state.platform;
+  state.config.WorkingDir = workdirIn(state.config.WorkingDir, path, os);
+  const workdir = withoutDrive(state.config.WorkingDir, os);
   if (workdir === '/') {
     state.history.push({ createdBy: 'WORKDIR /', emptyLayer: true });
     return;

@@ -6,6 +6,7 @@ import type { Vertex } from '@strake/solver';
 import type { ChainResult } from '../result.js';
 import type { ResolvedImage } from './context.js';
 import type { HistoryItem } from './history.js';
+import { withoutDrive } from './windows-paths.js';
 import { splitVariable, Variables } from './variables.js';
 
 /** PATH of images that have none. */
@@ -107,8 +108,16 @@ export function startFromStage(base: StageState): StageState {
   return state;
 }
 
-/** PATH as a working directory: an absolute one stays as it is written, a relative one is joined to the CURRENT one and clean. */
-export function workdirIn(current: string | undefined, path: string): string {
+/**
+ * PATH as a working directory: an absolute one stays as it is written, a relative one is joined to the CURRENT one and clean. For
+ * Windows all are clean, have no drive, and backslashes.
+ */
+export function workdirIn(current: string | undefined, path: string, os: string): string {
+  if (os === 'windows') {
+    const [folder, given] = [withoutDrive(current ?? '', os), withoutDrive(path, os)];
+    const clean = posix.join('/', given.startsWith('/') ? '' : folder, given);
+    return clean.replace(/(.)\/$/, '$1').replaceAll('/', '\\');
+  }
   if (path.startsWith('/')) return path;
   if (path === '' && current) return current;
   return posix.join('/', current ?? '', path).replace(/(.)\/$/, '$1');
@@ -124,7 +133,7 @@ function prepare({ config, env, envPlaces, platform }: StageState): void {
     if (!envPlaces.has(name)) envPlaces.set(name, at);
   }
   // An image that names none keeps naming none, as BuildKit leaves it.
-  if (config.WorkingDir) config.WorkingDir = workdirIn(undefined, config.WorkingDir);
+  if (config.WorkingDir) config.WorkingDir = workdirIn(undefined, config.WorkingDir, platform.os);
   else delete config.WorkingDir;
 }
 

@@ -33,12 +33,12 @@ export function workdirVertex(step: WorkdirStep, services: BuilderServices): Ver
     name: step.name,
     inputs: [{ vertex: step.parent }],
     caching: step.caching,
-    key: () => ({ operation: { kind: 'workdir', version: 1, path, user, ...(epoch === undefined ? {} : { epoch }) } }),
+    key: () => ({ operation: { kind: 'workdir', version: 2, path, user, ...(epoch === undefined ? {} : { epoch }) } }),
     run: async ([parent = { layers: [] }], { signal }) => {
       const paths = (): OutlinePath[] => [{ path: treePath(path), deep: false }, ...(user === '' ? [] : USER_FILES)];
       const layer = await planOn(parent, paths, services, signal, async ({ view, read }) => {
         const target = new TargetTree(view, epoch ?? Math.floor(services.now() / 1000));
-        const owner = user === '' ? { uid: 0, gid: undefined } : await resolveOwner(user, read, 'root');
+        const owner = user === '' ? { uid: 0, gid: undefined } : await resolveOwner(user, read, 'ignore');
         target.makeFolders(target.resolve(treePath(path)), { mode: 0o755, ...owner });
         return services.store.layers.write(target.entries(), signal);
       });
