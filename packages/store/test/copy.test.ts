@@ -150,6 +150,44 @@ describe('copy snapshots', () => {
       assert.equal(made[0]?.inode, made[1]?.inode);
     }));
 
+  it('separate new names of files of layers below from the old ones in the tree too: what a cached build works on has them so', () =>
+    withStore(async (store) => {
+      const [uid, gid] = process.getuid?.() === 0 ? [7, 8] : [process.getuid?.() ?? 0, process.getgid?.() ?? 0];
+      const facts = { mode: 0o4750, uid, gid, mtime: 1_000_000_000 };
+      const { diffId } = await store.layers.write([folder('d'), { ...file('d/old', '1'), ...facts }]);
+      const snapshotter = createSnapshotter({ store, kind: 'copy', userNamespace: false });
+      const { id, mount } = await snapshotter.prepare([diffId]);
+      const root = mount.kind === 'bind' ? mount.source : '';
+      linkSync(`${root}/d/old`, `${root}/d/new`);
+      linkSync(`${root}/d/old`, `${root}/a`);
+      utimesSync(`${root}/d`, 1_000_000_000, 1_000_000_000);
+      await snapshotter.freeze(id);
+      const made = await snapshotter.commit(id);
+      const next = await snapshotter.prepare([diffId, made.diffId]);
+      const tree = next.mount.kind === 'bind' ? next.mount.source : '';
+      const [old, fresh, other] = ['d/old', 'd/new', 'a'].map((name) => lstatSync(`${tree}/${name}`));
+      assert.notEqual(old?.ino, fresh?.ino);
+      assert.equal(fresh?.ino, other?.ino);
+      for (const one of [old, fresh]) {
+        assert.deepEqual(
+          { mode: (one?.mode ?? 0) & 0o7777, uid: one?.uid, gid: one?.gid, mtime: (one?.mtimeMs ?? 0) / 1000 },
+          facts,
+        );
+      }
+      assert.equal(lstatSync(`${tree}/d`).mtimeMs, 1_000_000_000_000);
+      writeFileSync(`${tree}/d/new`, 'changed');
+      await snapshotter.freeze(next.id);
+      const view = await store.layers.view([(await snapshotter.commit(next.id)).diffId]);
+      const changed = [...view.walk('')].filter(({ type }) => type !== 'directory');
+      assert.deepEqual(
+        changed.map(({ path, type }) => [path, type]),
+        [
+          ['a', 'file'],
+          ['d/new', 'file'],
+        ],
+      );
+    }));
+
   it('see a change that keeps size and time, and nothing where nothing changed', () =>
     withStore(async (store) => {
       const { diffId } = await store.layers.write([

@@ -57,7 +57,7 @@ export class ChangeWriter {
   readonly #aborted: () => boolean;
   /** Folders on the way to here that have not been written. */
   readonly #parents: (EntryFacts | (() => EntryFacts))[] = [];
-  readonly #links = new Map<string, string>();
+  readonly #links = new Map<string, { readonly names: string[]; readonly count: number }>();
 
   constructor(root: string, writer: LayerWriter, aborted: () => boolean) {
     this.#root = root;
@@ -73,6 +73,11 @@ export class ChangeWriter {
   /** The entry for a path; undefined for sockets. OPENED: a descriptor of it, where there is one. */
   facts(path: string, stats: NodeFacts, opened?: number): EntryFacts | undefined {
     return readFacts(this.source(path), path, stats, opened);
+  }
+
+  /** Of each file that has further names than those written: those that were. */
+  *partlyWritten(): Generator<readonly string[]> {
+    for (const { names, count } of this.#links.values()) if (names.length < count) yield names;
   }
 
   /** Goes through the children of a folder that is not written itself, but before anything in it; looked up only then. */
@@ -97,12 +102,14 @@ export class ChangeWriter {
     const { path } = entry;
     if (stats.nlink > 1) {
       const inode = `${stats.dev}:${stats.ino}`;
-      const first = this.#links.get(inode);
-      if (first !== undefined) {
+      const { names } = this.#links.get(inode) ?? { names: [] as string[] };
+      names.push(path);
+      const [first = path] = names;
+      if (names.length > 1) {
         this.add({ ...entry, type: 'hardlink', size: 0, link: first, xattrs: undefined });
         return;
       }
-      this.#links.set(inode, path);
+      this.#links.set(inode, { names, count: stats.nlink });
     }
     if (entry.type !== 'file') {
       this.add(entry);

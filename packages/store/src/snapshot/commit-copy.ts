@@ -10,6 +10,7 @@ import { ChangeWriter, namesIn, sameFacts, viewOf } from './change-writer.js';
 import { OpenFolder } from './open-folder.js';
 import { fsPath } from './paths.js';
 import { settleTime, TreeScan, type ScannedChildren } from './scan.js';
+import { separateNames } from './separate-names.js';
 import type { LayerFiles } from './unpack.js';
 
 /** A whole tree that a step has worked on, to be made a layer. */
@@ -59,6 +60,13 @@ class CopyWalk {
     const opened = new OpenFolder(this.#changes.source(''));
     const untouched = this.after.root(opened.fd, this.#before);
     this.#folder({ path: '', row: 0, before: 0, merged: true, depth: 0 }, untouched, opened);
+  }
+
+  /** New names of files of the layers below are files of their own, as they are where this layer is unpacked. */
+  separate(): void {
+    for (const names of this.#changes.partlyWritten()) {
+      separateNames(names.map((name) => this.#changes.source(name)));
+    }
   }
 
   #folder(folder: Folder, untouched: boolean, opened = new OpenFolder(this.#changes.source(folder.path))): void {
@@ -164,6 +172,7 @@ function isBefore(a: string, b: string): boolean {
 export function commitCopy(job: CommitCopyJob, writer: LayerWriter, aborted: () => boolean): void {
   const walk = new CopyWalk(job, writer, aborted);
   walk.run();
+  walk.separate(); // the scan has them as they were before: the next one looks at them once more
   walk.after.save(job.scan);
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, settleTime(walk.after));
 }
