@@ -83,7 +83,7 @@ export function startFromImage({ vertex, config: given, platform, layerCount, fi
   return state;
 }
 
-/** The state of a stage whose place files without a config take: it has neither, not even a platform. */
+/** The state of a stage whose place is taken by what has no config, files or nothing at all: not even a platform. */
 export function startFromFiles(image: ResolvedImage): StageState {
   const { config: _config, image: _image, ...rest } = startFromImage(image);
   return { ...rest, config: {}, image: { os: '', architecture: '' } };

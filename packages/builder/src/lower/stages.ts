@@ -205,8 +205,8 @@ export class StageLowering {
     const base = this.#graph.bases[index];
     const replaced = stage.from.name === undefined ? undefined : await this.#named(stage.from.name, prepared.platform);
     if (replaced) {
-      if (replaced.kind === 'image') return startFromImage(replaced.image);
-      return startFromFiles(this.#treeImage(replaced, prepared.platform));
+      const image = replaced.kind === 'tree' ? this.#treeImage(replaced, prepared.platform) : replaced.image;
+      return image.config ? startFromImage(image) : startFromFiles(image);
     }
     let state: StageState;
     let triggers: readonly string[];
