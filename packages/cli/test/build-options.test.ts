@@ -184,6 +184,7 @@ describe('build options', () => {
     assert.match(await refused('.', '--ulimit', 'nofile=3:2'), /above the hard one/);
     assert.match(await refused('.', '--network', 'bridge'), /"bridge" is not one of/);
     assert.match(await refused('.', '--build-context', 'x'), /name=source/);
+    assert.match(await refused('.', '--no-cache', '--no-cache-filter', 'a'), /cannot be used together/);
     assert.match(await refused('.', '--call', 'lists'), /"lists" is not one of/);
     assert.match(await refused('.', '--progress', 'fancy'), /"fancy" is not one of/);
     assert.match(await refused('.', '--isolation', 'vm'), /"vm" is not one of/);

@@ -56,6 +56,9 @@ export function buildOptions(args: Arguments, { cwd, env, stdoutIsTerminal }: Su
     if (source === '') throw usage(`--build-context: the source of "${name}" is empty`, 'Write it as name=source.');
     buildContexts[name] = contextSource(source, cwd);
   }
+  if (args.boolean('no-cache') && args.list('no-cache-filter').length > 0) {
+    throw usage('--no-cache and --no-cache-filter cannot be used together', '--no-cache runs the steps of all stages.');
+  }
   const network = args.string('network');
   const shmSize = args.string('shm-size');
   return {
