@@ -61,13 +61,15 @@ export async function assembleConfig(
       ...(item.emptyLayer ? { empty_layer: true } : {}),
     });
   }
-  if (state.files !== undefined) {
-    // Files that stand for an image have no entry: BuildKit's exporter finds one layer too many, and names the last one.
-    const last = state.history.findLast(({ emptyLayer }) => !emptyLayer);
-    const created = options.epoch !== undefined ? options.epoch * 1000 : await options.createdAt(last ?? state);
+  // Where the base's history lacks entries (files have none), BuildKit's exporter finds so many layers too many, and names the last.
+  const { layers, unnamed, layerName } = state.base;
+  const built = state.history.filter(({ emptyLayer }) => !emptyLayer);
+  for (let i = layers + built.length - unnamed; i < layers + built.length; i++) {
+    const item = built[i - layers];
+    const created = options.epoch !== undefined ? options.epoch * 1000 : await options.createdAt(item ?? state);
     added.push({
       ...(created !== undefined ? { created: rfc3339(created) } : {}),
-      created_by: last ? (last.layerName ?? last.vertex?.name ?? '') : state.files,
+      created_by: item ? (item.layerName ?? item.vertex?.name ?? '') : layerName,
       comment: EXPORTER_COMMENT,
     });
   }

@@ -16,6 +16,7 @@ async function platformOn(base: Partial<Platform>, wanted?: Platform): Promise<u
     platform: base as Platform,
     config: document,
     layerCount: 0,
+    layerName: '',
   };
   const config = await assembleConfig(startFromImage(resolved), [], {
     labels: {},

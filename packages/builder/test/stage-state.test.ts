@@ -10,7 +10,7 @@ const PLATFORM = { os: 'linux', architecture: 'amd64' };
 /** A base image with a config. */
 function base(config: ContainerConfig | undefined): ResolvedImage {
   const document = config && { ...PLATFORM, rootfs: { type: 'layers' as const, diff_ids: [] }, config };
-  return { vertex: {} as ResolvedImage['vertex'], platform: PLATFORM, config: document, layerCount: 0 };
+  return { vertex: {} as ResolvedImage['vertex'], platform: PLATFORM, config: document, layerCount: 0, layerName: '' };
 }
 
 describe('the working directory that a stage begins with', () => {

@@ -18,8 +18,8 @@ export interface ResolvedImage {
   readonly config: ImageConfig | undefined;
   readonly layerCount: number;
   readonly platform: Platform;
-  /** Files alone, without a config or history: what BuildKit calls their layer. */
-  readonly files?: string | undefined;
+  /** What BuildKit's cache calls its layers. */
+  readonly layerName: string;
 }
 
 /** What a name in FROM, `--from` or `from=` stands for, where it is no stage. */

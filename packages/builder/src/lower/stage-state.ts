@@ -34,8 +34,8 @@ export interface StageState {
   layers: number;
   /** ONBUILD triggers that this very file adds: they fire for stages built on this one. */
   readonly triggers: string[];
-  /** Built on files alone: what BuildKit calls their layer. It has no entry of its own in the history. */
-  readonly files: string | undefined;
+  /** The base's layers: how many, of how many its history says nothing, what BuildKit's cache calls them. */
+  readonly base: { readonly layers: number; readonly unnamed: number; readonly layerName: string };
 }
 
 /** The image `scratch`. */
@@ -62,14 +62,16 @@ function platformFields(platform: Platform): Pick<ImageConfig, 'architecture' | 
 }
 
 /** The state of a stage that starts from an image, or from `scratch`. */
-export function startFromImage({ vertex, config: given, platform, layerCount, files }: ResolvedImage): StageState {
+export function startFromImage({ vertex, config: given, platform, layerCount, layerName }: ResolvedImage): StageState {
   const { rootfs: _rootfs, history, config, created: _created, ...rest } = given ?? emptyImage(platform);
+  const baseHistory = soundHistory(history ?? [], layerCount);
+  const named = baseHistory.filter((entry) => !entry.empty_layer).length;
   const state: StageState = {
     vertex,
     platform,
     image: rest,
     config: soundConfig(config ?? {}),
-    baseHistory: soundHistory(history ?? [], files === undefined ? layerCount : 0),
+    baseHistory,
     history: [],
     env: new Variables(),
     envPlaces: new Map(),
@@ -77,7 +79,7 @@ export function startFromImage({ vertex, config: given, platform, layerCount, fi
     cmdSet: false,
     layers: layerCount,
     triggers: [],
-    files,
+    base: { layers: layerCount, unnamed: layerCount - named, layerName },
   };
   prepare(state);
   return state;
@@ -152,14 +154,12 @@ function soundConfig(config: ContainerConfig): ContainerConfig {
   return sound;
 }
 
-/** A base image's history with as many entries that make a layer as it has layers. */
+/** A base image's history with no more entries that make a layer than it has layers. */
 function soundHistory(history: readonly HistoryEntry[], layers: number): HistoryEntry[] {
   let filled = 0;
-  const sound = history
+  return history
     .filter((entry) => typeof entry === 'object' && (entry as HistoryEntry | null) !== null)
     .map((entry) => (!entry.empty_layer && ++filled > layers ? { ...entry, empty_layer: true } : entry));
-  for (; filled < layers; filled++) sound.push({ comment: 'layer without history' });
-  return sound;
 }
 
 /** Sets a variable in the config, in its place where it is there. */

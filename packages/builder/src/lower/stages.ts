@@ -218,7 +218,13 @@ export class StageLowering {
       names = this.#names(prepared, triggers.length, false);
     } else if (prepared.baseName === 'scratch') {
       const { platform } = this.#options;
-      state = startFromImage({ vertex: scratchVertex(this.#nextId()), config: undefined, layerCount: 0, platform });
+      state = startFromImage({
+        vertex: scratchVertex(this.#nextId()),
+        config: undefined,
+        layerCount: 0,
+        platform,
+        layerName: '',
+      });
       triggers = [];
       names = this.#names(prepared, 0, false);
     } else {

@@ -29,5 +29,5 @@ export function treeImage(
     },
     services,
   );
-  return { vertex, config: undefined, layerCount: 1, platform, files: source.layerName };
+  return { vertex, config: undefined, layerCount: 1, platform, layerName: source.layerName };
 }

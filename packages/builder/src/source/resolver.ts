@@ -66,7 +66,10 @@ export function createSourceResolver(options: ResolverOptions, services: Builder
       })),
     });
     const vertexId = vertex.id;
-    return { vertex, config: image.config, layerCount: image.layers.length, platform: image.platform };
+    // Not where on this machine a layout lies.
+    const name = content.reference ? `${canonicalName(content.reference)}@` : '';
+    const layerName = `pulled from ${name}${image.manifest.digest}`;
+    return { vertex, config: image.config, layerCount: image.layers.length, platform: image.platform, layerName };
   };
 
   const once = (key: string, make: () => Promise<ResolvedImage>): Promise<ResolvedImage> => {
@@ -102,7 +105,7 @@ export function createSourceResolver(options: ResolverOptions, services: Builder
           ...scratchVertex(`[context ${name}] ${formatPlatform(platform)}`),
           name: `[context ${name}] scratch`,
         };
-        return { kind: 'image', image: { vertex, config: undefined, layerCount: 0, platform } };
+        return { kind: 'image', image: { vertex, config: undefined, layerCount: 0, platform, layerName: '' } };
       }
       return { kind: 'image', image: await image(target, platform, (full) => `[context ${name}] ${full}`) };
     }
