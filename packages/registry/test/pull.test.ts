@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { collect, digestOf, MediaType, type Digest } from '@strake/core';
+import { collect, digestOf, MediaType, type Digest, isStrakeError } from '@strake/core';
 import { memoryBlob } from '../src/testing/index.js';
 import { descriptorOf, noise, rejectsWith, testClient, withRegistry, written } from './support.js';
 
@@ -188,6 +188,27 @@ describe('blobs', () => {
         return true;
       });
       await rejectsWith(collect(client.blob(ref('a'), blob), 1e8), 'DIGEST_MISMATCH');
+    });
+  });
+
+  it('that are said to be longer are refused at the first byte too many, and can be cancelled before it', async () => {
+    await withRegistry({}, async ({ registry, client, ref }) => {
+      const blob = registry.contents.addBlob('a', bytes);
+      registry.intercept((request, response) => {
+        if (!request.url?.includes('/blobs/')) return false;
+        response.writeHead(200, { 'content-length': bytes.length + 10 }).write(bytes.subarray(0, 10));
+        return true;
+      });
+      const controller = new AbortController();
+      const reading = collect(
+        client.blob(ref('a'), blob, {
+          signal: controller.signal,
+          onProgress: () => controller.abort(new Error('enough')),
+        }),
+        1e8,
+      );
+      await assert.rejects(reading, (error) => !isStrakeError(error, 'DIGEST_MISMATCH'));
+      assert.ok(controller.signal.aborted);
     });
   });
 
