@@ -54,7 +54,6 @@ for (const program of Object.keys(PROGRAMS)) {
 }
 
 const processes = {
-  worker: 'packages/store/src/worker.ts',
   'native-init-main': 'packages/runtime/src/native-init-main.ts',
   'step-network-main': 'packages/runtime/src/step-network-main.ts',
 };
@@ -110,6 +109,16 @@ try {
     await removeCodeCaches();
     spawnSync(process.execPath, argv, { stdio: 'ignore' });
   }
+  // And that of a worker thread, which keeps it when it has lived for a second.
+  const library = JSON.stringify(path.join(outdir, 'index.js'));
+  const many = `Object.fromEntries(Array.from({ length: 1000 }, (_, i) => ['f' + i, 'file ' + i]))`;
+  const program = `
+    const { createEngine } = await import(${library});
+    const engine = createEngine({ root: ${JSON.stringify(path.join(scratch, 'library'))} });
+    await engine.build({ dockerfile: 'FROM scratch\\nCOPY . /', context: ${many} }).result;
+    await new Promise((resolve) => setTimeout(resolve, 1500));
+    await engine.close();`;
+  spawnSync(process.execPath, ['--input-type=module', '-e', program], { stdio: 'ignore' });
 } finally {
   await rm(scratch, { recursive: true, force: true });
 }

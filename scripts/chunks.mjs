@@ -1,5 +1,5 @@
 // Programs as CommonJS: the command, whose strake.cjs holds what a build that is answered from the cache runs, strake-steps.cjs what one
-// that runs steps needs besides, and the agent. Each other part is a file of its own that is read when something first imports it.
+// that runs steps needs besides, the agent, and the worker threads. Each other part is a file of its own that is read when something first imports it.
 //
 // esbuild splits only into ES modules, a file each. Loading those costs 6 ms more of the few that a cached build takes, and V8's code
 // cache has one file: so parts become functions of one.
@@ -40,6 +40,17 @@ export const PROGRAMS = {
       'packages/store/src/snapshot/unpack.ts',
     ],
   },
+  worker: {
+    first: [
+      'packages/store/src/worker.ts',
+      'packages/store/src/layer/amend-layer.ts',
+      'packages/store/src/layer/compress-part.ts',
+      'packages/store/src/snapshot/commit.ts',
+      'packages/store/src/snapshot/commit-copy.ts',
+      'packages/store/src/snapshot/remove-tree.ts',
+      'packages/store/src/snapshot/unpack.ts',
+    ],
+  },
 };
 
 /**
@@ -48,8 +59,8 @@ export const PROGRAMS = {
  */
 const AT_ONCE = new Set(['node:buffer', 'node:crypto', 'node:fs', 'node:os', 'node:path', 'node:url', 'node:util']);
 
-/** `require` of a module of Node in a part, as esbuild writes imports: with `__toESM` where there is a default import. */
-const BUILTIN = /\b(import_\w+=)(?:require\("(node:[\w/]+)"\)|__toESM\(require\("(node:[\w/]+)"\)\))/g;
+/** `require` of a module of Node in a part, as esbuild writes imports: with `__toESM` where there is a default import or one of all names. */
+const BUILTIN = /\b(?:(import_\w+=)require\("(node:[\w/]+)"\)|([\w$]+=)__toESM\(require\("(node:[\w/]+)"\)\))/g;
 
 /** What is around a part. */
 const PARAMETERS = 'exports,require,module,strakeLazy,strakeModule';
@@ -159,9 +170,8 @@ async function asFunction(text, { target, minifySyntax, minifyWhitespace }, fore
     minifyWhitespace,
     supported: { 'dynamic-import': false }, // V8's code cache loses what import() needs
   });
-  const lazy = code.replace(BUILTIN, (whole, variable, named, withDefault) => {
-    const name = named ?? withDefault;
-    return AT_ONCE.has(name) && named ? whole : `${variable}strakeLazy(${JSON.stringify(name)})`;
-  });
+  const lazy = code.replace(BUILTIN, (whole, plain, named, variable, withDefault) =>
+    AT_ONCE.has(named) ? whole : `${plain ?? variable}strakeLazy(${JSON.stringify(named ?? withDefault)})`,
+  );
   return `function(${PARAMETERS}){${lazy}${foreign ? NAMES : ''}}`;
 }

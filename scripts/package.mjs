@@ -15,8 +15,17 @@ if (folder === undefined) {
 const json = (file) => JSON.parse(readFileSync(path.join(root, 'packages', file, 'package.json'), 'utf8'));
 const { name, version, description, license, type, engines, bin } = json('cli');
 const PROGRAMS = [
-  ...['repeat.cjs', 'early-agent.cjs', 'strake.cjs', 'strake-steps.cjs', 'agent.cjs', 'parts', 'index.js', 'parser.js'],
-  ...['worker.js', 'native-init-main.js', 'step-network-main.js'],
+  ...[
+    'repeat.cjs',
+    'early-agent.cjs',
+    'strake.cjs',
+    'strake-steps.cjs',
+    'agent.cjs',
+    'worker.cjs',
+    'parts',
+    'index.js',
+  ],
+  ...['parser.js', 'native-init-main.js', 'step-network-main.js'],
 ];
 
 rmSync(folder, { recursive: true, force: true });

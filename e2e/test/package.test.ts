@@ -31,6 +31,7 @@ const FILES = [
   'bin/agent.js',
   'bin/package.json',
   'bin/strake.js',
+  'bin/worker.js',
   ...[
     'agent.cjs',
     'index.d.ts',
@@ -43,7 +44,7 @@ const FILES = [
     'repeat.cjs',
     'strake-steps.cjs',
     'strake.cjs',
-    'worker.js',
+    'worker.cjs',
   ].map((name) => `dist/${name}`),
   'package.json',
 ];

@@ -114,7 +114,7 @@ function findPrograms(): Programs {
   }
   return {
     agent: join(folder, '../bin/agent.js'), // which loads agent.cjs
-    worker: join(folder, 'worker.js'),
+    worker: join(folder, '../bin/worker.js'), // worker.cjs
     nativeInit: join(folder, 'native-init-main.js'),
     stepNetwork: join(folder, 'step-network-main.js'),
   };

@@ -49,7 +49,7 @@ let tarWriter: Worker | undefined;
 
 function sendTar(tar: RelayedTar): void {
   if (!tarWriter) {
-    tarWriter = new Worker(new URL(import.meta.url), { name: 'strake-tar', workerData: WRITES_TARS });
+    tarWriter = new Worker(process.argv[1] ?? '', { name: 'strake-tar', workerData: WRITES_TARS }); // this thread's own program
     tarWriter.unref();
   }
   tarWriter.postMessage(tar);
