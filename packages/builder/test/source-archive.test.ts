@@ -92,6 +92,11 @@ describe('archives of contexts', () => {
     assert.deepEqual(['d', 's', 't/u'].map(read), ['2', '3', '4']);
   });
 
+  it('have no more pipes than can be made in a moment', async () => {
+    const pipes = Array.from({ length: 101 }, (): Entry => ({ name: 'same', type: 'fifo' }));
+    await assert.rejects(unpack(pipes), /too many pipes, more than 100/);
+  });
+
   it('cannot leave their folder by .. or a leading slash (CVE-2026-28406)', async () => {
     await unpack([
       { name: '../victim', content: 'x' },

@@ -23,6 +23,9 @@ const LONGEST_PATH = 4096;
 /** Files of one archive at most: a bomb of headers fills neither disk nor memory. */
 const MOST_ENTRIES = 500_000;
 
+/** Pipes of one archive at most: each takes a program of its own to make. */
+const MOST_PIPES = 100;
+
 /** Whether the first bytes of a file are those of a tar, plain or compressed. */
 export function looksLikeArchive(head: Uint8Array): boolean {
   if (detectCompression(head) !== 'none') return true;
@@ -130,6 +133,7 @@ class Unpacking {
   readonly owners = new Map<string, Owner>();
   newest: number | undefined;
   #entries = 0;
+  #pipes = 0;
 
   constructor(root: string) {
     this.#root = root;
@@ -167,6 +171,7 @@ class Unpacking {
         this.#link(path, name, treePath(linkOf(header)));
         break;
       case 'fifo':
+        if (++this.#pipes > MOST_PIPES) throw refused(name, `it has too many pipes, more than ${MOST_PIPES}`);
         this.#clear(path, name);
         if (!makePipe(this.#at(path))) break;
         fs.chmodSync(this.#at(path), mode);
