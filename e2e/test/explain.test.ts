@@ -31,8 +31,8 @@ describe('strake build --explain', function () {
     workshop.write('a.txt', 'a');
     workshop.write('b.txt', 'b');
     workshop.write('c.txt', 'c');
-    assert.match(await build(lines()), /s {2}\[3\/3\] RUN echo one {2}← no earlier build/);
-    assert.match(await build(lines()), / cached {2}\[2\/3\] COPY[^←]*\n +cached {2}\[3\/3\] RUN echo one\n/);
+    assert.match(await build(lines()), /s {2}\[2\/3\] RUN echo one {2}← no earlier build/);
+    assert.match(await build(lines()), / cached {2}\[1\/3\] COPY[^←]*\n +cached {2}\[2\/3\] RUN echo one\n/);
 
     workshop.write('a.txt', 'changed');
     chmodSync(path.join(workshop.context, 'b.txt'), 0o755);
@@ -42,7 +42,7 @@ describe('strake build --explain', function () {
       changed,
       /COPY .*← a\.txt changed \(content, 1 → 7 bytes\); b\.txt changed \(mode 644 → 755\); new\.txt is new/,
     );
-    assert.match(changed, /RUN echo one {2}← built on a step that changed: \[2\/3\] COPY/);
+    assert.match(changed, /RUN echo one {2}← built on a step that changed: \[1\/3\] COPY/);
 
     assert.match(await build(lines('echo two')), /RUN echo two {2}← the instruction changed: -one \+two/);
     assert.match(await build(lines('echo two', '2')), /RUN echo two {2}← ENV VALUE: "1" → "2"/);
@@ -85,9 +85,9 @@ describe('strake build --explain', function () {
     const failing = [...lines('exit 3', '2'), 'RUN never'];
     const { status, stderr } = await workshop.build(failing, ['--explain', '-q']);
     assert.equal(status, 1);
-    assert.match(stderr, /cached {2}\[2\/4\] COPY/);
-    assert.match(stderr, /FAILED {2}\[3\/4\] RUN exit 3 {2}← the instruction changed: /);
-    assert.doesNotMatch(stderr, /\[4\/4\]/);
+    assert.match(stderr, /cached {2}\[1\/4\] COPY/);
+    assert.match(stderr, /FAILED {2}\[2\/4\] RUN exit 3 {2}← the instruction changed: /);
+    assert.doesNotMatch(stderr, /\[3\/4\]/);
     assert.ok(stderr.indexOf('FAILED') < stderr.indexOf('error: '), stderr);
 
     const { steps } = JSON.parse((await workshop.strake(['explain', '--json'])).stdout) as BuildExplanation;
@@ -209,6 +209,6 @@ describe('strake build --explain', function () {
     await build(other, '-t', 'longer');
     const text = await build(longer, '-t', 'longer');
     assert.match(text, /echo before {2}← the step is new/);
-    assert.match(text, /echo other {2}← built on a step that changed: \[2\/3\] RUN echo before/);
+    assert.match(text, /echo other {2}← built on a step that changed: \[1\/3\] RUN echo before/);
   });
 });

@@ -31,8 +31,8 @@ describe('library: build()', function () {
       stage,
     }));
     assert.deepEqual(steps.slice(1), [
-      { name: '[2/3] COPY src /src', cached: false, line: 2, stage: 'stage-0' },
-      { name: '[3/3] RUN echo working; cat /src/a.txt > /result', cached: false, line: 3, stage: 'stage-0' },
+      { name: '[1/3] COPY src /src', cached: false, line: 2, stage: 'stage-0' },
+      { name: '[2/3] RUN echo working; cat /src/a.txt > /result', cached: false, line: 3, stage: 'stage-0' },
     ]);
     assert.ok(result.timings.duration > 0 && result.timings.finished >= result.timings.started);
     const kinds = new Set(events.map(({ type }) => type));
@@ -87,7 +87,7 @@ describe('library: build()', function () {
     await assert.rejects(build.result, (error) => {
       assert.ok(error instanceof StrakeError && isStrakeError(error, 'STEP_FAILED'));
       assert.equal(error.exitCode, 3);
-      assert.equal(error.step, '[2/2] RUN echo first; echo last words >&2; exit 3');
+      assert.equal(error.step, '[1/2] RUN echo first; echo last words >&2; exit 3');
       // Two pipes have no common order.
       assert.deepEqual(error.outputTail?.split('\n').sort(), ['', 'first', 'last words']);
       assert.deepEqual([error.location?.file, error.location?.line, error.location?.column], ['Dockerfile', 3, 1]);
