@@ -1,7 +1,7 @@
 import { lstat, mkdir } from 'node:fs/promises';
 import { release } from 'node:os';
 
-import { digestOf, throwIfAborted, type Digest } from '@strake/core';
+import { digestOf, isStrakeError, throwIfAborted, type Digest } from '@strake/core';
 
 import { snapshotNotFound } from '../errors.js';
 import type { RootFacts } from '../layer/layer-index.js';
@@ -91,8 +91,14 @@ export class OverlaySnapshotter implements Snapshotter {
   /** The tree of a layer that takes facts from layers below which need not be written yet. */
   async #onUnwritten(parents: readonly Parent[], diffId: Digest, signal: AbortSignal | undefined): Promise<string> {
     const key = JSON.stringify([parents, diffId]);
-    const early = this.#early.get(key);
-    if (early) return early;
+    for (let early = this.#early.get(key); early; early = this.#early.get(key)) {
+      try {
+        return await early;
+      } catch (error) {
+        // Who began with it gave it up.
+        if (!isStrakeError(error, 'CANCELLED') || signal?.aborted) throw error;
+      }
+    }
     const isWritten = parents.every((one) => typeof one === 'string' || this.#upper(one.snapshot).layer !== undefined);
     const below = isWritten ? undefined : this.#outlines(parents, this.#store.layers.index(diffId).pathsBelow);
     if (!below) return this.#trees.layer([...(await this.#digests(parents)), diffId], false, signal);
@@ -102,8 +108,12 @@ export class OverlaySnapshotter implements Snapshotter {
       return this.#trees.pathOf(id);
     });
     this.#early.set(key, making);
-    making.catch(() => this.#early.delete(key));
-    return making;
+    try {
+      return await making;
+    } catch (error) {
+      this.#early.delete(key);
+      throw error;
+    }
   }
 
   /** Makes a snapshot the tree of its layer when the layers below are written. */
