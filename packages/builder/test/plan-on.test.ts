@@ -128,6 +128,34 @@ describe('a layer planned on one that is still being written', () => {
     return (layers.at(-1) as LayerRef).diffId();
   }
 
+  it('is there also where the one below cannot be written in the end', async () => {
+    const { signal, cleanUp } = fixture;
+    const snapshot = await snapshotter.prepare([base]);
+    await snapshotter.freeze(snapshot.id);
+    let fail: (error: Error) => void = () => undefined;
+    const sandbox: Sandbox = {
+      run: () => Promise.reject(new Error('not for this test')),
+      commit: () => new Promise((_, reject) => (fail = reject)),
+      outline: (id, paths) => snapshotter.outline(id, paths),
+    };
+    const unhandled: unknown[] = [];
+    const note = (error: unknown): void => void unhandled.push(error);
+    process.prependListener('unhandledRejection', note);
+    try {
+      const pending = pendingLayer(snapshot.id, sandbox, signal);
+      await topLayer(CASES[0] as Case, { layers: [storedLayer(base), pending] });
+      fail(new Error('no space left'));
+      await assert.rejects(pending.diffId(), /no space left/);
+      // By the next turn Node has told of what nobody handles.
+      await new Promise((resolve) => setImmediate(resolve));
+      await cleanUp();
+      assert.deepEqual(unhandled, []);
+    } finally {
+      process.off('unhandledRejection', note);
+      await snapshotter.discard(snapshot.id);
+    }
+  });
+
   for (const one of CASES) {
     it(`${one.what}${one.waits ? ': waits for it' : ''}`, async () => {
       const { store, signal, cleanUp } = fixture;

@@ -201,8 +201,11 @@ export function copyVertex(step: CopyStep, services: BuilderServices): Vertex<Ch
       // A worker writes meanwhile.
       const [{ layer, now }, noted] = await bothEnded(planOn(below, paths, services, signal, write), note());
       const replaced = foundation().then((on) => former?.replace(layer.diffId, on, now, noted));
-      if (below.layers.some((one) => one.outline)) services.onCleanup(() => replaced.catch(() => undefined));
-      else await replaced;
+      if (below.layers.some((one) => one.outline)) {
+        // Only a hint for later builds: whoever needs the layers below is told of what became of them.
+        const tried = replaced.catch(() => undefined);
+        services.onCleanup(() => tried);
+      } else await replaced;
       return { layers: [...below.layers, storedLayer(layer.diffId)] };
     },
   };
