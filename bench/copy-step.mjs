@@ -1,7 +1,8 @@
 // What a step costs without mounts: on a root file system of 100,000 files a step changes 10, in a chroot with copied snapshots.
-// Two builds on one store: one that makes the tree and runs one step on it, and one with ten steps more. Prints seconds of each of
-// the ten, from the events of the build, and what they cost on average: wall time, and processor time of all processes, user and
-// system, less that of a build that has nothing to do. Needs root.
+// Builds on one store: one that makes the tree and runs one step on it, one with ten steps more, one with another step in place of
+// the first of the ten, and one with a small COPY before it. Prints seconds of each of these steps, from the events of the build, and
+// what the ten cost on average: wall time, and processor time of all processes, user and system, less that of a build that has nothing
+// to do. Needs root.
 // usage: node bench/copy-step.mjs [FILES] [ARGUMENT OF STRAKE BUILD...]
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -39,15 +40,24 @@ try {
       process.env,
     );
   };
+  /** The RUN steps of the last build. */
+  const runs = () => {
+    const text = readFileSync(log, 'utf8');
+    const numbers = new Map([...text.matchAll(/^#(\d+) \[(\d+)\/\d+\] RUN/gm)].map(([, id, n]) => [id, Number(n)]));
+    return [...text.matchAll(/^#(\d+) DONE ([\d.]+)s/gm)].flatMap(([, id, took]) => {
+      const number = numbers.get(id);
+      return number === undefined ? [] : [{ number, took }];
+    });
+  };
   build([]);
   const idle = build([]);
   const { wall, cpu } = build(Array.from({ length: STEPS }, (_, n) => step(n)));
-  const text = readFileSync(log, 'utf8');
-  const numbers = new Map([...text.matchAll(/^#(\d+) \[(\d+)\/\d+\] RUN/gm)].map(([, id, n]) => [id, Number(n)]));
-  for (const [, id, took] of text.matchAll(/^#(\d+) DONE ([\d.]+)s/gm)) {
-    if ((numbers.get(id) ?? 0) > 3) console.log(`step ${numbers.get(id)}: ${took} s`);
-  }
+  for (const { number, took } of runs()) if (number > 3) console.log(`step ${number}: ${took} s`);
   const each = (total, less) => ((total - less) / STEPS).toFixed(2);
+  const one = (what, { cpu: used }) =>
+    console.log(`${what}: ${runs().at(-1)?.took} s, of processors ${(used - idle.cpu).toFixed(2)} s`);
+  one('another step on the cached ones', build([step('another')]));
+  one('behind a COPY', build(['COPY Dockerfile /', step('another')]));
   console.log(`a step: ${each(wall, idle.wall)} s, of processors ${each(cpu, idle.cpu)} s`);
 } finally {
   rmSync(folder, { recursive: true, force: true });

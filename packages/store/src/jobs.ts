@@ -135,6 +135,11 @@ export async function runJob(
       unpackTree(job.job, aborted);
       return undefined;
     }
+    case 'turn': {
+      const { turnTree } = await import('./snapshot/turn-tree.js');
+      turnTree(job.job, aborted);
+      return undefined;
+    }
     case 'remove': {
       const { removeTreeNow } = await import('./snapshot/remove-tree.js');
       removeTreeNow(job.path);

@@ -5,6 +5,7 @@ import type { FormerFiles } from './layer/former-contents.js';
 import type { ImportJob } from './layer/layer-importer.js';
 import type { CommitJob } from './snapshot/commit.js';
 import type { CommitCopyJob } from './snapshot/commit-copy.js';
+import type { TurnJob } from './snapshot/turn-tree.js';
 import type { UnpackJob } from './snapshot/unpack.js';
 
 /** What a job that makes a layer gives: the tar is at its temporary place and not yet renamed. */
@@ -72,6 +73,7 @@ export type Job =
   | { readonly kind: 'digest'; readonly root: string; readonly paths: string }
   | { readonly kind: 'compress'; readonly job: CompressJob }
   | { readonly kind: 'unpack'; readonly job: UnpackJob }
+  | { readonly kind: 'turn'; readonly job: TurnJob }
   | { readonly kind: 'remove'; readonly path: string };
 
 /** What a job gives; the others give nothing. */

@@ -5,6 +5,7 @@ import { hexOf, isDigest, type Digest } from '@strake/core';
 
 import { readJson, unlessMissing } from '../files.js';
 import type { StoreLayout } from '../layout.js';
+import { NEAR_TREE } from '../snapshot/idle-trees.js';
 
 /** What cannot be looked at: gone meanwhile, or another user's (steps of ordinary users have ids of their own). */
 const UNSEEN = ['ENOENT', 'ENOTDIR', 'EACCES', 'EPERM'];
@@ -67,6 +68,7 @@ export async function listLayers(layout: StoreLayout): Promise<LayerFolder[]> {
     const trees: string[] = [];
     let size = 0;
     for (const file of await namesIn(folder)) {
+      if (file.startsWith(NEAR_TREE)) continue;
       if (file.startsWith('tree-')) trees.push(file);
       else if (file.startsWith('blob-')) {
         const digest = ((await readJson(`${folder}/${file}`)) as { digest?: unknown } | undefined)?.digest;

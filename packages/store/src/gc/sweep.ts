@@ -85,6 +85,6 @@ export async function emptyTrash(
   for (const path of trash.own) await abortable(store.pool.run({ kind: 'remove', path }), signal);
   for (const path of trash.trees) {
     await abortable(removeTree(path), signal);
-    await rm(`${path}.scan`, { force: true });
+    for (const suffix of ['scan', 'touched']) await rm(`${path}.${suffix}`, { force: true });
   }
 }

@@ -260,6 +260,19 @@ export function loadIndex(diffId: Digest, index: string | Uint8Array): LayerInde
   return new LayerIndex(diffId, Buffer.from(index.buffer, index.byteOffset, index.byteLength));
 }
 
+/** How many paths an index, a file or its bytes, has records of. @throws the system error where it cannot be read */
+export function countRecords(index: string | Uint8Array): number {
+  if (typeof index !== 'string') return viewOfBytes(index).getUint32(8, true);
+  const fd = openSync(index, 'r');
+  try {
+    const head = Buffer.alloc(HEADER_SIZE);
+    readSync(fd, head, 0, HEADER_SIZE, 0);
+    return head.readUInt32LE(8);
+  } finally {
+    closeSync(fd);
+  }
+}
+
 function loadFile(diffId: Digest, path: string): LayerIndex {
   const fd = openSync(path, 'r');
   try {

@@ -9,8 +9,9 @@ import type { EntryFacts, ViewEntry } from '../types.js';
 import { ChangeWriter, namesIn, sameFacts, viewOf } from './change-writer.js';
 import { OpenFolder } from './open-folder.js';
 import { fsPath } from './paths.js';
-import { settleTime, TreeScan, type ScannedChildren } from './scan.js';
+import { saveScan, TreeScan, type ScannedChildren } from './scan.js';
 import { separateNames } from './separate-names.js';
+import { readHistory, unpackedHistory, withChange, writeHistory, type TreeChange } from './tree-history.js';
 import type { LayerFiles } from './unpack.js';
 
 /** A whole tree that a step has worked on, to be made a layer. */
@@ -20,6 +21,8 @@ export interface CommitCopyJob {
   readonly chain: readonly LayerFiles[];
   /** The scan from before the step; replaced by one of now. */
   readonly scan: string;
+  /** Where it stands what happened to the tree before, where that is known; the step is added. */
+  readonly history: string;
 }
 
 /** Folders on the way down that stay open; a deeper one is opened anew after each folder in it. */
@@ -45,6 +48,9 @@ class CopyWalk {
   /** Of the file that the walk is at. */
   readonly #stats = new FileFacts();
   readonly after: TreeScan = new TreeScan();
+  /** See {@link TreeChange}. */
+  readonly #touched: string[] = [];
+  #count = 0;
 
   constructor(job: CommitCopyJob, writer: LayerWriter, aborted: () => boolean) {
     this.#changes = new ChangeWriter(job.tree, writer, aborted);
@@ -53,12 +59,18 @@ class CopyWalk {
     this.#aborted = aborted;
   }
 
+  /** What the step has done to the tree. */
+  get change(): TreeChange {
+    return { paths: this.#touched, count: this.#count };
+  }
+
   run(): void {
     const root = this.#changes.facts('', lstatSync(this.#changes.source('')));
     const below = this.#view.lookup('');
     if (root && below && !sameFacts(root, below)) this.#changes.add(root);
     const opened = new OpenFolder(this.#changes.source(''));
     const untouched = this.after.root(opened.fd, this.#before);
+    if (!untouched) this.#touch('/');
     this.#folder({ path: '', row: 0, before: 0, merged: true, depth: 0 }, untouched, opened);
   }
 
@@ -109,6 +121,8 @@ class CopyWalk {
         if (isFolder) this.#untouched(child, opened);
         continue;
       }
+      const stayed = isFolder && before >= 0 && this.#before.isFolder(before);
+      this.#touch(stayed ? `${path}/` : path, folder.before >= 0);
       statAt(opened.fd, name, this.#stats);
       const lower = folder.merged ? this.#view.lookup(path) : undefined;
       if (isFolder) this.#directory(child, lower, opened);
@@ -117,7 +131,14 @@ class CopyWalk {
     for (const name of gone) this.#gone(inFolder(folder.path, name));
   }
 
+  /** KNOWN: whether the folder that it is in was there before. */
+  #touch(path: string, known = true): void {
+    this.#count++;
+    if (known) this.#touched.push(path);
+  }
+
   #gone(path: string): void {
+    this.#touch(path);
     this.#changes.add({ path, type: 'whiteout' });
   }
 
@@ -172,7 +193,9 @@ function isBefore(a: string, b: string): boolean {
 export function commitCopy(job: CommitCopyJob, writer: LayerWriter, aborted: () => boolean): void {
   const walk = new CopyWalk(job, writer, aborted);
   walk.run();
+  const chain = job.chain.map(({ diffId }) => diffId);
+  const before = readHistory(job.history, chain) ?? unpackedHistory(job.chain);
+  writeHistory(job.history, withChange(chain, before, walk.change));
   walk.separate(); // the scan has them as they were before: the next one looks at them once more
-  walk.after.save(job.scan);
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, settleTime(walk.after));
+  saveScan(walk.after, job.scan);
 }

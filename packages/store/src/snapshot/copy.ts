@@ -1,4 +1,4 @@
-import { rename, rm, stat } from 'node:fs/promises';
+import { rename, rm } from 'node:fs/promises';
 
 import { throwIfAborted, type Digest } from '@strake/core';
 
@@ -7,7 +7,10 @@ import { unlessMissing } from '../files.js';
 import type { FileStore } from '../store.js';
 import type { LayerInfo } from '../types.js';
 import type { MountSpec, Snapshot, Snapshotter } from './types.js';
+import { IdleTrees } from './idle-trees.js';
+import { untoldLayers } from './tree-history.js';
 import { Trees } from './trees.js';
+import type { LayerFiles } from './unpack.js';
 
 type Parent = Digest | { readonly snapshot: string };
 
@@ -27,14 +30,13 @@ export class CopySnapshotter implements Snapshotter {
   readonly name = 'copy';
   readonly #store: FileStore;
   readonly #trees: Trees;
-  /** Links to trees that may be worked on further: whoever takes the link away has the tree. */
-  readonly #idle: Trees;
+  readonly #idle: IdleTrees;
   readonly #working = new Map<string, Working>();
 
   constructor(store: FileStore) {
     this.#store = store;
     this.#trees = new Trees(store, 'c', '');
-    this.#idle = new Trees(store, 'w', '');
+    this.#idle = new IdleTrees(new Trees(store, 'w', ''));
   }
 
   #get(id: string): Working {
@@ -54,14 +56,7 @@ export class CopySnapshotter implements Snapshotter {
     const id = await this.#trees.reserve();
     const tree = this.#trees.pathOf(id);
     try {
-      const left = await this.#idle.claim(chain);
-      const usable = left !== undefined && (await unlessMissing(stat(`${this.#trees.pathOf(left)}.scan`)));
-      if (left !== undefined && usable) {
-        await rename(`${this.#trees.pathOf(left)}.scan`, `${tree}.scan`);
-        await rename(this.#trees.pathOf(left), tree);
-        await rm(`${this.#trees.pathOf(left)}.note`, { force: true });
-      } else {
-        if (left !== undefined) await this.#trees.remove(left);
+      if (!(await this.#goOn(chain, id, signal))) {
         const files = chain.map((diffId) => this.#trees.filesOf(diffId));
         const job = { tree, chain: files, what: 'merged', opaque: '', scan: `${tree}.scan` } as const;
         await this.#store.pool.run({ kind: 'unpack', job }, { signal });
@@ -76,6 +71,32 @@ export class CopySnapshotter implements Snapshotter {
     committed.catch(() => undefined);
     this.#working.set(id, { chain, frozen: false, committed, settle });
     return { id, mount: { kind: 'bind', source: tree, readOnly: false } };
+  }
+
+  /** Makes a tree that was left the snapshot ID. False where there is none, or none that can be made this chain's. */
+  async #goOn(chain: readonly Digest[], id: string, signal: AbortSignal | undefined): Promise<boolean> {
+    const left = await this.#idle.take(chain);
+    if (!left) return false;
+    const [old, tree] = [this.#trees.pathOf(left.id), this.#trees.pathOf(id)];
+    for (const suffix of ['.scan', '.touched', '']) await unlessMissing(rename(`${old}${suffix}`, `${tree}${suffix}`));
+    await rm(`${old}.note`, { force: true });
+    if (!left.turn) return true;
+    const { history, shared } = left.turn;
+    const filesOf = (layers: readonly Digest[]): LayerFiles[] => layers.map((diffId) => this.#trees.filesOf(diffId));
+    const from = filesOf(untoldLayers(history, shared));
+    const job = {
+      ...{ tree, history, historyPath: `${tree}.touched`, scan: `${tree}.scan` },
+      ...{ from, to: filesOf(chain), shared },
+    };
+    try {
+      await this.#store.pool.run({ kind: 'turn', job }, { signal });
+      return true;
+    } catch (error) {
+      if (signal?.aborted) throw error;
+      await this.#trees.remove(id);
+      await this.#trees.note(id);
+      return false;
+    }
   }
 
   async mountReadOnly(chain: readonly Parent[], signal?: AbortSignal): Promise<MountSpec> {
@@ -105,7 +126,8 @@ export class CopySnapshotter implements Snapshotter {
   async #commit(id: string, { chain }: Working, signal: AbortSignal | undefined): Promise<LayerInfo> {
     throwIfAborted(signal);
     const tree = this.#trees.pathOf(id);
-    const job = { tree, chain: chain.map((diffId) => this.#trees.filesOf(diffId)), scan: `${tree}.scan` };
+    const files = chain.map((diffId) => this.#trees.filesOf(diffId));
+    const job = { tree, chain: files, scan: `${tree}.scan`, history: `${tree}.touched` };
     const { blobs } = this.#store.layout;
     const info = await this.#store.layers.make(
       (tarPath, indexPath) => ({ kind: 'commit-copy', job, tarPath, indexPath, blobs }),

@@ -27,7 +27,7 @@ export interface ScannedChildren {
 
 /**
  * What a tree was like: of every path its inode and the time of its last change (ctime). No program can set that time, so a
- * file whose size and mtime were kept is still seen to be another. Clocks tick: see {@link settleTime}. A table by folders, row 0
+ * file whose size and mtime were kept is still seen to be another. Clocks tick: see {@link saveScan}. A table by folders, row 0
  * being the root: where nothing has happened to a folder its names are as they were, and are not read again.
  */
 export class TreeScan {
@@ -181,30 +181,37 @@ export class TreeScan {
 
 const NUL = Buffer.of(0);
 
-/** Scans all of a tree. */
-export function scanTree(root: string): TreeScan {
+/** Scans all of a tree. BEFORE: an earlier scan of it, which tells what need not be read again. */
+export function scanTree(root: string, before?: TreeScan): TreeScan {
   const scan = new TreeScan();
-  const visit = (path: string, row: number): void => {
+  const visit = (path: string, row: number, old: number, untouched: boolean): void => {
     const folder = new OpenFolder(path);
     try {
-      if (row === 0) scan.root(folder.fd);
-      const { first, count } = scan.read(row, folder.fd, namesIn(path));
+      const known = untouched || (row === 0 && scan.root(folder.fd, before));
+      const children =
+        known && before
+          ? scan.keep(row, folder.fd, before, old)
+          : scan.read(row, folder.fd, namesIn(path), before, old);
       folder.close();
-      for (let child = first; child < first + count; child++) {
-        if (scan.isFolder(child)) visit(`${path}/${scan.name(child)}`, child);
+      for (let i = 0; i < children.count; i++) {
+        const child = children.first + i;
+        if (!scan.isFolder(child)) continue;
+        visit(`${path}/${scan.name(child)}`, child, children.before[i] ?? -1, children.touched[i] === 0);
       }
     } finally {
       folder.close();
     }
   };
-  visit(root, 0);
+  visit(root, 0, before ? 0 : -1, false);
   return scan;
 }
 
 /** File times tick every 10 ms at most on Linux. */
 const TICK = 20;
 
-/** Milliseconds to wait after a scan until any further change gets a time that the scan has not seen. */
-export function settleTime(scan: TreeScan): number {
-  return Math.max(0, Math.min(TICK, scan.latest + TICK - Date.now()));
+/** Saves a scan of now, and waits until any further change gets a time that it has not seen. */
+export function saveScan(scan: TreeScan, path: string): void {
+  scan.save(path);
+  const settled = Math.max(0, Math.min(TICK, scan.latest + TICK - Date.now()));
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, settled);
 }

@@ -1,7 +1,7 @@
 import { chmodSync, lchownSync } from 'node:fs';
 
 import { errnoOf } from '@strake/core';
-import { setXattr, SystemCallError } from '@strake/sys';
+import { listXattrs, removeXattr, setXattr, SystemCallError } from '@strake/sys';
 
 import type { EntryFacts } from '../types.js';
 import { fsPath, OWNER_XATTR, sysPath } from './paths.js';
@@ -21,17 +21,35 @@ export function setOwner(path: string, { uid, gid }: Pick<EntryFacts, 'uid' | 'g
   }
 }
 
+/** Does what need not succeed: file systems without attributes, names that only the real root may set, labels of another security module. */
+function wherePossible(change: () => void): void {
+  try {
+    change();
+  } catch (error) {
+    const code = error instanceof SystemCallError ? error.code : '';
+    if (!['ENOTSUP', 'EOPNOTSUPP', 'EPERM', 'EACCES', 'EINVAL'].includes(code)) throw error;
+  }
+}
+
 /** Sets the attributes that can be set here. */
 export function setXattrs(path: string, xattrs: Readonly<Record<string, string>>): void {
   for (const [name, value] of Object.entries(xattrs)) {
-    try {
+    wherePossible(() => {
       setXattr(sysPath(path), name, Buffer.from(value, 'latin1'));
-    } catch (error) {
-      // File systems without attributes, names that only the real root may set, labels of another security module.
-      const code = error instanceof SystemCallError ? error.code : '';
-      if (!['ENOTSUP', 'EOPNOTSUPP', 'EPERM', 'EACCES', 'EINVAL'].includes(code)) throw error;
-    }
+    });
   }
+}
+
+/** Gives a folder, whatever it has by now, owner, mode and attributes. */
+export function resetFacts(path: string, facts: Pick<EntryFacts, 'mode' | 'uid' | 'gid' | 'xattrs'>): void {
+  for (const name of listXattrs(sysPath(path))) {
+    if (facts.xattrs?.[name] !== undefined) continue;
+    wherePossible(() => {
+      removeXattr(sysPath(path), name);
+    });
+  }
+  lchownSync(fsPath(path), OWN_UID, OWN_GID);
+  setFacts(path, facts, -1);
 }
 
 /** Owner, mode and attributes of what is no file and was just made. MODE: what it has by now, -1 unknown, undefined for links. */

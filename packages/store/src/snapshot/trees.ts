@@ -64,14 +64,14 @@ export class Trees {
     this.#clean();
     for (;;) {
       const id = randomName(ID_LENGTH);
-      if (await this.#note(id)) return id;
+      if (await this.note(id)) return id;
     }
   }
 
   /** Removes a snapshot's folders and its note. */
   async remove(id: string): Promise<void> {
     for (const path of [this.pathOf(id), `${this.pathOf(id)}.work`]) await this.removePath(path);
-    for (const suffix of ['scan', 'note']) await rm(`${this.pathOf(id)}.${suffix}`, { force: true });
+    for (const suffix of ['scan', 'touched', 'note']) await rm(`${this.pathOf(id)}.${suffix}`, { force: true });
   }
 
   /** Removes a folder in a worker thread; SMALL: or at once. */
@@ -86,29 +86,14 @@ export class Trees {
     return { diffId, index: `${layerPath(layout, diffId)}/index`, tar: `${layout.blobs}/${diffId.slice(7)}` };
   }
 
-  #link(diffId: Digest, chain: readonly Digest[] | undefined): string {
+  /** The link from a layer to its tree; to that on CHAIN. KIND: where it is not one of these trees. */
+  linkOf(diffId: Digest, chain: readonly Digest[] | undefined, kind: string = this.#kind): string {
     const suffix = chain ? `-${createHash('sha256').update(chain.join()).digest('hex').slice(0, 16)}` : '';
-    return `${layerPath(this.#store.layout, diffId)}/tree-${this.#kind}-${this.#boot}${suffix}`;
-  }
-
-  /** Takes the tree that was offered for a chain, if there is one: its id. Of several takers one gets it. */
-  async claim(chain: readonly Digest[]): Promise<string | undefined> {
-    const top = chain.at(-1);
-    if (top === undefined) return undefined;
-    const link = this.#link(top, chain);
-    const target = await unlessMissing(readlink(link));
-    if (target === undefined) return undefined;
-    const id = target.slice(target.lastIndexOf('/') + 1);
-    // The note comes first: without link and note the tree would be taken for a leftover.
-    if (!(await this.#note(id))) return undefined;
-    await rm(link, { force: true });
-    if (await unlessMissing(stat(this.pathOf(id)))) return id;
-    await rm(`${this.pathOf(id)}.note`, { force: true });
-    return undefined;
+    return `${layerPath(this.#store.layout, diffId)}/tree-${kind}-${this.#boot}${suffix}`;
   }
 
   /** Notes a snapshot as this process's. False where it is someone else's. */
-  async #note(id: string): Promise<boolean> {
+  async note(id: string): Promise<boolean> {
     const holder = this.#store.own.ensure();
     try {
       await writeFile(`${this.pathOf(id)}.note`, JSON.stringify({ holder }), { mode: 0o600, flag: 'wx' });
@@ -119,20 +104,8 @@ export class Trees {
     }
   }
 
-  /** Leaves a snapshot to whoever goes on with its chain. False where one has been left already. */
-  async offer(chain: readonly Digest[], id: string): Promise<boolean> {
-    try {
-      await symlink(`../../snapshots/${id}`, this.#link(chain.at(-1) as Digest, chain));
-    } catch (error) {
-      if (errnoOf(error) === 'EEXIST') return false;
-      throw error;
-    }
-    await rm(`${this.pathOf(id)}.note`, { force: true });
-    return true;
-  }
-
   /** The folder that a link leads to, where both are there. */
-  async #linked(link: string): Promise<string | undefined> {
+  async linked(link: string): Promise<string | undefined> {
     const target = await unlessMissing(readlink(link));
     if (target === undefined) return undefined;
     const path = this.pathOf(target.slice(target.lastIndexOf('/') + 1));
@@ -147,8 +120,8 @@ export class Trees {
     const diffId = chain.at(-1) as Digest;
     const dependent = this.#store.layers.index(diffId).dependsOnLower;
     if (known && !dependent) {
-      const unpacked = await this.#linked(this.#link(diffId, undefined));
-      const adopted = unpacked === undefined ? await this.#linked(this.#link(diffId, chain)) : undefined;
+      const unpacked = await this.linked(this.linkOf(diffId, undefined));
+      const adopted = unpacked === undefined ? await this.linked(this.linkOf(diffId, chain)) : undefined;
       if (unpacked ?? adopted) return (unpacked ?? adopted) as string;
     }
     return this.#tree(diffId, dependent ? chain : undefined, dependent ? chain : [diffId], 'layer', signal);
@@ -180,7 +153,7 @@ export class Trees {
     what: UnpackJob['what'],
     signal: AbortSignal | undefined,
   ): Promise<string> {
-    const link = this.#link(diffId, key);
+    const link = this.linkOf(diffId, key);
     for (;;) {
       const running = this.#running.get(link);
       if (!running) break;
@@ -205,18 +178,18 @@ export class Trees {
     what: UnpackJob['what'],
     signal: AbortSignal | undefined,
   ): Promise<string> {
-    const known = await this.#linked(link);
+    const known = await this.linked(link);
     if (known) return known;
     const lock = await this.#store.lock(`unpack ${link}`, signal);
     try {
-      const made = await this.#linked(link);
+      const made = await this.linked(link);
       if (made) return made;
       const id = await this.reserve();
       const tree = this.pathOf(id);
       try {
         const job = { tree, chain: chain.map((diffId) => this.filesOf(diffId)), what, opaque: this.#opaque };
         await this.#store.pool.run({ kind: 'unpack', job }, { signal, small: this.#isSmall(chain, what) });
-        await this.#point(link, id);
+        await this.point(link, id);
       } catch (error) {
         await this.remove(id);
         throw error;
@@ -236,7 +209,7 @@ export class Trees {
   }
 
   /** Makes LINK lead to a tree, whatever dead link is there. */
-  async #point(link: string, id: string): Promise<void> {
+  async point(link: string, id: string): Promise<void> {
     const temporary = this.#store.own.temporaryPath('link');
     await symlink(`../../snapshots/${id}`, temporary);
     await rename(temporary, link);
@@ -248,17 +221,17 @@ export class Trees {
    */
   async adopt(chain: readonly Digest[], id: string): Promise<boolean> {
     const diffId = chain.at(-1) as Digest;
-    const link = this.#link(diffId, chain);
+    const link = this.linkOf(diffId, chain);
     const dependent = this.#store.layers.index(diffId).dependsOnLower;
-    if ((!dependent && (await this.#linked(this.#link(diffId, undefined)))) || (await this.#linked(link))) return false;
+    if ((!dependent && (await this.linked(this.linkOf(diffId, undefined)))) || (await this.linked(link))) return false;
     await mkdir(layerPath(this.#store.layout, diffId), { recursive: true, mode: 0o700 });
     try {
       await symlink(`../../snapshots/${id}`, link);
     } catch (error) {
       if (errnoOf(error) !== 'EEXIST') throw error;
       // Either someone was faster, or the link is dead.
-      if (await this.#linked(link)) return false;
-      await this.#point(link, id);
+      if (await this.linked(link)) return false;
+      await this.point(link, id);
     }
     await rm(`${this.pathOf(id)}.note`, { force: true });
     return true;
