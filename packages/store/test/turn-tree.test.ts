@@ -211,4 +211,43 @@ describe('trees that steps have left', () => {
       assert.deepEqual(await at([base, two, gone]), { ...first, x: '', names: 2, kept: KEPT - 1 });
       assert.deepEqual(await at([base]), { ...first, x: '' });
     }));
+
+  it('go with the layer whose they are, out of the way of those who could have made them another', () =>
+    withStore(async (store) => {
+      const snapshotter = copies(store);
+      const base = (await store.layers.write(kept())).diffId;
+      const [, first] = await step(snapshotter, [base], (root) => writeFileSync(`${root}/one`, ''));
+      await step(snapshotter, [base, first as Digest], (root) => writeFileSync(`${root}/two`, ''));
+      const lease = await store.lease([base]);
+      const removing: string[] = [];
+      await store.collect({
+        selections: [],
+        removeTree: async (path) => {
+          removing.push(path);
+          rmSync(`${path}/keep/1`);
+          // What another build does at that time.
+          const { root } = await rootOf(copies(store), [base]);
+          assert.equal(readdirSync(`${root}/keep`).length, KEPT);
+          await snapshotter.removeTree(path);
+        },
+      });
+      assert.equal(removing.length, 1);
+      await lease.release();
+    }));
+
+  it('stay where a layer is collected that they could be made to end with', () =>
+    withStore(async (store) => {
+      const snapshotter = copies(store);
+      const base = (await store.layers.write(kept())).diffId;
+      const chain = await step(snapshotter, [base], (root) => writeFileSync(`${root}/one`, ''));
+      const last = await step(snapshotter, chain, (root) => writeFileSync(`${root}/two`, ''));
+      const lease = await store.lease([base, last.at(-1) as Digest]);
+      const nothing = (): Promise<void> => Promise.reject(new Error('there is no tree to be removed'));
+      await store.collect({ selections: [], removeTree: nothing });
+      assert.equal(await store.layers.info(chain[1] as Digest), undefined);
+      assert.ok(await store.layers.info(base));
+      const { root } = await rootOf(snapshotter, [base]);
+      assert.deepEqual(readdirSync(root), ['keep']);
+      await lease.release();
+    }));
 });

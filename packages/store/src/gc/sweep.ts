@@ -5,6 +5,7 @@ import { abortable } from '@strake/core';
 import { randomName, syncFolder, unlessMissing } from '../files.js';
 import { TRASH } from '../holders.js';
 import { blobPath, layerPath } from '../layout.js';
+import { NEAR_TREE } from '../snapshot/idle-trees.js';
 import type { FileStore } from '../store.js';
 import { namesIn } from './disk.js';
 import { REMOVED_MOUNT } from './removed-mount.js';
@@ -18,14 +19,20 @@ export interface Trash {
   readonly trees: readonly string[];
 }
 
-/** Takes the links to a layer's unpacked trees away; the trees. */
+/**
+ * Takes the links to a layer's unpacked trees away; its trees, which by other links nobody can go on with then. A tree that is another
+ * layer's stays.
+ */
 async function unlinkTrees(store: FileStore, folder: string): Promise<string[]> {
   const trees: string[] = [];
   for (const name of await namesIn(folder)) {
     if (!name.startsWith('tree-')) continue;
     const target = await unlessMissing(readlink(`${folder}/${name}`), ['ENOENT', 'EINVAL']);
     await unlink(`${folder}/${name}`);
-    if (target !== undefined) trees.push(`${store.layout.snapshots}/${target.slice(target.lastIndexOf('/') + 1)}`);
+    if (target === undefined || name.startsWith(NEAR_TREE)) continue;
+    const tree = `${store.layout.snapshots}/${target.slice(target.lastIndexOf('/') + 1)}`;
+    for (const suffix of ['scan', 'touched']) await rm(`${tree}.${suffix}`, { force: true });
+    trees.push(tree);
   }
   return trees;
 }
@@ -83,8 +90,5 @@ export async function emptyTrash(
   signal?: AbortSignal,
 ): Promise<void> {
   for (const path of trash.own) await abortable(store.pool.run({ kind: 'remove', path }), signal);
-  for (const path of trash.trees) {
-    await abortable(removeTree(path), signal);
-    for (const suffix of ['scan', 'touched']) await rm(`${path}.${suffix}`, { force: true });
-  }
+  for (const path of trash.trees) await abortable(removeTree(path), signal);
 }
