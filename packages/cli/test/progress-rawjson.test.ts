@@ -69,7 +69,7 @@ describe('rawjson progress', () => {
         warnings: [
           {
             level: 1,
-            short: base64('StageNameCasing: no capitals'),
+            short: base64('StageNameCasing: no capitals (line 3)'),
             detail: [base64('in general')],
             url: 'https://e/',
             sourceInfo: { filename: 'Dockerfile' },

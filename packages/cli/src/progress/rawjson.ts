@@ -121,10 +121,11 @@ function line(status: object): string {
 
 function warningOf(event: Extract<ProgressEvent, { type: 'warning' }>): object {
   const { rule, message, description, url, location } = event;
+  const place = location ? ` (line ${location.line})` : '';
   return {
-    // Of lint findings BuildKit's level is 1, and the message begins with the rule's name.
+    // Of lint findings BuildKit's level is 1, and the message begins with the rule's name and ends with the line.
     level: 1,
-    short: base64(rule === undefined ? message : `${rule}: ${message}`),
+    short: base64(rule === undefined ? message : `${rule}: ${message}${place}`),
     ...(description !== undefined && { detail: [base64(description)] }),
     ...(url !== undefined && { url }),
     ...(location && {
