@@ -1,3 +1,5 @@
+import { isStrakeError } from '@strake/core';
+
 import { userFileInvalid, userInvalid, userUnknown } from './errors.js';
 
 /** The files of an image that users are looked up in: undefined where PATH is no file there. Links are followed inside the image. */
@@ -35,12 +37,22 @@ const MOST_GROUPS = 1024;
 /**
  * Who a USER of a Dockerfile is, as BuildKit has it: name, uid, name:group or uid:gid. What consists of digits is an id, never a
  * name. A user without a group has the group of its entry in /etc/passwd (a number without an entry: 0) and the further groups of
- * /etc/group; with a group given it has that one only. An empty text is root without further groups.
+ * /etc/group; with a group given it has that one only. An empty text is user 0, but files that cannot be understood do not matter.
  * The first of the additional groups is always the user's own: a file whose group is denied stays denied (CVE-2023-25173).
  * Lines of the files that are not understood are skipped: none makes a user root by accident.
  * @throws StrakeError `USER_INVALID`, `USER_UNKNOWN`, `USER_FILE_INVALID`
  */
 export async function resolveUser(files: UserFiles, user: string): Promise<ResolvedUser> {
+  if (user !== '') return lookUp(files, user);
+  try {
+    return await lookUp(files, '0');
+  } catch (error) {
+    if (!isStrakeError(error, 'USER_FILE_INVALID')) throw error;
+    return { uid: 0, gid: 0, additionalGids: [0], home: '/' };
+  }
+}
+
+async function lookUp(files: UserFiles, user: string): Promise<ResolvedUser> {
   const colon = user.indexOf(':');
   const [userPart, groupPart] = colon < 0 ? [user, undefined] : [user.slice(0, colon), user.slice(colon + 1)];
   if (/[\0\n]/.test(user)) throw userInvalid(user.slice(0, 100), 'it holds a NUL byte or a line break');
@@ -53,8 +65,8 @@ export async function resolveUser(files: UserFiles, user: string): Promise<Resol
     const gid = numericId(groupPart, user) ?? (await namedGroup(files, groupPart));
     return { ...who, gid, additionalGids: [gid] };
   }
-  const gid = user === '' ? 0 : (entry?.gid ?? 0);
-  if (entry === undefined || user === '') return { ...who, gid, additionalGids: [gid] };
+  const gid = entry?.gid ?? 0;
+  if (entry === undefined) return { ...who, gid, additionalGids: [gid] };
   const groups = parseGroup(await readLines(files, '/etc/group')).filter((g) => g.members.includes(entry.name));
   const additionalGids = [...new Set([gid, ...groups.map((g) => g.gid)])];
   if (additionalGids.length > MOST_GROUPS) {

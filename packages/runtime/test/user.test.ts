@@ -34,7 +34,7 @@ const none: UserFiles = { read: () => Promise.resolve(undefined) };
 
 describe('resolveUser', () => {
   const cases: [user: string, uid: number, gid: number, groups: number[], home: string][] = [
-    ['', 0, 0, [0], '/root'],
+    ['', 0, 0, [0, 10], '/root'],
     ['root', 0, 0, [0, 10], '/root'],
     ['0', 0, 0, [0, 10], '/root'],
     ['web', 1000, 1000, [1000, 10, 999], '/home/web'],
@@ -88,6 +88,7 @@ describe('resolveUser', () => {
   it('refuses a file without end (CVE-2024-9676)', async () => {
     const huge: UserFiles = { read: () => Promise.resolve(Buffer.alloc((16 << 20) + 1, 'x')) };
     await assert.rejects(resolveUser(huge, 'web'), (error) => isStrakeError(error, 'USER_FILE_INVALID'));
+    assert.deepEqual(await resolveUser(huge, ''), { uid: 0, gid: 0, additionalGids: [0], home: '/' });
   });
 
   it('refuses a user of so many groups that a runtime would look them up for minutes', async () => {

@@ -63,7 +63,7 @@ export function runVertex(step: RunStep, services: BuilderServices): Vertex<Chai
       return {
         operation: {
           kind: 'run',
-          version: 3,
+          version: 4,
           args,
           env,
           cwd,
