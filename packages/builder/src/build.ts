@@ -1,8 +1,8 @@
 import type { Digest, Platform } from '@strake/core';
-import type { Dockerfile } from '@strake/parser';
+import type { CheckReport, Dockerfile, LintWarning } from '@strake/parser';
 import { Solver, type MissReason, type Vertex } from '@strake/solver';
 
-import { checkStages, warningsAsError } from './check.js';
+import { checkStages, warningsAsError, warningsWithoutBases } from './check.js';
 import { warnOfFrontend } from './frontend.js';
 import { assembleConfig, describeConfig } from './image.js';
 import { noteSteps } from './explain/notes.js';
@@ -140,15 +140,30 @@ export async function lowerPlatforms(request: BuildRequest, services: BuilderSer
   for (const platform of request.platforms) {
     const options: LowerOptions = { ...request, platform, severalPlatforms: request.platforms.length > 1 };
     const prefix = request.platforms.length > 1 ? `${lowered.length}:` : '';
-    const stages = new StageLowering(options, services, request.resolver(platform), prefix);
-    const report = await checkStages(stages, options, request.ignorePatterns, false);
-    if (lowered.length === 0) for (const warning of report.warnings) emit({ type: 'warning', ...warning });
+    const warn = (warnings: readonly LintWarning[]): void => {
+      if (lowered.length === 0) for (const warning of warnings) emit({ type: 'warning', ...warning });
+    };
+    const { stages, report } = await checkedStages(options, request, services, prefix).catch((error: unknown) => {
+      if (!request.signal.aborted) warn(warningsWithoutBases(options));
+      throw error;
+    });
+    warn(report.warnings);
     const refused = warningsAsError(options, report);
     if (refused) throw refused;
     lowered.push({ lowered: await stages.lower(), options });
   }
   warnUnused(request, lowered, services);
   return lowered;
+}
+
+async function checkedStages(
+  options: LowerOptions,
+  request: BuildRequest,
+  services: BuilderServices,
+  prefix: string,
+): Promise<{ stages: StageLowering; report: CheckReport }> {
+  const stages = new StageLowering(options, services, request.resolver(options.platform), prefix);
+  return { stages, report: await checkStages(stages, options, request.ignorePatterns, false) };
 }
 
 /** Which files go where is known of one platform only. */

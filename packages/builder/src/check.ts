@@ -1,4 +1,5 @@
-import { checkDockerfile, lintError, type CheckReport } from '@strake/parser';
+import { isStrakeError } from '@strake/core';
+import { checkDockerfile, lintError, type CheckReport, type LintWarning } from '@strake/parser';
 
 import type { LowerOptions } from './lower/context.js';
 import type { StageLowering } from './lower/stages.js';
@@ -24,6 +25,16 @@ export async function checkStages(
     ignorePatterns,
     onlyStages: stages,
   });
+}
+
+/** What lint finds where a base image, or a name of one, ends the build before its stages are looked at. */
+export function warningsWithoutBases({ dockerfile, buildArgs, target }: LowerOptions): readonly LintWarning[] {
+  try {
+    return checkDockerfile(dockerfile, { buildArgs, target }).warnings;
+  } catch (error) {
+    if (isStrakeError(error)) return []; // The build has failed already.
+    throw error;
+  }
 }
 
 /** The failure of a Dockerfile that asks for `error=true`, where there are warnings. */

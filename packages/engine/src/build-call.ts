@@ -35,6 +35,7 @@ import { noteBuild, noteFailure, noteNames, reportStep } from './explain.js';
 import { openBuild, type OpenedBuild } from './open-build.js';
 import type { Resources } from './resources.js';
 import type { BuildOptions, BuildResult, EngineOptions, OutputSpec, StepReport } from './types.js';
+import { warnBefore } from './warnings-before.js';
 
 /** Steps that run at once at least: many wait for a network or a disk. BuildKit sets no limit at all. */
 const DEFAULT_PARALLELISM = 16;
@@ -56,7 +57,12 @@ export async function runBuild(
   cleanups.add(() => use.release());
   try {
     const witness = options.onEvidence && new EvidenceCollector(await resources.store());
-    const opened = await openBuild({ ...options, signal }, resources, env, cleanups, witness);
+    const opened = await openBuild({ ...options, signal }, resources, env, cleanups, witness).catch(
+      (error: unknown) => {
+        warnBefore(error, options);
+        throw error;
+      },
+    );
     const { services } = opened;
     const outputs = outputsOf(options);
     for (const { attributes } of outputs) checkSwitches(attributes);

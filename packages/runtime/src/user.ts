@@ -11,7 +11,7 @@ export interface ResolvedUser {
   readonly uid: number;
   readonly gid: number;
   readonly additionalGids: readonly number[];
-  /** What HOME is in a step that does not set it: the home of /etc/passwd, else `/`. */
+  /** What HOME is in a step that does not set it: the home of the id's first entry in /etc/passwd, else `/`. */
   readonly home: string;
 }
 
@@ -60,7 +60,9 @@ async function lookUp(files: UserFiles, user: string): Promise<ResolvedUser> {
   const passwd = parsePasswd(await readLines(files, '/etc/passwd'));
   const entry = passwd.find((e) => (uid === undefined ? e.name === userPart : e.uid === uid));
   if (uid === undefined && entry === undefined) throw userUnknown('user', userPart);
-  const who = { uid: entry?.uid ?? uid ?? 0, home: entry?.home || '/' };
+  const id = entry?.uid ?? uid ?? 0;
+  // Runtimes look the home up by id: of several names of an id the first one's counts.
+  const who = { uid: id, home: passwd.find((e) => e.uid === id)?.home || '/' };
   if (groupPart !== undefined && groupPart !== '') {
     const gid = numericId(groupPart, user) ?? (await namedGroup(files, groupPart));
     return { ...who, gid, additionalGids: [gid] };

@@ -12,6 +12,7 @@ www-data:x:33:33::/var/www:/bin/false
 web:x:1000:1000::/home/web:/bin/sh
 nohome:x:1001:1001:::
 123:x:77:77::/digits:
+second:x:1000:33::/home/second:
 broken:x:abc:0::/:
 huge:x:4294967296:0::/:
 wraps:x:-1:0::/:
@@ -19,7 +20,7 @@ short:x
 :x:5:5::/:
 `;
 const GROUP = `root:x:0:
-wheel:x:10:root,web
+wheel:x:10:root,web,second
 docker:x:999:web,daemon
 www-data:x:33:
 bad:x:zzz:web
@@ -50,6 +51,7 @@ describe('resolveUser', () => {
     ['123', 123, 0, [0], '/'],
     ['0001', 1, 1, [1, 999], '/usr/sbin'],
     ['2147483647', 2147483647, 0, [0], '/'],
+    ['second', 1000, 33, [33, 10], '/home/web'],
   ];
   for (const [user, uid, gid, additionalGids, home] of cases) {
     it(`knows "${user}"`, async () => {
