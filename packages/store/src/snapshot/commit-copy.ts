@@ -11,7 +11,7 @@ import { OpenFolder } from './open-folder.js';
 import { fsPath } from './paths.js';
 import { saveScan, TreeScan, type ScannedChildren } from './scan.js';
 import { separateNames } from './separate-names.js';
-import { readHistory, unpackedHistory, withChange, writeHistory, type TreeChange } from './tree-history.js';
+import { MOST_PATHS, readHistory, unpackedHistory, withChange, writeHistory, type TreeChange } from './tree-history.js';
 import type { LayerFiles } from './unpack.js';
 
 /** A whole tree that a step has worked on, to be made a layer. */
@@ -134,7 +134,8 @@ class CopyWalk {
   /** KNOWN: whether the folder that it is in was there before. */
   #touch(path: string, known = true): void {
     this.#count++;
-    if (known) this.#touched.push(path);
+    // What are more is not noted, nor need be kept.
+    if (known && this.#touched.length <= MOST_PATHS) this.#touched.push(path);
   }
 
   #gone(path: string): void {

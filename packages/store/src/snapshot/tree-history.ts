@@ -26,7 +26,7 @@ export interface TreeHistory {
 
 /** How many layers are known, and how many paths in all: the file is read for each step that finds no tree of its own. */
 const LAYERS = 16;
-const PATHS = 20_000;
+export const MOST_PATHS = 20_000;
 
 /** What is known of a tree that was unpacked. */
 export function unpackedHistory(chain: readonly LayerFiles[]): TreeHistory {
@@ -40,7 +40,7 @@ export function withChange(chain: readonly Digest[], before: TreeHistory, change
   let paths = 0;
   for (const one of [...before.changes, change].slice(-LAYERS).reverse()) {
     paths += one.paths?.length ?? 0;
-    if (paths > PATHS) break;
+    if (paths > MOST_PATHS) break;
     changes.unshift(one);
   }
   return { below: chain, changes };
