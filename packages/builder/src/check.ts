@@ -30,7 +30,7 @@ export async function checkStages(
 /** What lint finds where a base image, or a name of one, ends the build before its stages are looked at. */
 export function warningsWithoutBases({ dockerfile, buildArgs, target }: LowerOptions): readonly LintWarning[] {
   try {
-    return checkDockerfile(dockerfile, { buildArgs, target }).warnings;
+    return checkDockerfile(dockerfile, { buildArgs, target, onlyStages: new Set() }).warnings;
   } catch (error) {
     if (isStrakeError(error)) return []; // The build has failed already.
     throw error;
