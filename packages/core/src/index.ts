@@ -36,5 +36,5 @@ export type { ImageReference } from './reference.js';
 export { createSocketRelay } from './socket-relay.js';
 export type { SocketRelay } from './socket-relay.js';
 export { storeRoot } from './store-root.js';
-export { closest, didYouMean, editDistance } from './suggest.js';
+export { closest, didYouMean, editDistance, suggesting } from './suggest.js';
 export { ZstdFrames } from './zstd-frames.js';

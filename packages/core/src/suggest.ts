@@ -1,3 +1,5 @@
+import { StrakeError } from './errors.js';
+
 /** Edits (insert, delete, replace) that turn A into B. */
 export function editDistance(a: string, b: string): number {
   let previous = Array.from({ length: b.length + 1 }, (_, i) => i);
@@ -27,6 +29,16 @@ export function didYouMean(words: Iterable<string>, choices: Iterable<string>): 
     if (near !== undefined) return ` (did you mean ${near}?)`;
   }
   return '';
+}
+
+/** What ACTION returns; where it fails, the message tells which of CHOICES one of WORDS may have been meant to be. @throws StrakeError */
+export function suggesting<T>(words: Iterable<string>, choices: Iterable<string>, action: () => T): T {
+  try {
+    return action();
+  } catch (error) {
+    if (!(error instanceof StrakeError)) throw error;
+    throw error.with({ message: `${error.message}${didYouMean(words, choices)}` });
+  }
 }
 
 /** The one of CHOICES that WORD was probably meant to be, for "did you mean"; undefined where none is close. */

@@ -1,4 +1,4 @@
-import { didYouMean, parsePlatform, parseReference, StrakeError, type Platform } from '@strake/core';
+import { parsePlatform, parseReference, StrakeError, suggesting, type Platform } from '@strake/core';
 import { located, parserError } from './errors.js';
 import { createExpander, mapEnvironment, type Expander } from './expand.js';
 import { evaluateGlobalArgs, type GlobalOptions, type GlobalScope } from './global-args.js';
@@ -88,14 +88,14 @@ function tryPlatform(text: string): Platform | undefined {
 }
 
 function evaluatePlatform(written: string, result: Expansion, scope: GlobalScope): Platform {
-  if (result.text === '') {
+  return suggesting(result.unmatched, scope.env.keys(), () => {
+    if (result.text !== '') return parsePlatform(result.text, { os: 'linux', architecture: 'amd64' });
     throw parserError(
       'PARSE_ARGUMENTS',
-      `empty platform value from expression ${written}${didYouMean(result.unmatched, scope.env.keys())}`,
+      `empty platform value from expression ${written}`,
       'Give the variable a value with a global ARG, or leave out --platform.',
     );
-  }
-  return parsePlatform(result.text, { os: 'linux', architecture: 'amd64' });
+  });
 }
 
 /**

@@ -85,9 +85,11 @@ describe('lint', () => {
     assert.equal(warnings.length, 1);
   });
 
-  it('a platform that is empty for a misspelt variable names the one that is meant', () => {
+  it('a platform that is empty or none for a misspelt variable names the one that is meant', () => {
     const { error } = checkDockerfile(parseDockerfile('FROM --platform=$BUILDPLATFROM a\n'));
     assert.match(error?.message ?? '', /BUILDPLATFROM \(did you mean BUILDPLATFORM\?\)$/);
+    const partly = checkDockerfile(parseDockerfile('ARG MY_ARCH=arm\nFROM --platform=linux/$MYARCH a\n'));
+    assert.match(partly.error?.message ?? '', /"linux\/" is not a platform: .* \(did you mean MY_ARCH\?\)$/);
   });
 
   it('errors of variables have a place', () => {

@@ -1,8 +1,8 @@
 import {
-  didYouMean,
   parsePlatform,
   parseReference,
   StrakeError,
+  suggesting,
   type Platform,
   type SourceLocation,
 } from '@strake/core';
@@ -162,11 +162,10 @@ export class StageLowering {
         let platform: Platform | undefined;
         if (from.platform !== undefined) {
           const { text, unmatched } = this.#expander.expandWord(from.platform, this.#globalArgs);
-          if (text === '') {
-            const near = didYouMean(unmatched, this.#globalArgs.names());
-            throw builderError('BASE_INVALID', `empty platform value from expression ${from.platform}${near}`);
-          }
-          platform = parsePlatform(text, this.#options.hostPlatform);
+          platform = suggesting(unmatched, this.#globalArgs.names(), () => {
+            if (text !== '') return parsePlatform(text, this.#options.hostPlatform);
+            throw builderError('BASE_INVALID', `empty platform value from expression ${from.platform}`);
+          });
         }
         return { stage, baseName, platform };
       }),
