@@ -47,10 +47,8 @@ async function valueOf(
   signal: AbortSignal | undefined,
 ): Promise<Uint8Array | undefined> {
   if (source.value) return source.value;
-  if (source.env !== undefined) {
-    const text = env[source.env];
-    return text === undefined ? undefined : Buffer.from(text);
-  }
+  // A variable that is not set gives an empty secret, as with BuildKit: builds without the real one go on.
+  if (source.env !== undefined) return Buffer.from(env[source.env] ?? '');
   if (source.file === undefined) {
     const text = env[source.id];
     return text === undefined ? undefined : Buffer.from(text);
