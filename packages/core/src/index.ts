@@ -37,4 +37,5 @@ export { createSocketRelay } from './socket-relay.js';
 export type { SocketRelay } from './socket-relay.js';
 export { storeRoot } from './store-root.js';
 export { closest, didYouMean, editDistance, suggesting } from './suggest.js';
+export { paxRecords, tarChecksumFits, tarNumber, tarText } from './tar-fields.js';
 export { ZstdFrames } from './zstd-frames.js';

@@ -4,6 +4,7 @@ import { posix } from 'node:path';
 
 import { builderError } from '../errors.js';
 import { baseName, joinTree, parentPath, treePath } from '../tree/paths.js';
+import { archiveTime } from './archive-time.js';
 import { decompress, detectCompression, prepend } from './decompress.js';
 import type { CopyFacts } from './plan.js';
 import type { SelectedSource } from './selection.js';
@@ -100,13 +101,16 @@ class Unpacker {
     if (name === '') return;
     const { uid, gid } = this.#facts.owner ?? entry;
     const folder = this.#inRoot(parentPath(name));
+    if (folder !== joinTree(this.#root, parentPath(name)).replace(/\/$/, ''))
+      this.#checkLinks(parentPath(name), entry.name);
     this.#target.makeFolders(folder, { mode: 0o755, uid: 0, gid: 0 });
-    this.#target.put(joinTree(folder, baseName(name)), this.#node(entry, { uid, gid }));
+    const place = joinTree(folder, baseName(name));
+    this.#target.put(place, this.#node(entry, { uid, gid }, place));
   }
 
-  #node(entry: ArchiveEntry, owner: Pick<ArchiveEntry, 'uid' | 'gid'>): TargetNode {
+  #node(entry: ArchiveEntry, owner: Pick<ArchiveEntry, 'uid' | 'gid'>, place: string): TargetNode {
     const { type, mode, mtime, size, link = '', device, xattrs, offset, digest, segments } = entry;
-    const common = { ...owner, mode, mtime, size: 0, ...(xattrs && { xattrs }) };
+    const common = { ...owner, mode, mtime: archiveTime(mtime), size: 0, ...(xattrs && { xattrs }) };
     switch (type) {
       case 'file':
         return {
@@ -118,7 +122,7 @@ class Unpacker {
       case 'hardlink': {
         const path = this.#inRoot(treePath(`/${link}`), true);
         const node = this.#target.node(path);
-        if (node?.facts.type !== 'file') {
+        if ((node?.facts.type !== 'file' && node?.facts.type !== 'symlink') || path === place) {
           throw builderError('COPY_CONFLICT', `the archive links "${entry.name}" to "${link}", which it does not hold`);
         }
         return { facts: node.facts, linkTo: node.linkTo ?? { path, node } };
@@ -128,6 +132,17 @@ class Unpacker {
         return { facts: { ...common, type, device } };
       default:
         return { facts: { ...common, type } };
+    }
+  }
+
+  /** Refuses a folder of the archive behind a link to nothing: nothing is made at such a link's end. */
+  #checkLinks(folder: string, name: string): void {
+    const parts = folder.split('/');
+    for (let count = 1; count <= parts.length; count++) {
+      const part = parts.slice(0, count).join('/');
+      if (this.#target.lookup(this.#inRoot(part))) continue;
+      if (!this.#target.lookup(this.#inRoot(part, true))) return;
+      throw builderError('COPY_CONFLICT', `the archive holds "${name}" behind "${part}", a link to nothing`);
     }
   }
 

@@ -9,14 +9,13 @@ import {
 } from '@strake/core';
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
-import { join } from 'node:path';
-import { Readable } from 'node:stream';
-import type { Extract, Header } from 'tar-stream';
+import { join, posix } from 'node:path';
 
 import { decompress, detectCompression, prepend } from '../copy/decompress.js';
-import type { Owner } from '../copy/owner.js';
 import { builderError } from '../errors.js';
 import { parentPath, treePath } from '../tree/paths.js';
+import { tarEntries, type TarEntry } from './tar-entries.js';
+import type { Stated } from './temporary-tree.js';
 
 /** PATH_MAX of Linux. */
 const LONGEST_PATH = 4096;
@@ -40,8 +39,8 @@ export function looksLikeArchive(head: Uint8Array): boolean {
 /**
  * Unpacks a context's archive (any compression) into an empty folder that nobody else writes to: no name leads out of it, no link
  * is followed, device nodes are left out; modes and times are kept.
- * @returns the newest time of a file in it, in seconds since 1970, a function that makes all of it removable, and the owners that
- * the archive states where they are not 0:0: the files belong to whoever runs this
+ * @returns the newest time of a file in it, in seconds since 1970, a function that makes all of it removable, and what the
+ * archive states of owners, where they are not 0:0, and extended attributes: the files belong to whoever runs this
  * @throws StrakeError `CONTEXT_UNREADABLE`
  */
 export async function unpackContext(
@@ -50,16 +49,16 @@ export async function unpackContext(
   signal: AbortSignal,
 ): Promise<{
   readonly newest: number | undefined;
-  readonly owners: ReadonlyMap<string, Owner>;
+  readonly stated: ReadonlyMap<string, Stated>;
   readonly restoreModes: () => void;
 }> {
   const unpacking = new Unpacking(folder);
   let name = '';
   try {
-    for await (const entry of tarEntries(archive)) {
+    for await (const entry of entriesOf(archive)) {
       throwIfAborted(signal);
-      name = nameOf(entry.header);
-      await unpacking.add(name, entry.header, entry.content, signal);
+      name = entry.name;
+      await unpacking.add(entry, signal);
     }
     unpacking.finish();
   } catch (error) {
@@ -67,46 +66,15 @@ export async function unpackContext(
     unpacking.restoreModes();
     throw isStrakeError(error) ? error : unreadable(name, error);
   }
-  return { newest: unpacking.newest, owners: unpacking.owners, restoreModes: () => unpacking.restoreModes() };
+  return { newest: unpacking.newest, stated: unpacking.stated, restoreModes: () => unpacking.restoreModes() };
 }
 
-/** The entries of a tar in any compression; each content must be read before the next. */
-async function* tarEntries(
-  archive: ByteStream,
-): AsyncGenerator<{ readonly header: Header; readonly content: AsyncIterable<Uint8Array> }> {
+/** The entries of a tar in any compression. */
+async function* entriesOf(archive: ByteStream): AsyncGenerator<TarEntry> {
   const iterator = archive[Symbol.asyncIterator]();
   const first = await iterator.next();
   const head = first.done ? new Uint8Array(0) : first.value;
-  const tar = await decompress(prepend(head, iterator), detectCompression(head));
-  const { extract } = await import('tar-stream');
-  // Names that are no UTF-8 come through byte by byte. (The package's types do not know of the option.)
-  const extractor = (extract as (options: { filenameEncoding: string }) => Extract)({ filenameEncoding: 'latin1' });
-  const feed = Readable.from(tar, { objectMode: false });
-  feed.on('error', (error) => extractor.destroy(error));
-  feed.pipe(extractor);
-  try {
-    for await (const entry of extractor) {
-      yield { header: entry.header, content: entry as AsyncIterable<Uint8Array> };
-    }
-  } finally {
-    feed.destroy();
-    extractor.destroy();
-  }
-}
-
-/** A PAX record of an entry. */
-function paxOf({ pax }: Header, key: string): string | undefined {
-  return (pax as Readonly<Record<string, string>> | null | undefined)?.[key];
-}
-
-function nameOf(header: Header): string {
-  return paxOf(header, 'path') === undefined ? textOfBytes(Buffer.from(header.name, 'latin1')) : header.name;
-}
-
-function linkOf(header: Header): string {
-  // Of what is no link it is null.
-  const link = (header.linkname as string | null) ?? '';
-  return paxOf(header, 'linkpath') === undefined ? textOfBytes(Buffer.from(link, 'latin1')) : link;
+  yield* tarEntries(await decompress(prepend(head, iterator), detectCompression(head)));
 }
 
 function unreadable(name: string, error: unknown): Error {
@@ -130,7 +98,7 @@ class Unpacking {
   readonly #root: string;
   /** Folders as they are to be in the end: while files are put into them they are open to us. */
   readonly #folders = new Map<string, { mode: number; time: number | undefined }>();
-  readonly owners = new Map<string, Owner>();
+  readonly stated = new Map<string, Stated>();
   newest: number | undefined;
   #entries = 0;
   #pipes = 0;
@@ -140,35 +108,32 @@ class Unpacking {
     this.#folders.set('', { mode: 0o755, time: undefined });
   }
 
-  async add(name: string, header: Header, content: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void> {
+  async add(entry: TarEntry, signal: AbortSignal): Promise<void> {
+    const { name, link, mode, mtime: time } = entry;
     const path = treePath(name);
-    const time = Math.floor(header.mtime.getTime() / 1000);
-    const mode = header.mode & 0o7777;
-    if (name.includes('\0') || linkOf(header).includes('\0')) throw refused(name, 'its name holds a NUL byte');
+    if (name.includes('\0') || link.includes('\0')) throw refused(name, 'its name holds a NUL byte');
     if (++this.#entries > MOST_ENTRIES) throw refused(name, `it has too many entries, more than ${MOST_ENTRIES}`);
     if (path.length > LONGEST_PATH) throw refused(name, 'its name is too long');
-    if (['GNU.sparse.major', 'GNU.sparse.size', 'GNU.sparse.map'].some((key) => paxOf(header, key) !== undefined)) {
-      throw refused(name, 'it is stored as a sparse file');
-    }
-    // In tars of the oldest form a folder is a file whose name has a slash at its end.
-    switch (header.type === 'file' && !header.size && name.endsWith('/') ? 'directory' : header.type) {
+    // As in BuildKit: `./` says nothing of the root.
+    if (posix.normalize(name).replace(/(.)\/$/, '$1') === '.') return;
+    switch (entry.type) {
       case 'directory':
         this.#makeFolder(path);
         this.#folders.set(path, { mode, time });
         break;
       case 'file':
         this.#clear(path, name);
-        await this.#write(path, content, mode, signal);
+        await this.#write(path, entry.content, mode, signal);
         fs.utimesSync(this.#at(path), time, time);
         this.newest = Math.max(this.newest ?? time, time);
         break;
       case 'symlink':
         this.#clear(path, name);
-        fs.symlinkSync(hasEscapedBytes(linkOf(header)) ? bytesOfText(linkOf(header)) : linkOf(header), this.#at(path));
+        fs.symlinkSync(hasEscapedBytes(link) ? bytesOfText(link) : link, this.#at(path));
         fs.lutimesSync(this.#at(path), time, time);
         break;
       case 'link':
-        this.#link(path, name, treePath(linkOf(header)));
+        this.#link(path, name, treePath(link));
         break;
       case 'fifo':
         if (++this.#pipes > MOST_PIPES) throw refused(name, `it has too many pipes, more than ${MOST_PIPES}`);
@@ -177,21 +142,16 @@ class Unpacking {
         fs.chmodSync(this.#at(path), mode);
         fs.utimesSync(this.#at(path), time, time);
         break;
-      case 'character-device':
-      case 'block-device':
+      case 'device':
         break;
-      default:
-        throw refused(name, 'it is of a type that is not known');
     }
-    this.#own(path, header);
-    await skip(content);
+    this.#state(path, entry);
   }
 
-  #own(path: string, header: Header): void {
-    const linked = header.type === 'link' ? this.owners.get(treePath(linkOf(header))) : undefined;
-    const { uid, gid } = linked ?? { uid: header.uid || 0, gid: header.gid || 0 };
-    if (uid === 0 && gid === 0) this.owners.delete(path);
-    else this.owners.set(path, { uid, gid });
+  #state(path: string, { type, link, uid, gid, xattrs }: TarEntry): void {
+    const stated = type === 'link' ? this.stated.get(treePath(link)) : { uid, gid, ...(xattrs && { xattrs }) };
+    if (!stated || (stated.uid === 0 && stated.gid === 0 && !stated.xattrs)) this.stated.delete(path);
+    else this.stated.set(path, stated);
   }
 
   /** Gives folders their modes and times. */
@@ -272,10 +232,11 @@ class Unpacking {
   }
 
   #link(path: string, name: string, target: string): void {
-    if (path === target) return;
     this.#openFolder(parentPath(target), name);
-    if (!this.#stat(target)?.isFile())
+    const there = this.#stat(target);
+    if (path === target || !(there?.isFile() || there?.isSymbolicLink())) {
       throw refused(name, `it is a link to "${shown(target)}", which is no file of it`);
+    }
     this.#clear(path, name);
     fs.linkSync(this.#at(target), this.#at(path));
   }
@@ -293,10 +254,4 @@ function refused(name: string, why: string): Error {
     'CONTEXT_UNREADABLE',
     `the archive of the context holds "${shown(name)}", which is refused: ${why}`,
   );
-}
-
-/** Reads past what is left of an entry: a tar has no other way to its next one. */
-async function skip(content: AsyncIterable<Uint8Array>): Promise<void> {
-  const iterator = content[Symbol.asyncIterator]();
-  while (!(await iterator.next()).done);
 }

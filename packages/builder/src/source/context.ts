@@ -2,7 +2,6 @@ import { errnoOf } from '@strake/core';
 import fs from 'node:fs';
 import { basename, isAbsolute, join, resolve } from 'node:path';
 
-import type { Owner } from '../copy/owner.js';
 import { builderError } from '../errors.js';
 import type { BuilderServices } from '../services.js';
 import { FileTable } from '../tree/file-table.js';
@@ -22,7 +21,7 @@ import {
 import { parseGitReference } from './git-reference.js';
 import { ignoreRules, soundPatterns } from './ignore-rules.js';
 import { fileNameOf, parseUrl } from './remote.js';
-import { temporaryTree } from './temporary-tree.js';
+import { temporaryTree, type Stated } from './temporary-tree.js';
 
 /** What a context may be: a folder, an http(s) address or a Git repository; files in memory; a stream of a tar. */
 export type ContextSource = string | FileMap | AsyncIterable<Uint8Array | string>;
@@ -77,8 +76,8 @@ export async function openContext(options: OpenContextOptions): Promise<OpenedCo
   }
   const place = await locate(spec, services, signal, options.buildArgs);
   if (place.kind === 'folder') return folderContext(place.root, options);
-  const { kind, root, epoch, owners, timedRoot } = place;
-  const tree = temporaryTree(root, { owners, timedRoot });
+  const { kind, root, epoch, stated, timedRoot } = place;
+  const tree = temporaryTree(root, { stated, timedRoot });
   const local = await dockerfileElsewhere(options, isAbsolute(file ?? ''));
   const dockerfile = local ?? (await dockerfileInTree(tree, place.dockerfile ?? (file || undefined)));
   return {
@@ -101,11 +100,11 @@ export async function openTree(
     if (!isStream(spec)) return (await import('./files-context.js')).openFiles(spec, services);
     const { readStreamContext, streamBytes } = await import('./stdin-context.js');
     const content = await readStreamContext(streamBytes(spec, signal), services, signal);
-    if (content.kind === 'archive') return temporaryTree(content.root, { owners: content.owners });
+    if (content.kind === 'archive') return temporaryTree(content.root, { stated: content.stated });
     throw builderError('CONTEXT_UNREADABLE', 'the stream of a named context is no tar');
   }
   const place = await locate(spec, services, signal, new Map(), 'named');
-  if (place.kind !== 'folder') return temporaryTree(place.root, { owners: place.owners, timedRoot: place.timedRoot });
+  if (place.kind !== 'folder') return temporaryTree(place.root, { stated: place.stated, timedRoot: place.timedRoot });
   const unfiltered = folderAsItIs(place.root, services);
   try {
     return await folderTree(place.root, await ignoreFileInTree(unfiltered, '.dockerignore'), services);
@@ -133,7 +132,7 @@ interface Place {
   readonly epoch?: number | undefined;
   readonly timedRoot?: boolean | undefined;
   /** Of an archive's entries, where they are not 0:0. */
-  readonly owners?: ReadonlyMap<string, Owner> | undefined;
+  readonly stated?: ReadonlyMap<string, Stated> | undefined;
   /** The one file that an address without an archive stands for. */
   readonly dockerfile?: string | undefined;
 }
@@ -205,7 +204,7 @@ async function httpPlace(
   const content =
     role === 'main' ? await readStreamContext(bytes, services, signal) : { kind: 'file' as const, stream: bytes };
   if (content.kind === 'archive') {
-    return { kind: 'http', root: content.root, epoch: file.modified ?? content.newest, owners: content.owners };
+    return { kind: 'http', root: content.root, epoch: file.modified ?? content.newest, stated: content.stated };
   }
   // As with BuildKit, the context holds the file, under this name.
   const name = 'context';
@@ -227,8 +226,8 @@ async function streamContext(
   const content = await readStreamContext(streamBytes(stream, signal), services, signal);
   const ignorePatterns = (): Promise<readonly string[]> => Promise.resolve([]);
   if (content.kind === 'archive') {
-    const { root, newest, owners } = content;
-    const tree = temporaryTree(root, { owners });
+    const { root, newest, stated } = content;
+    const tree = temporaryTree(root, { stated });
     const dockerfile = textDockerfile(options) ?? (await dockerfileInTree(tree, file || undefined));
     return { kind: 'stdin', root, epoch: newest, dockerfile, ignorePatterns, tree: () => Promise.resolve(tree) };
   }

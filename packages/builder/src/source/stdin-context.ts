@@ -2,7 +2,7 @@ import { abortable, cancelled, onAbort, type ByteStream } from '@strake/core';
 import fs from 'node:fs';
 import { join } from 'node:path';
 
-import type { Owner } from '../copy/owner.js';
+import type { Stated } from './temporary-tree.js';
 import { detectCompression, prepend } from '../copy/decompress.js';
 import { builderError } from '../errors.js';
 import type { BuilderServices } from '../services.js';
@@ -15,7 +15,7 @@ export type StreamContext =
       readonly kind: 'archive';
       readonly root: string;
       readonly newest: number | undefined;
-      readonly owners: ReadonlyMap<string, Owner>;
+      readonly stated: ReadonlyMap<string, Stated>;
     }
   /** Anything else: a Dockerfile. The stream begins at its first byte. */
   | { readonly kind: 'text'; readonly stream: ByteStream };
@@ -53,7 +53,7 @@ export async function readStreamContext(
   const root = await temporaryFolder(services, () => restoreModes());
   const unpacked = await unpackContext(whole, root, signal);
   restoreModes = unpacked.restoreModes;
-  return { kind: 'archive', root, newest: unpacked.newest, owners: unpacked.owners };
+  return { kind: 'archive', root, newest: unpacked.newest, stated: unpacked.stated };
 }
 
 /** An empty folder with mode 0755, absolute and free of links, that is removed when the build ends, after BEFORE. */

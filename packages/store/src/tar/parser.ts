@@ -1,9 +1,9 @@
-import { textOfBytes } from '@strake/core';
+import { tarChecksumFits, tarText, textOfBytes } from '@strake/core';
 
 import { layerInvalid, shown } from '../errors.js';
 import type { EntryType, Segments } from '../types.js';
 import { ContentHash } from './content-hash.js';
-import { checksumFits, numberField, parsePax, textField } from './fields.js';
+import { numberField, parsePax } from './fields.js';
 import { BLOCK, paddingOf } from './header.js';
 import { checkedSegments, paxSparseNumbers, SparseMapReader } from './sparse.js';
 
@@ -163,8 +163,9 @@ export class TarParser {
   }
 
   #takeHeader(block: Buffer): void {
-    const shortName = textField(block, 0, 100);
-    if (!checksumFits(block)) throw layerInvalid(`the header of ${shown(textOfBytes(shortName))} has a wrong checksum`);
+    const shortName = tarText(block, 0, 100);
+    if (!tarChecksumFits(block))
+      throw layerInvalid(`the header of ${shown(textOfBytes(shortName))} has a wrong checksum`);
     const flag = String.fromCharCode(block[156] ?? 0);
     const what = shown(textOfBytes(this.#longName ?? shortName));
     const size = numberField(block, 124, 12, `the size of ${what}`);
@@ -198,26 +199,26 @@ export class TarParser {
     this.#pad(size);
   }
 
+  /** As in Go, a record without a value says nothing. */
   #paxText(key: string): string | undefined {
     const value = this.#pax?.get(key);
+    if (value?.length === 0) return undefined;
     if (value?.includes(0)) throw layerInvalid(`the record ${shown(key)} of a PAX header has a NUL in it`);
     return value === undefined ? undefined : textOfBytes(value);
   }
 
   #paxNumber(key: string, otherwise: number, max: number, what: string): number {
     const text = this.#paxText(key);
-    const value =
-      text === undefined || text === '' ? otherwise : /^[0-9]{1,16}$/.test(text) ? Number(text) : Number.NaN;
+    const value = text === undefined ? otherwise : /^[0-9]{1,16}$/.test(text) ? Number(text) : Number.NaN;
     if (!(value >= 0 && value <= max)) throw layerInvalid(`the ${key} of ${what} is no proper number`);
     return value;
   }
 
   #startEntry(block: Buffer, flag: string, headerSize: number, shortName: Buffer): void {
     const posix = block.toString('latin1', 257, 263) === 'ustar\0';
-    const prefix = posix ? textField(block, 345, 155) : Buffer.alloc(0);
+    const prefix = posix ? tarText(block, 345, 155) : Buffer.alloc(0);
     const ustarName = prefix.length > 0 ? Buffer.concat([prefix, Buffer.of(0x2f), shortName]) : shortName;
-    const name =
-      (this.#paxText('GNU.sparse.name') || this.#paxText('path')) ?? textOfBytes(this.#longName ?? ustarName);
+    const name = this.#paxText('GNU.sparse.name') ?? this.#paxText('path') ?? textOfBytes(this.#longName ?? ustarName);
     const what = shown(name);
     let type = TYPES[flag];
     if (flag === 'S')
@@ -225,7 +226,7 @@ export class TarParser {
     if (!type) throw layerInvalid(`${what} has the unknown type ${JSON.stringify(flag)}`);
     if (type === 'file' && flag === '\0' && name.endsWith('/')) type = 'directory';
     const size = this.#paxNumber('size', headerSize, Number.MAX_SAFE_INTEGER, what);
-    const link = this.#paxText('linkpath') ?? textOfBytes(this.#longLink ?? textField(block, 157, 100));
+    const link = this.#paxText('linkpath') ?? textOfBytes(this.#longLink ?? tarText(block, 157, 100));
     const device = type === 'char' || type === 'block';
     this.#draft = {
       name,
