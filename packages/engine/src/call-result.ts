@@ -1,4 +1,4 @@
-import type { SourceLocation } from '@strake/core';
+import type { SourceLocation, StrakeError } from '@strake/core';
 import { jsonLocation, warningsByLine, type CheckReport, type Outline, type TargetList } from '@strake/parser';
 import type { CallResult } from './types.js';
 
@@ -36,8 +36,8 @@ export function outlineResult(found: Outline, source: string): CallResult {
   return { text, json: { ...found, sources: [base64(source)] }, exitCode: 0 };
 }
 
-/** The result of `--call=check`: status 1 where anything was found. SOURCE: the text of the Dockerfile. */
-export function checkResult({ warnings, error }: CheckReport, source: string): CallResult {
+/** The result of `--call=check`: status 1 where anything was found. SOURCE: the text of the Dockerfile, which is FILENAME. */
+export function checkResult({ warnings, error }: CheckReport, source: string, filename: string): CallResult {
   const lines = source.split('\n');
   const count = warnings.length;
   const parts: string[] = [];
@@ -45,12 +45,11 @@ export function checkResult({ warnings, error }: CheckReport, source: string): C
   for (const { rule, url, message, location } of warningsByLine(warnings)) {
     parts.push(`WARNING: ${rule} - ${url}\n${message}\n${excerpt(location, lines)}`);
   }
-  if (error) {
-    const { message, location, hint } = error;
-    parts.push(`ERROR: ${message}\n${location ? excerpt(location, lines) : ''}${hint ? `hint: ${hint}\n` : ''}`);
-  }
+  const none = error ? '' : 'Check complete, no warnings found.\n';
   return {
-    text: parts.join('\n') || 'Check complete, no warnings found.\n',
+    // As with buildx, a blank line parts warnings from what standard error shows of the error.
+    text: count > 0 ? `${parts.join('\n')}${error ? '\n' : ''}` : none,
+    error: error && errorText(error, lines),
     json: {
       warnings: warnings.map(({ rule, url, description, message, location }) => ({
         ruleName: rule,
@@ -59,7 +58,7 @@ export function checkResult({ warnings, error }: CheckReport, source: string): C
         detail: message,
         location: jsonLocation(location),
       })),
-      sources: [{ filename: 'Dockerfile', data: base64(source), language: 'Dockerfile' }],
+      sources: [{ filename, data: base64(source), language: 'Dockerfile' }],
       ...(error
         ? {
             buildError: {
@@ -69,8 +68,12 @@ export function checkResult({ warnings, error }: CheckReport, source: string): C
           }
         : {}),
     },
-    exitCode: parts.length > 0 ? 1 : 0,
+    exitCode: count > 0 || error ? 1 : 0,
   };
+}
+
+function errorText({ message, location, hint }: StrakeError, lines: readonly string[]): string {
+  return `ERROR: ${message}\n${location ? excerpt(location, lines) : ''}${hint ? `hint: ${hint}\n` : ''}`;
 }
 
 const base64 = (text: string): string => Buffer.from(text).toString('base64');

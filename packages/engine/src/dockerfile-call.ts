@@ -1,6 +1,7 @@
 import { checkStages, StageLowering, type LowerOptions } from '@strake/builder';
 import { hostPlatform, isStrakeError } from '@strake/core';
 import { checkDockerfile, checkUnparsed, lintError, listTargets, outline, type Dockerfile } from '@strake/parser';
+import path from 'node:path';
 
 import { lowerOptionsOf, platformsOf } from './build-call.js';
 import { checkResult, outlineResult, targetsResult } from './call-result.js';
@@ -17,6 +18,7 @@ export async function callDockerfile(
   env: NodeJS.ProcessEnv,
 ): Promise<CallResult> {
   const cleanups = new Cleanups();
+  const filename = path.basename(options.file ?? 'Dockerfile');
   let parsed: Dockerfile | undefined;
   try {
     const opened = await openBuild(options, resources, env, cleanups);
@@ -25,21 +27,25 @@ export async function callDockerfile(
     if (method === 'targets') return targetsResult(listTargets(dockerfile), dockerfile.source);
     const [platform = hostPlatform()] = platformsOf(options);
     if (method === 'outline') {
+      const { warnings } = checkDockerfile(dockerfile, { buildArgs, target: options.target });
+      const violation = lintError(dockerfile, warnings, { buildArgs });
+      if (violation) throw violation;
       return outlineResult(outline(dockerfile, { buildArgs, target: options.target, platform }), dockerfile.source);
     }
     const lower: LowerOptions = { ...lowerOptionsOf(options), dockerfile, platform };
     const lowering = new StageLowering(lower, services, opened.resolver(), '');
     const report = await checkStages(lowering, lower, await context.ignorePatterns(), options.target === undefined);
     const violation = lintError(dockerfile, report.warnings, { buildArgs });
-    return checkResult({ ...report, error: report.error ?? violation }, dockerfile.source);
+    return checkResult({ ...report, error: report.error ?? violation }, dockerfile.source, filename);
   } catch (error) {
-    // What has a place in the Dockerfile is a finding like others.
-    if (method !== 'check' || !isStrakeError(error) || error.location?.source === undefined) throw error;
-    const { source } = error.location;
+    // What has a place in the Dockerfile is a finding like others, and so is a target that is not in it.
+    if (method !== 'check' || !isStrakeError(error)) throw error;
+    const source = error.location?.source ?? (error.code === 'STAGE_NOT_FOUND' ? parsed?.source : undefined);
+    if (source === undefined) throw error;
     const buildArgs = new Map(Object.entries(options.buildArgs ?? {}));
-    if (!parsed) return checkResult(checkUnparsed(error, buildArgs.get('BUILDKIT_DOCKERFILE_CHECK')), source);
+    if (!parsed) return checkResult(checkUnparsed(error, buildArgs.get('BUILDKIT_DOCKERFILE_CHECK')), source, filename);
     const { warnings } = checkDockerfile(parsed, { buildArgs, target: options.target });
-    return checkResult({ warnings, error }, source);
+    return checkResult({ warnings, error }, source, filename);
   } finally {
     await cleanups.run();
   }

@@ -296,6 +296,8 @@ export interface DoctorReport {
 export interface CallResult {
   /** Text for people. */
   readonly text: string;
+  /** What keeps the Dockerfile from being built, for standard error: text for people, too. */
+  readonly error?: string | undefined;
   /** The same as data: what `format=json` prints. */
   readonly json: unknown;
   /** 1 where `check` found anything. */

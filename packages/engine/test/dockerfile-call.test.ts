@@ -23,8 +23,11 @@ describe('what is said of a Dockerfile without a build', () => {
     rmSync(folder, { recursive: true, force: true });
   });
 
-  const call = (method: 'check' | 'outline' | 'targets', lines: readonly string[]): Promise<CallResult> =>
-    engine.call(method, { context: {}, dockerfile: `${lines.join('\n')}\n` });
+  const call = (
+    method: 'check' | 'outline' | 'targets',
+    lines: readonly string[],
+    more: { readonly target?: string } = {},
+  ): Promise<CallResult> => engine.call(method, { context: {}, dockerfile: `${lines.join('\n')}\n`, ...more });
   const check = async (...lines: string[]): Promise<readonly unknown[]> => {
     const { json, exitCode } = await call('check', lines);
     const { warnings, buildError } = json as Report;
@@ -72,7 +75,7 @@ describe('what is said of a Dockerfile without a build', () => {
   });
 
   it('prints a check as buildx does', async () => {
-    const { text } = await call('check', ['FROM scratch', 'MAINTAINER me', 'BADCMD']);
+    const { text, error } = await call('check', ['FROM scratch', 'MAINTAINER me', 'BADCMD']);
     assert.equal(
       text,
       [
@@ -88,6 +91,12 @@ describe('what is said of a Dockerfile without a build', () => {
         '   4 |     ',
         '--------------------',
         '',
+        '',
+      ].join('\n'),
+    );
+    assert.equal(
+      error,
+      [
         'ERROR: unknown instruction: BADCMD',
         'Dockerfile:3',
         '--------------------',
@@ -100,6 +109,15 @@ describe('what is said of a Dockerfile without a build', () => {
         '',
       ].join('\n'),
     );
+  });
+
+  it('checks what is there where the target is not, and gives no outline of what check=error forbids', async () => {
+    const lines = ['# check=error=true', 'FROM scratch', 'MAINTAINER me'];
+    await assert.rejects(call('outline', lines), /lint violation found for rules: MaintainerDeprecated/);
+    const found = await call('check', lines, { target: 'nowhere' });
+    assert.match(found.text, /^Check complete, 1 warning has been found!\n/);
+    assert.match(found.error ?? '', /^ERROR: target stage "nowhere" could not be found\n/);
+    assert.equal(found.exitCode, 1);
   });
 
   it('shows around a finding of several lines less than around one', async () => {

@@ -26,6 +26,7 @@ async function call(
   const result = await engine.call(method, options);
   const text = json ? jsonText(result.json, 2) : harmlessLines(result.text);
   io.stdout.write(text === '' || text.endsWith('\n') ? text : `${text}\n`);
+  if (!json && result.error !== undefined) io.stderr.write(harmlessLines(result.error));
   return ignoreStatus ? 0 : result.exitCode;
 }
 
