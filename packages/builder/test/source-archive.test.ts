@@ -97,6 +97,12 @@ describe('archives of contexts', () => {
     await assert.rejects(unpack(pipes), /too many pipes, more than 100/);
   });
 
+  it('have no more extended attributes than are to be kept in memory', async () => {
+    const pax = { 'SCHILY.xattr.user.a': 'v'.repeat(1_000_000) };
+    const files = Array.from({ length: 68 }, (_, n): Entry => ({ name: `${n}`, content: '', pax }));
+    await assert.rejects(unpack(files), /too many extended attributes, more than 64 MiB/);
+  });
+
   it('cannot leave their folder by .. or a leading slash (CVE-2026-28406)', async () => {
     await unpack([
       { name: '../victim', content: 'x' },

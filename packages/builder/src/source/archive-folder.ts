@@ -3,6 +3,7 @@ import {
   errnoOf,
   hasEscapedBytes,
   isStrakeError,
+  tarChecksumFits,
   textOfBytes,
   throwIfAborted,
   type ByteStream,
@@ -25,15 +26,13 @@ const MOST_ENTRIES = 500_000;
 /** Pipes of one archive at most: each takes a program of its own to make. */
 const MOST_PIPES = 100;
 
+/** Bytes of extended attributes of one archive at most: they are kept in memory. */
+const MOST_ATTRIBUTES = 64 * 1024 * 1024;
+
 /** Whether the first bytes of a file are those of a tar, plain or compressed. */
 export function looksLikeArchive(head: Uint8Array): boolean {
   if (detectCompression(head) !== 'none') return true;
-  const block = Buffer.from(head.subarray(0, 512));
-  if (block.length < 512) return false;
-  const stated = /^\s*([0-7]+)[\0 ]*$/.exec(block.toString('latin1', 148, 156))?.[1];
-  let sum = 8 * 32;
-  for (let i = 0; i < 512; i++) if (i < 148 || i >= 156) sum += block[i] ?? 0;
-  return stated !== undefined && parseInt(stated, 8) === sum;
+  return head.length >= 512 && tarChecksumFits(Buffer.from(head.subarray(0, 512)));
 }
 
 /**
@@ -102,6 +101,7 @@ class Unpacking {
   newest: number | undefined;
   #entries = 0;
   #pipes = 0;
+  #attributes = 0;
 
   constructor(root: string) {
     this.#root = root;
@@ -148,7 +148,10 @@ class Unpacking {
     this.#state(path, entry);
   }
 
-  #state(path: string, { type, link, uid, gid, xattrs }: TarEntry): void {
+  #state(path: string, { type, name, link, uid, gid, xattrs }: TarEntry): void {
+    for (const [key, value] of Object.entries(xattrs ?? {})) this.#attributes += key.length + value.length;
+    if (this.#attributes > MOST_ATTRIBUTES)
+      throw refused(name, 'there are too many extended attributes, more than 64 MiB');
     const stated = type === 'link' ? this.stated.get(treePath(link)) : { uid, gid, ...(xattrs && { xattrs }) };
     if (!stated || (stated.uid === 0 && stated.gid === 0 && !stated.xattrs)) this.stated.delete(path);
     else this.stated.set(path, stated);
