@@ -31,13 +31,11 @@ import { lowerCopy, lowerWorkdir } from './files.js';
 import { imagesOf } from './image-names.js';
 import { lowerMetadata } from './metadata.js';
 import { lowerRun } from './run.js';
+import { countLayer } from './layer-count.js';
 import { emptyImage, startFromFiles, startFromImage, startFromStage, type StageState } from './stage-state.js';
 import { isOnlyStage, StepNames } from './step-names.js';
 import { treeImage } from './tree-image.js';
 import { Variables } from './variables.js';
-
-/** Layers of an image: each step looks at all below it, so their square is what a build costs. */
-const MAX_LAYERS = 5000;
 
 /** A step as the progress display is told of it. */
 export interface DeclaredStep {
@@ -272,7 +270,7 @@ export class StageLowering {
       names,
       caching: renew ? 'renew' : 'use',
       declare: (plain, location, instruction) => {
-        if (++state.layers > MAX_LAYERS) throw tooManyLayers();
+        countLayer(state, location);
         const vertex = locatedVertex(plain, location);
         this.#steps.push({ vertex, location, stage: from.name ?? `stage-${index}`, instruction });
         return vertex;
@@ -354,12 +352,6 @@ export class StageLowering {
   #nextId(): string {
     return `${this.#idPrefix}${++this.#ids}`;
   }
-}
-
-function tooManyLayers(): StrakeError {
-  return builderError('DOCKERFILE_INVALID', `too many layers: an image may have ${MAX_LAYERS}`, {
-    hint: 'Docker itself runs no image of more than 127. Join steps: one RUN for several commands, one COPY for several files.',
-  });
 }
 
 /** VERTEX with errors that say which step and which lines they come from. */
