@@ -48,7 +48,10 @@ describe('a build that fails', () => {
         'MaintainerDeprecated',
       ]);
       assert.deepEqual(await warned('FROM scratch as a', 'FROM No_Name'), ['FromAsCasing', 'InvalidDefaultArgInFrom']);
-      assert.deepEqual(await warned('FROM gone as a', 'MAINTAINER me', 'ENV a b'), ['FromAsCasing', 'MaintainerDeprecated']);
+      assert.deepEqual(await warned('FROM gone as a', 'MAINTAINER me', 'ENV a b'), [
+        'FromAsCasing',
+        'MaintainerDeprecated',
+      ]);
     } finally {
       await engine.close();
     }
