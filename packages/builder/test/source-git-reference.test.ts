@@ -26,6 +26,8 @@ describe('Git references', () => {
     'ssh://git@example.com:22/foo': { remote: 'ssh://git@example.com:22/foo', protocol: 'ssh', credentials: undefined },
     'git@example.com:foo/bar': { remote: 'git@example.com:foo/bar', protocol: 'ssh', host: 'example.com' },
     'git@example.com:foo.git?subdir=/sub#v1': { remote: 'git@example.com:foo.git', ref: 'v1', subdir: 'sub' },
+    'git@example.com:foo.git?#v1': { remote: 'git@example.com:foo.git', ref: 'v1' },
+    'https://example.com/foo.git?&': { remote: 'https://example.com/foo.git' },
     'github.com/a/b?tag=v1': { remote: 'https://github.com/a/b', likeLocalPath: true, ref: 'refs/tags/v1' },
     'https://u:p%40@example.com/foo.git': {
       remote: 'https://example.com/foo.git',
@@ -63,6 +65,7 @@ describe('Git references', () => {
     ...['ref=', 'tag=a&tag=b', 'checksum=xyz', 'subdir=a#:b', 'commit=aa&checksum=bb', 'ref=--upload-pack%3dx'].map(
       query,
     ),
+    ...['https://example.com/foo.git?', 'https://example.com/foo.git?#v1', 'ssh://git@h/x?', 'github.com/a/b?'],
     ...['#-x', '#a..b', '#a^', '#@{1}', '#a%00b'].map((ref) => `https://example.com/foo.git${ref}`),
     ...['git@-oProxyCommand:y', 'ssh://-oProxyCommand=x/y', 'ssh://git@-x/y', 'https://-x/foo.git', 'git://a b/c'],
   ];

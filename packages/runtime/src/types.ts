@@ -32,7 +32,12 @@ export type ContainerMount =
       readonly readOnly: boolean;
     }
   /** `size` in bytes. */
-  | { readonly kind: 'tmpfs'; readonly target: string; readonly size?: number | undefined }
+  | {
+      readonly kind: 'tmpfs';
+      readonly target: string;
+      readonly size?: number | undefined;
+      readonly readOnly?: boolean | undefined;
+    }
   /** A file that lives in memory only: secrets. */
   | {
       readonly kind: 'file';

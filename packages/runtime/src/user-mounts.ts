@@ -81,7 +81,10 @@ function prepare(mount: ContainerMount, index: number, place: Place): { fd: numb
   try {
     switch (mount.kind) {
       case 'tmpfs':
-        return { fd: memoryMount('1777', mount.size, nosuid | nodev), kind: 'folder' };
+        return {
+          fd: memoryMount('1777', mount.size, nosuid | nodev | (mount.readOnly ? readonly : 0)),
+          kind: 'folder',
+        };
       case 'host': {
         const attributes = nosuid | nodev | (mount.readOnly ? readonly : 0);
         if (mount.path !== undefined) return bindInside(mount.source, mount.path, attributes);

@@ -147,6 +147,14 @@ function permissions({ mode }: RunMount, usual: number): number {
   return (mode ?? usual) & 0o777;
 }
 
+/** BuildKit mounts the named part of a file tree that has just been made and is empty, and fails. */
+function checkEmptySource({ source }: RunMount): void {
+  if (posix.join('/', source ?? '') === '/') return;
+  throw builderError('INSTRUCTION_INVALID', `a tmpfs mount is empty: it has no "${source}"`, {
+    hint: 'Leave out source=, or mount a copy: --mount=type=bind,source=…,rw keeps nothing of what the step writes.',
+  });
+}
+
 async function planMount(
   mount: RunMount,
   before: readonly RunMountPlan[],
@@ -196,7 +204,8 @@ async function planMount(
       };
     }
     case 'tmpfs':
-      return { kind: 'tmpfs', target: absolute(mount.target ?? ''), size: mount.size };
+      checkEmptySource(mount);
+      return { kind: 'tmpfs', target: absolute(mount.target ?? ''), size: mount.size, readOnly: mount.readOnly };
     case 'secret': {
       const id = mount.id ?? mount.source ?? posix.basename(mount.target ?? '');
       const target =

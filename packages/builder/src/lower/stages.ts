@@ -200,7 +200,7 @@ export class StageLowering {
     if (!prepared) throw new Error(`no stage ${index}`);
     const { stage } = prepared;
     const base = this.#graph.bases[index];
-    const replaced = stage.from.name === undefined ? undefined : await this.#named(stage.from.name, prepared.platform);
+    const replaced = await this.#replacement(prepared);
     if (replaced) {
       const image = replaced.kind === 'tree' ? this.#treeImage(replaced, prepared.platform) : replaced.image;
       return image.config ? startFromImage(image) : startFromFiles(image);
@@ -300,7 +300,7 @@ export class StageLowering {
   /** The image of FROM; `isNamed` where a `--build-context` stands for it. */
   async #resolveBase(prepared: PreparedStage): Promise<{ image: ResolvedImage; isNamed: boolean }> {
     const platform = prepared.platform ?? this.#options.platform;
-    const named = await this.#named(prepared.baseName, prepared.platform);
+    const named = await this.#resolver.named(prepared.baseName, platform);
     if (named) {
       return { image: named.kind === 'tree' ? this.#treeImage(named, platform) : named.image, isNamed: true };
     }
@@ -324,8 +324,10 @@ export class StageLowering {
     return treeImage(source, platform ?? this.#options.platform, () => this.#nextId(), this.#services, caching);
   }
 
-  #named(name: string, platform: Platform | undefined): Promise<NamedSource | undefined> {
-    if (/^(?:scratch|context)$/i.test(name)) return Promise.resolve(undefined);
+  /** The named context that stands for a stage; none does for stages of the reserved names. */
+  async #replacement({ stage, platform }: PreparedStage): Promise<NamedSource | undefined> {
+    const { name } = stage.from;
+    if (name === undefined || name === 'scratch' || name === 'context') return undefined;
     return this.#resolver.named(name, platform ?? this.#options.platform);
   }
 
@@ -342,7 +344,7 @@ export class StageLowering {
       return { kind: 'stage', vertex: (await this.#stage(other.index)).vertex, where: `stage "${name}"` };
     }
     if (name === 'scratch') return { kind: 'stage', vertex: scratchVertex(this.#nextId()), where: 'scratch' };
-    const named = await this.#named(name, platform);
+    const named = await this.#resolver.named(name, platform);
     if (named?.kind === 'tree') return named;
     const image = named?.image ?? (await this.#resolver.image(name, this.#options.platform, (full) => `FROM ${full}`));
     this.#steps.push({ vertex: image.vertex, location: undefined, stage: '' });

@@ -46,6 +46,8 @@ export function parseGitReference(text: string): GitReference | undefined {
   if (/^-/.test(address.remote) || /^-/.test(address.host) || /[\p{Cc} ]/u.test(address.remote)) {
     return refuse('its address holds what git could take for an option or a command');
   }
+  // BuildKit leaves it to git, which asks the server for a repository whose name ends in it.
+  if (isAddress(text) && /^[^?#]*\?(?:#|$)/.test(text)) return refuse('nothing stands behind its "?"');
   const [ref = '', ...rest] = fragment.split(':');
   const options = readQuery(query, refuse);
   const subdir = treePath(rest.join(':'));
@@ -75,6 +77,11 @@ export function displayRemote(remote: string): string {
 /** Whether TEXT is a whole commit id: 40 hex digits, or 64 in a sha256 repository. */
 export function isCommitId(text: string): boolean {
   return /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/.test(text);
+}
+
+/** Whether TEXT is a URL, rather than `user@host:path`: of that the query is dropped where it is empty. */
+function isAddress(text: string): boolean {
+  return /^[a-zA-Z0-9]+:\/\//.test(text) || text.startsWith('github.com/');
 }
 
 type Address = Pick<GitReference, 'remote' | 'protocol' | 'host' | 'credentials' | 'likeLocalPath'>;

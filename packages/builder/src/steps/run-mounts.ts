@@ -40,7 +40,12 @@ export type RunMountPlan =
       readonly gid: number;
       readonly readOnly: boolean;
     }
-  | { readonly kind: 'tmpfs'; readonly target: string; readonly size: number | undefined }
+  | {
+      readonly kind: 'tmpfs';
+      readonly target: string;
+      readonly size: number | undefined;
+      readonly readOnly: boolean;
+    }
   | {
       readonly kind: 'secret';
       readonly id: string;
@@ -122,8 +127,10 @@ export async function mountKey(
       const content = from?.kind === 'context' ? await contextDigest(from, source, signal) : undefined;
       return { operation: { kind, target, readOnly }, ...(content && { content }) };
     }
-    case 'tmpfs':
-      return { operation: { kind: mount.kind, target: mount.target, ...(mount.size ? { size: mount.size } : {}) } };
+    case 'tmpfs': {
+      const { kind, target, size, readOnly } = mount;
+      return { operation: { kind, target, ...(size ? { size } : {}), ...(readOnly && { readOnly }) } };
+    }
     case 'secret':
     case 'ssh': {
       const { kind, id, target, env, mode, uid, gid } = mount;
@@ -190,7 +197,7 @@ export async function prepareMounts(
         return;
       }
       case 'tmpfs':
-        mounts.push({ kind: 'tmpfs', target: plan.target, size: plan.size });
+        mounts.push({ kind: 'tmpfs', target: plan.target, size: plan.size, readOnly: plan.readOnly });
         return;
       case 'secret': {
         const content = await services.secret(plan.id, signal);

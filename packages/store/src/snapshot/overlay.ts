@@ -197,7 +197,8 @@ export class OverlaySnapshotter implements Snapshotter {
   async mountReadOnly(chain: readonly Parent[], signal?: AbortSignal): Promise<MountSpec> {
     throwIfAborted(signal);
     const lower = await this.#lower(chain, signal);
-    while (lower.length < 2) lower.push(await this.#empty());
+    // Once: of the same folder twice overlayfs says that it is a loop. Who mounts a single one adds a folder of its own.
+    if (lower.length < 2) lower.push(await this.#empty());
     return { kind: 'overlay', lower, options: this.#options(false) };
   }
 
