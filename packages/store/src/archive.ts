@@ -41,6 +41,8 @@ export async function readArchive(
     for await (const chunk of tar) {
       parser.push(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength));
       yield chunk;
+      // As with BuildKit what follows the end is not looked at, damaged or not.
+      if (parser.atEnd) return;
     }
     parser.end();
   };

@@ -7,7 +7,7 @@ const BLOCK = (1 << 20) + (1 << 16);
 /**
  * The plain bytes of a bzip2 stream of any number of members. A block at a time is held: what it is unpacked to, 46 MB at most, in
  * bytes (the package's own stream holds all that one piece of input makes, as an array of numbers). Damage makes the iteration
- * throw.
+ * throw, behind all blocks before it.
  */
 export async function* bunzip2(stream: ByteStream): AsyncGenerator<Uint8Array> {
   const { default: decoder } = await import('unbzip2-stream/lib/bzip2.js');

@@ -1,10 +1,8 @@
 import { ZstdFrames, type ByteStream } from '@strake/core';
-import { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
-import zlib from 'node:zlib';
 import type { XzReadableStream } from 'xz-decompress';
 
 import { bunzip2 } from './bzip2.js';
+import { gunzip } from './gunzip.js';
 
 /** Compressions that ADD unpacks, told by the first bytes. */
 export type ArchiveCompression = 'none' | 'gzip' | 'bzip2' | 'xz' | 'zstd';
@@ -16,9 +14,16 @@ const MAGICS: readonly (readonly [ArchiveCompression, readonly number[]])[] = [
   ['zstd', [0x28, 0xb5, 0x2f, 0xfd]],
 ];
 
+/** The last three bytes of the magic of a zstd frame that holds none of the data. */
+const SKIPPABLE = Buffer.of(0x2a, 0x4d, 0x18);
+
 /** The compression that a file's first bytes speak of. */
 export function detectCompression(head: Uint8Array): ArchiveCompression {
-  return MAGICS.find(([, magic]) => magic.every((byte, i) => head[i] === byte))?.[0] ?? 'none';
+  const found = MAGICS.find(([, magic]) => magic.every((byte, i) => head[i] === byte));
+  if (found) return found[0];
+  // A frame that is to be passed over may be the first: `pzstd` writes such.
+  const [low = 0, ...rest] = head.subarray(0, 4);
+  return head.length >= 8 && (low & 0xf0) === 0x50 && Buffer.from(rest).equals(SKIPPABLE) ? 'zstd' : 'none';
 }
 
 /** Joins the chunks already read from a stream and its rest. */
@@ -35,7 +40,10 @@ export async function* prepend(head: Uint8Array, rest: AsyncIterator<Uint8Array>
   }
 }
 
-/** The decompressed bytes of a stream. Damaged input makes the iteration throw. */
+/**
+ * The decompressed bytes of a stream. Damaged input makes the iteration throw, behind what could be unpacked before the damage: rubbish
+ * behind a compressed tar then hides nothing of it.
+ */
 export async function decompress(stream: ByteStream, compression: ArchiveCompression): Promise<ByteStream> {
   switch (compression) {
     case 'none':
@@ -44,31 +52,61 @@ export async function decompress(stream: ByteStream, compression: ArchiveCompres
       return gunzip(stream);
     case 'bzip2':
       return bunzip2(stream);
-    case 'xz': {
-      // A CommonJS module, whatever its types say: Node shows its names on the default export only.
-      const imported: {
-        XzReadableStream: typeof XzReadableStream;
-        default?: { XzReadableStream: typeof XzReadableStream };
-      } = await import('xz-decompress');
-      const Decompressor = imported.default?.XzReadableStream ?? imported.XzReadableStream;
-      const web = Readable.toWeb(Readable.from(stream, { objectMode: false }));
-      return new Decompressor(web as ReadableStream<Uint8Array>);
-    }
+    case 'xz':
+      return unxz(stream);
     case 'zstd':
       return zstd(stream);
   }
 }
 
-/** The plain bytes of a gzip stream. A failure of STREAM comes out as it is; damage is an error of zlib (`Z_…`). */
-export async function* gunzip(stream: ByteStream): AsyncGenerator<Uint8Array> {
-  const unzip = zlib.createGunzip({ chunkSize: 1 << 18 });
-  // A failure of the stream destroys `unzip` with it, so that it comes out below.
-  const fed = pipeline(stream, unzip).catch(() => undefined);
+async function* unxz(stream: ByteStream): AsyncGenerator<Uint8Array> {
+  // A CommonJS module, whatever its types say: Node shows its names on the default export only.
+  const imported: {
+    XzReadableStream: typeof XzReadableStream;
+    default?: { XzReadableStream: typeof XzReadableStream };
+  } = await import('xz-decompress');
+  const Decompressor = imported.default?.XzReadableStream ?? imported.XzReadableStream;
+  const reader = new Decompressor(webStream(xzPieces(stream))).getReader();
   try {
-    yield* unzip as ByteStream;
+    for (let next = await reader.read(); !next.done; next = await reader.read()) yield next.value;
   } finally {
-    unzip.destroy();
-    await fed;
+    // It fails where the decoder has come to its end, and what it made has not been taken.
+    await reader.cancel().catch(() => undefined);
+  }
+}
+
+/** As a web stream, of which nothing is read ahead; Node's own conversion fails where it is given up early. */
+function webStream(pieces: AsyncGenerator<Uint8Array>): ReadableStream<Uint8Array> {
+  return new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        const next = await pieces.next();
+        if (next.done) controller.close();
+        else controller.enqueue(next.value);
+      },
+      async cancel() {
+        await pieces.return(undefined);
+      },
+    },
+    { highWaterMark: 0 },
+  );
+}
+
+/**
+ * Cut behind whatever could be a stream's end (its footer ends in `YZ`): what the decoder has made of a piece is lost where it finds
+ * damage in the same piece.
+ */
+async function* xzPieces(stream: ByteStream): AsyncGenerator<Uint8Array> {
+  let last: number | undefined;
+  for await (const chunk of stream) {
+    let from = 0;
+    for (let z = chunk.indexOf(0x5a); z >= 0; z = chunk.indexOf(0x5a, z + 1)) {
+      if ((z > 0 ? chunk[z - 1] : last) !== 0x59) continue;
+      yield chunk.subarray(from, z + 1);
+      from = z + 1;
+    }
+    if (from < chunk.length) yield chunk.subarray(from);
+    last = chunk.at(-1) ?? last;
   }
 }
 
@@ -90,8 +128,14 @@ async function* zstd(stream: ByteStream): AsyncGenerator<Uint8Array> {
     if (!frames.accepts(chunk)) throw new Error('its zstd window is too large');
     // A small piece of input at a time: what it is unpacked to has to be held.
     for (let at = 0; at < chunk.length; at += ZSTD_PIECE) {
-      decoder.push(chunk.subarray(at, at + ZSTD_PIECE));
+      let damage: unknown;
+      try {
+        decoder.push(chunk.subarray(at, at + ZSTD_PIECE));
+      } catch (error) {
+        damage = error;
+      }
       yield* ready.splice(0);
+      if (damage !== undefined) throw damage as Error;
     }
   }
   decoder.push(new Uint8Array(0), true);

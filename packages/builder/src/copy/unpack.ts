@@ -1,4 +1,4 @@
-import { isStrakeError, type Digest } from '@strake/core';
+import { isStrakeError, tarChecksumFits, type Digest } from '@strake/core';
 import type { Archive, ArchiveEntry, Store } from '@strake/store';
 import { posix } from 'node:path';
 
@@ -6,12 +6,15 @@ import { builderError } from '../errors.js';
 import { baseName, joinTree, parentPath, treePath } from '../tree/paths.js';
 import { archiveTime } from './archive-time.js';
 import { decompress, detectCompression, prepend } from './decompress.js';
+import { isOldSparse, oldSparseMap } from './old-gnu-sparse.js';
 import type { CopyFacts } from './plan.js';
 import type { SelectedSource } from './selection.js';
 import type { TargetNode, TargetTree } from './target-tree.js';
 
-/** Bytes looked at to tell an archive from another file. */
+/** Chunks looked at to tell an archive from another file. */
 const PROBE = 1 << 16;
+/** Bytes of a sparse file's map that are looked at. */
+const LONGEST_MAP = 1 << 20;
 
 /**
  * ADD of a local archive: where the source is a tar (plain or compressed, told by content), its entries go into the destination
@@ -55,31 +58,23 @@ async function archiveBytes(source: SelectedSource): Promise<AsyncIterable<Uint8
   return decompress(prepend(head, iterator), detectCompression(head));
 }
 
-/** Whether the first block, decompressed, is a tar header with a right checksum. */
+/** Whether the first block, decompressed, is a tar header with a right checksum; a sparse file's map must be sound. */
 async function isArchive(source: SelectedSource): Promise<boolean> {
-  const chunks: Uint8Array[] = [];
-  let size = 0;
+  let head = Buffer.alloc(0);
+  let count = 0;
   try {
     for await (const chunk of await archiveBytes(source)) {
-      chunks.push(chunk);
-      size += chunk.length;
-      if (size >= 512 || chunks.length > PROBE) break;
+      head = Buffer.concat([head, chunk]);
+      if (head.length < 512 && count++ < PROBE) continue;
+      if (head.length < 512 || !tarChecksumFits(head.subarray(0, 512))) return false;
+      if (!isOldSparse(head)) return true;
+      const map = oldSparseMap(head);
+      if (map !== 'more' || head.length > LONGEST_MAP) return map === 'sound';
     }
   } catch {
     return false;
   }
-  const block = Buffer.concat(chunks).subarray(0, 512);
-  if (block.length < 512) return false;
-  const stated = parseInt(
-    block
-      .toString('latin1', 148, 156)
-      .replace(/[\0 ]+$/, '')
-      .trim(),
-    8,
-  );
-  let sum = 8 * 32;
-  for (let i = 0; i < 512; i++) if (i < 148 || i >= 156) sum += block[i] ?? 0;
-  return sum === stated;
+  return false;
 }
 
 class Unpacker {

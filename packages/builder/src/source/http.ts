@@ -1,7 +1,7 @@
 import { canonicalJson, cancelled, digestOf, Hasher, throwIfAborted, type ByteStream, type Digest } from '@strake/core';
 import type { IncomingMessage } from 'node:http';
 
-import { gunzip } from '../copy/decompress.js';
+import { gunzip } from '../copy/gunzip.js';
 import { builderError } from '../errors.js';
 import type { BuilderServices } from '../services.js';
 import { downloadFailed, networkFailure } from './http-failure.js';

@@ -134,7 +134,7 @@ export function copyVertex(step: CopyStep, services: BuilderServices): Vertex<Ch
     key: async (signal, context): Promise<KeyParts> => {
       const operation = {
         kind: 'copy',
-        version: 3,
+        version: 4,
         destination,
         chown: chown ?? '',
         chmod: chmod ?? '',

@@ -110,6 +110,11 @@ export class TarParser {
     }
   }
 
+  /** Whether the blocks that end a tar have come. */
+  get atEnd(): boolean {
+    return this.#state === 'end';
+  }
+
   /** Says that there is no more. @throws StrakeError `LAYER_INVALID` where something is cut short */
   end(): void {
     const name = this.#draft?.name;
