@@ -125,8 +125,11 @@ export class TreeScan {
     this.#words.set(from.#words.subarray(row * ROW, row * ROW + CHANGE_WORDS), to * ROW);
   }
 
-  /** Scans the children of ROW, which nothing has happened to since it was row OLD of BEFORE. FOLDER: a descriptor of it. */
-  keep(row: number, folder: number, before: TreeScan, old: number): ScannedChildren {
+  /**
+   * Scans the children of ROW, which nothing has happened to since it was row OLD of BEFORE. FOLDER: a descriptor of it; undefined where
+   * nothing has happened to them either.
+   */
+  keep(row: number, folder: number | undefined, before: TreeScan, old: number): ScannedChildren {
     const from = before.#words[old * ROW + FIRST] ?? 0;
     const count = before.#words[old * ROW + COUNT] ?? 0;
     const rows = new Int32Array(count);
@@ -144,7 +147,7 @@ export class TreeScan {
       const at = (first + i) * ROW;
       this.#words[at + NAME] = (this.#words[at + NAME] ?? 0) + shift;
       rows[i] = from + i;
-      if (this.#look(folder, first + i, before, from + i)) touched[i] = 1;
+      if (folder !== undefined && this.#look(folder, first + i, before, from + i)) touched[i] = 1;
       else if (this.isFolder(first + i)) this.#words[at + COUNT] = 0;
     }
     return { first, count, before: rows, touched };
@@ -181,28 +184,37 @@ export class TreeScan {
 
 const NUL = Buffer.of(0);
 
-/** Scans all of a tree. BEFORE: an earlier scan of it, which tells what need not be read again. */
-export function scanTree(root: string, before?: TreeScan): TreeScan {
+/** What is known of a tree from an earlier scan: only in folders that `mayDiffer`, and in those above them, has anything happened since. */
+export interface EarlierScan {
+  readonly scan: TreeScan;
+  readonly mayDiffer: ReadonlySet<string>;
+}
+
+/** Scans all of a tree, but what is known of it. */
+export function scanTree(root: string, earlier?: EarlierScan): TreeScan {
   const scan = new TreeScan();
+  const before = earlier?.scan;
   const visit = (path: string, row: number, old: number, untouched: boolean): void => {
-    const folder = new OpenFolder(path);
+    const looked = !earlier || row === 0 || old < 0 || earlier.mayDiffer.has(path);
+    const folder = looked ? new OpenFolder(path === '' ? root : `${root}/${path}`) : undefined;
     try {
-      const known = untouched || (row === 0 && scan.root(folder.fd, before));
+      const same = untouched || (row === 0 && folder !== undefined && scan.root(folder.fd, before));
       const children =
-        known && before
-          ? scan.keep(row, folder.fd, before, old)
-          : scan.read(row, folder.fd, namesIn(path), before, old);
-      folder.close();
+        !folder || (same && before)
+          ? scan.keep(row, folder?.fd, before as TreeScan, old)
+          : scan.read(row, folder.fd, namesIn(path === '' ? root : `${root}/${path}`), before, old);
+      folder?.close();
       for (let i = 0; i < children.count; i++) {
         const child = children.first + i;
         if (!scan.isFolder(child)) continue;
-        visit(`${path}/${scan.name(child)}`, child, children.before[i] ?? -1, children.touched[i] === 0);
+        const name = scan.name(child);
+        visit(path === '' ? name : `${path}/${name}`, child, children.before[i] ?? -1, children.touched[i] === 0);
       }
     } finally {
-      folder.close();
+      folder?.close();
     }
   };
-  visit(root, 0, before ? 0 : -1, false);
+  visit('', 0, before ? 0 : -1, false);
   return scan;
 }
 

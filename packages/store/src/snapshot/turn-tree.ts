@@ -46,6 +46,8 @@ class TreeTurn {
   readonly #folders = new Set<string>();
   /** Folders in which something is made or removed. */
   readonly #changed = new Set<string>();
+  /** Folders in which, or below which, something may have been done. */
+  readonly touched: Set<string> = new Set();
   /** Names of the files that have several, by inode. */
   #names: Map<string, string[]> | undefined;
 
@@ -115,7 +117,12 @@ class TreeTurn {
     this.#folders.add(folder);
   }
 
+  #touch(path: string): void {
+    for (let above = path; !this.touched.has(above); above = parentOf(above)) this.touched.add(above);
+  }
+
   #settle(path: string): void {
+    this.#touch(path);
     if (this.#isInWhole(path)) return;
     const entry = this.#view.lookup(path);
     if (path === '') {
@@ -154,7 +161,9 @@ class TreeTurn {
     const names = this.#names.get(inode) ?? [];
     this.#names.delete(inode);
     const kept = names.find((name) => name !== path && this.#isKept(name));
-    if (kept !== undefined) this.#unpacker.knows(inode, kept);
+    if (kept === undefined) return;
+    this.#touch(kept);
+    this.#unpacker.knows(inode, kept);
   }
 
   /** Whether a path of the chain is in the tree and stays as it is. */
@@ -195,7 +204,7 @@ export function turnTree(job: TurnJob, aborted: () => boolean): void {
       history = withChange(chain.slice(0, at), history, { count });
     }
     writeHistory(job.historyPath, history);
-    saveScan(scanTree(job.tree, TreeScan.load(job.scan)), job.scan);
+    saveScan(scanTree(job.tree, { scan: TreeScan.load(job.scan), mayDiffer: turn.touched }), job.scan);
   } catch (error) {
     throw writeFailure(error, job.tree);
   } finally {
