@@ -3,6 +3,7 @@ export const NAMES = [
   'tar',
   'layer',
   'archive',
+  'context',
   'manifest',
   'image',
   'layout',

@@ -204,6 +204,47 @@ export const targets = {
     };
   },
 
+  /** Tars that are contexts. However the bytes are cut into pieces, the same must come out. */
+  context: async () => {
+    const { tarEntries } = await from('builder/dist/src/source/tar-entries.js');
+    const { treePath } = await from('builder/dist/src/tree/paths.js');
+    const read = async (tar, piece) => {
+      const found = [];
+      async function* pieces() {
+        for (let at = 0; at < tar.length;) {
+          const size = piece();
+          yield await Promise.resolve(tar.subarray(at, at + size));
+          at += size;
+        }
+      }
+      try {
+        for await (const { content, ...facts } of tarEntries(pieces())) {
+          let size = 0;
+          // Every third is left unread.
+          if (found.length % 3 < 2) for await (const chunk of content) size += chunk.length;
+          const names = [facts.name, facts.link].map(treePath);
+          if (names.some((name) => name.split('/').includes('..'))) throw new RangeError(`a path with dots: ${names}`);
+          found.push({ ...facts, size });
+        }
+      } catch (error) {
+        if (Object.getPrototypeOf(error) !== Error.prototype && !isStrakeError(error)) throw error;
+        found.push(error.message);
+      }
+      return JSON.stringify(found);
+    };
+    return {
+      seeds: TARS,
+      words: TAR_WORDS,
+      repair: repairTar,
+      allows: () => false,
+      run: async (input, random) => {
+        const whole = await read(input, () => input.length + 1);
+        const cut = await read(input, () => 1 + Math.floor(random() * 700));
+        if (whole !== cut) throw new RangeError(`in one piece: ${whole}; in several: ${cut}`);
+      },
+    };
+  },
+
   /** Manifests and indexes as a registry sends them. */
   manifest: async () => {
     const { checkManifest } = await from('registry/dist/src/manifest-check.js');
