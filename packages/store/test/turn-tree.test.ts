@@ -164,6 +164,30 @@ describe('trees that steps have left', () => {
       assert.deepEqual(readdirSync(`${(await rootOf(snapshotter, again)).root}/c`), ['a']);
     }));
 
+  it('are looked at wherever they were made anew, so that the next layer is right', () =>
+    withStore(async (store) => {
+      const snapshotter = copies(store);
+      const base = (await store.layers.write([...kept(), file('c/d/e/x', '1')])).diffId;
+      const made = await step(snapshotter, [base], (root) => {
+        rmSync(`${root}/c`, { recursive: true });
+        writeFileSync(`${root}/c`, '');
+      });
+      await step(snapshotter, made, (root) => {
+        rmSync(`${root}/c`);
+        mkdirSync(`${root}/c/d/e`, { recursive: true });
+        writeFileSync(`${root}/c/d/e/y`, '');
+      });
+      const chain = await step(snapshotter, [base], (root) => {
+        assert.deepEqual(readdirSync(`${root}/c/d/e`), ['x']);
+        writeFileSync(`${root}/new`, '');
+      });
+      const view = await store.layers.view(chain.slice(1));
+      assert.deepEqual(
+        [...view.walk('')].map(({ path }) => path),
+        ['', 'new'],
+      );
+    }));
+
   it('never have anything done to them through a link', () =>
     withFolder((outside) =>
       withStore(async (store) => {

@@ -93,6 +93,7 @@ export class CopySnapshotter implements Snapshotter {
       return true;
     } catch (error) {
       if (signal?.aborted) throw error;
+      // Unpacking needs nothing of this tree; what is wrong with the disk or the layers it tells itself.
       await this.#trees.remove(id);
       await this.#trees.note(id);
       return false;

@@ -195,7 +195,7 @@ export function scanTree(root: string, earlier?: EarlierScan): TreeScan {
   const scan = new TreeScan();
   const before = earlier?.scan;
   const visit = (path: string, row: number, old: number, untouched: boolean): void => {
-    const looked = !earlier || row === 0 || old < 0 || earlier.mayDiffer.has(path);
+    const looked = !earlier || row === 0 || old < 0 || !untouched || earlier.mayDiffer.has(path);
     const folder = looked ? new OpenFolder(path === '' ? root : `${root}/${path}`) : undefined;
     try {
       const same = untouched || (row === 0 && folder !== undefined && scan.root(folder.fd, before));

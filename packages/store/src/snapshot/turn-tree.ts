@@ -155,7 +155,10 @@ class TreeTurn {
     if (!this.#names) {
       this.#names = new Map();
       for (const one of this.#view.walk('')) {
-        if (one.inode !== undefined) this.#names.set(one.inode, [...(this.#names.get(one.inode) ?? []), one.path]);
+        if (one.inode === undefined) continue;
+        const names = this.#names.get(one.inode);
+        if (names) names.push(one.path);
+        else this.#names.set(one.inode, [one.path]);
       }
     }
     const names = this.#names.get(inode) ?? [];
