@@ -157,7 +157,7 @@ class Input {
       if (!(await this.#fill())) return undefined;
       const block = Buffer.from(await this.take(BLOCK));
       if (block.some((byte) => byte !== 0)) {
-        if (empty > 0 || !tarChecksumFits(block)) throw new Error('what should be a header is none');
+        if (empty > 0 || !tarChecksumFits(block)) throw new Error('it is damaged, or no tar at all');
         return block;
       }
     }
