@@ -46,21 +46,29 @@ function selectWithParents(tree: SourceTree, pattern: string, options: SelectOpt
   const base = pivot < 0 ? '' : pattern.slice(0, pivot);
   const kept = treePath(pivot < 0 ? pattern : pattern.slice(pivot + 3));
   const exclude = options.exclude.length > 0 ? createPatternMatcher(options.exclude) : undefined;
-  if (!hasWildcards(base) && !hasWildcards(kept)) {
+  const rules = { exclude, include: createPatternMatcher([kept]), includeParts: kept.split('/') };
+  const required = !hasWildcards(base) && !hasWildcards(kept);
+  if (required) {
     // As BuildKit looks for it: a path that goes through no link, and no folder of which nothing is kept.
     if (kept === '') throw nothingKept(treePath(base), options.where);
-    const required = joinTree(treePath(base), kept);
-    if (!tree.lookup(required)) throw notFound(required, options.where);
+    const path = joinTree(treePath(base), kept);
+    if (!tree.lookup(path)) throw notFound(path, options.where);
   }
   return matches(tree, base, options.where).map((path) => {
     const entry = tree.lookup(tree.resolve(path));
     if (!entry) throw notFound(path, options.where);
-    const below =
-      kept === ''
-        ? []
-        : walk(tree, entry, { exclude, include: createPatternMatcher([kept]), includeParts: kept.split('/') });
+    if (required && exclude && !holds(found(tree, entry, rules), kept)) {
+      throw excluded(joinTree(treePath(base), kept), options.where);
+    }
+    const below = kept === '' ? [] : walk(tree, entry, rules);
     return { tree, name: baseName(path), entry, below, contentsOnly: true, unpack: false };
   });
+}
+
+/** Whether PATH or something in it is among ENTRIES. */
+function holds(entries: Iterable<SelectedEntry>, path: string): boolean {
+  for (const { relative } of entries) if (relative.startsWith(path)) return true;
+  return false;
 }
 
 /**
@@ -114,9 +122,9 @@ function* found(tree: SourceTree, root: SourceEntry, rules: WalkRules): Generato
   const waiting: SelectedEntry[] = [];
   // A stack instead of recursion: an entry would go through as many generators as it has folders above it.
   const levels: { readonly children: Iterator<SourceEntry>; readonly waits: SelectedEntry | undefined }[] = [];
-  const enter = (path: string, included: boolean, waits?: SelectedEntry): void => {
+  const enter = (path: string, matched: boolean, waits?: SelectedEntry): void => {
     if (waits) waiting.push(waits);
-    levels.push({ children: candidates(tree, path, levels.length, included, rules)[Symbol.iterator](), waits });
+    levels.push({ children: candidates(tree, path, levels.length, matched, rules)[Symbol.iterator](), waits });
   };
   enter(root.path, false);
   for (let top = levels.at(-1); top; top = levels.at(-1)) {
@@ -130,13 +138,14 @@ function* found(tree: SourceTree, root: SourceEntry, rules: WalkRules): Generato
     const relative = entry.path.slice(start);
     const excluded = rules.exclude?.matches(relative) ?? false;
     if (excluded && !rules.exclude?.hasExceptions) continue;
-    const included = !excluded && (rules.include?.matches(relative) ?? true);
+    const matched = rules.include?.matches(relative) ?? true;
+    const included = matched && !excluded;
     if (included) {
       yield* waiting.splice(0);
       yield { relative, entry };
     }
     if (entry.type !== 'directory') continue;
-    enter(entry.path, included, included ? undefined : { relative, entry, implied: true });
+    enter(entry.path, matched, included ? undefined : { relative, entry, implied: true });
   }
 }
 
@@ -172,6 +181,12 @@ function nothingKept(path: string, where: string): Error {
       hint: `Name what lies in it, such as ${path === '' ? '' : `${path}/./`}*, or leave --parents out.`,
     },
   );
+}
+
+function excluded(path: string, where: string): Error {
+  return builderError('COPY_SOURCE_NOT_FOUND', `"/${path}": not found in ${where}: --exclude leaves it out`, {
+    hint: 'With --parents a path without wildcards must be there after --exclude: leave one of the two out.',
+  });
 }
 
 function notFound(path: string, where: string): Error {
