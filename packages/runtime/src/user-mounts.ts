@@ -1,14 +1,16 @@
 import fs from 'node:fs';
 import path from 'node:path';
 
-import { errnoOf, isStrakeError } from '@strake/core';
-import { attachMount, closeDescriptor, MountAttribute, openAt2, OpenFlag, ResolveFlag } from '@strake/sys';
+import { isStrakeError } from '@strake/core';
+import { attachMount, closeDescriptor, MountAttribute } from '@strake/sys';
 
 import { copySource } from './chroot/copy-tree.js';
-import { mountFailed, mountTargetInvalid } from './errors.js';
+import { mountFailed } from './errors.js';
 import { openInside } from './host-source.js';
+import { checkMountTarget, mountTargetError } from './mount-target.js';
 import { bindMount, memoryMount, mountTree } from './mount-points.js';
 import { walkRoot, type Stub } from './root-walk.js';
+import { withTreeSource } from './tree-source.js';
 import type { ContainerMount, ContainerSpec, MountSpec } from './types.js';
 import { inUserNamespace } from './user-namespace.js';
 
@@ -53,24 +55,10 @@ export function mountOnto(
   try {
     const place = walkRoot(root, target, { create: kind, created });
     at = place.fd;
-    if (place.path === '/') throw mountTargetInvalid(target, 'it is the root');
-    if (/^\/(proc|sys)(\/|$)/.test(place.path)) throw mountTargetInvalid(target, 'it lies in /proc or /sys');
-    if (place.kind !== kind)
-      throw mountTargetInvalid(
-        target,
-        kind === 'file' ? 'a folder is there, and a file is mounted' : 'it is no folder',
-      );
+    checkMountTarget(place, target, kind);
     attachMount(mount, at);
   } catch (error) {
-    if (isStrakeError(error)) throw error;
-    const why: Readonly<Record<string, string | undefined>> = {
-      ELOOP: 'its links lead in a circle',
-      ENAMETOOLONG: 'its name is too long',
-      ENOTDIR: 'a part of it is no folder',
-      EROFS: 'it is missing, and lies in a read-only mount',
-    };
-    const code = errnoOf(error) ?? '';
-    throw mountTargetInvalid(target, why[code] ?? (error instanceof Error ? error.message : code), error);
+    throw mountTargetError(target, error);
   } finally {
     if (at !== undefined) closeDescriptor(at);
     closeDescriptor(mount);
@@ -126,27 +114,10 @@ function prepareTree(
   fs.mkdirSync(at);
   const spec = mount.readOnly ? mount.tree : throwaway(mount.tree, path.join(place.discarded, String(index)));
   mountTree(spec, at, path.join(place.folder, 'empty'), nodev);
-  const tree = fs.openSync(at, fs.constants.O_RDONLY | fs.constants.O_DIRECTORY);
-  let source: number | undefined;
-  try {
-    const inside =
-      mount.path
-        .split('/')
-        .filter((name) => name !== '' && name !== '.')
-        .join('/') || '.';
-    const walk = ResolveFlag.beneath | ResolveFlag.noSymlinks | ResolveFlag.noMagicLinks;
-    source = openAt2(tree, inside, OpenFlag.path | OpenFlag.nofollow, walk);
-    const facts = fs.fstatSync(source);
-    if (!facts.isDirectory() && !facts.isFile())
-      throw mountTargetInvalid(mount.target, 'its source is neither file nor folder');
-    return {
-      fd: bindMount(source, nodev | (mount.readOnly ? readonly : 0)),
-      kind: facts.isDirectory() ? 'folder' : 'file',
-    };
-  } finally {
-    if (source !== undefined) closeDescriptor(source);
-    fs.closeSync(tree);
-  }
+  return withTreeSource(mount, at, (source, kind) => ({
+    fd: bindMount(source, nodev | (mount.readOnly ? readonly : 0)),
+    kind,
+  }));
 }
 
 /** A writable part of an unpacked tree: an overlay over it, or a copy where none can be mounted there. */

@@ -1,21 +1,9 @@
 import fs from 'node:fs';
 
 import { errnoOf, textOfBytes } from '@strake/core';
-import {
-  cloneFile,
-  closeDescriptor,
-  getXattr,
-  listXattrs,
-  makeNode,
-  openAt2,
-  OpenFlag,
-  ResolveFlag,
-  setTimes,
-  setXattr,
-  splitDevice,
-} from '@strake/sys';
+import { cloneFile, getXattr, listXattrs, makeNode, setTimes, setXattr, splitDevice } from '@strake/sys';
 
-import { mountTargetInvalid } from '../errors.js';
+import { withTreeSource } from '../tree-source.js';
 import type { ContainerMount } from '../types.js';
 
 const CHUNK = 1 << 20;
@@ -108,18 +96,7 @@ function join(folder: Buffer, name: Buffer): Buffer {
 /** Copies the file or folder of an unpacked tree that a mount shows to AT. @throws StrakeError `MOUNT_TARGET_INVALID` */
 export function copySource(mount: Extract<ContainerMount, { kind: 'tree' }>, at: string): void {
   if (mount.tree.kind !== 'bind') throw new Error('a chroot takes unpacked trees only');
-  const tree = fs.openSync(mount.tree.source, OpenFlag.path | OpenFlag.directory);
-  let source: number | undefined;
-  try {
-    const inside = mount.path.split('/').filter((name) => name !== '' && name !== '.');
-    const walk = ResolveFlag.beneath | ResolveFlag.noSymlinks | ResolveFlag.noMagicLinks;
-    source = openAt2(tree, inside.join('/') || '.', OpenFlag.path | OpenFlag.nofollow, walk);
-    const facts = fs.fstatSync(source);
-    if (!facts.isDirectory() && !facts.isFile())
-      throw mountTargetInvalid(mount.target, 'its source is neither file nor folder');
+  withTreeSource(mount, mount.tree.source, (source) => {
     copyTree(fs.readlinkSync(`/proc/self/fd/${source}`, 'buffer'), at);
-  } finally {
-    if (source !== undefined) closeDescriptor(source);
-    fs.closeSync(tree);
-  }
+  });
 }

@@ -1,10 +1,10 @@
 import fs from 'node:fs';
 import path from 'node:path';
 
-import { errnoOf, isStrakeError } from '@strake/core';
+import { errnoOf } from '@strake/core';
 import { closeDescriptor, openAt2, OpenFlag, ResolveFlag } from '@strake/sys';
 
-import { mountTargetInvalid } from '../errors.js';
+import { checkMountTarget, mountTargetError } from '../mount-target.js';
 import { walkRoot, type Stub } from '../root-walk.js';
 import { removeStubs } from '../stubs.js';
 import { FolderTimes } from './folder-times.js';
@@ -74,27 +74,12 @@ export class Placements {
     try {
       const place = walkRoot(this.#root, target, { create: kind, created: this.created });
       closeDescriptor(place.fd);
-      if (place.path === '/') throw mountTargetInvalid(target, 'it is the root');
-      if (!options.system && /^\/(proc|sys)(\/|$)/.test(place.path))
-        throw mountTargetInvalid(target, 'it lies in /proc or /sys');
-      if (place.kind !== kind)
-        throw mountTargetInvalid(
-          target,
-          kind === 'file' ? 'a folder is there, and a file is mounted' : 'it is no folder',
-        );
+      checkMountTarget(place, target, kind, options.system);
       options.beforeLending?.(place.path);
       this.#replace(place.path, source, options.beforeLending !== undefined);
       return place.path;
     } catch (error) {
-      if (isStrakeError(error)) throw error;
-      const why: Readonly<Record<string, string | undefined>> = {
-        ELOOP: 'its links lead in a circle',
-        ENAMETOOLONG: 'its name is too long',
-        ENOTDIR: 'a part of it is no folder',
-        EXDEV: 'it lies on another file system than the rest of the root',
-      };
-      const code = errnoOf(error) ?? '';
-      throw mountTargetInvalid(target, why[code] ?? (error instanceof Error ? error.message : code), error);
+      throw mountTargetError(target, error);
     }
   }
 
