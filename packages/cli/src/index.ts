@@ -40,6 +40,7 @@ export type {
   SshSource,
   StepReason,
   StepReport,
+  StepSettings,
   TransferImageOptions,
   UlimitSpec,
   WatchCause,

@@ -32,5 +32,6 @@ export type {
   StepReason,
   StepReport,
   TransferImageOptions,
-  UlimitSpec,
 } from './types.js';
+export type { StepSettings, UlimitSpec } from './step-settings.js';
+export type { Limits } from '@strake/runtime';

@@ -1,11 +1,12 @@
 import type { ContextSource, StepReason } from '@strake/builder';
 import type { Descriptor, Digest, ImageConfig, Platform, ProgressSink } from '@strake/core';
-import type { HostContact, Limits } from '@strake/runtime';
+import type { HostContact } from '@strake/runtime';
 
 import type { AgentProcess } from './agent-process.js';
 import type { BuildMemory } from './build-memory.js';
 import type { BuildEvidence } from './evidence.js';
 import type { Plan } from './plan-call.js';
+import type { StepSettings } from './step-settings.js';
 import type { TreeChange } from './container-changes.js';
 
 /** A secret of a build: from a file or from an environment variable of this process, or the bytes themselves. */
@@ -28,14 +29,8 @@ export interface OutputSpec {
   readonly attributes: Readonly<Record<string, string>>;
 }
 
-export interface UlimitSpec {
-  readonly name: string;
-  readonly soft: number;
-  readonly hard: number;
-}
-
 /** What `strake build` and `build()` take. Meanings as of the flags of `docker buildx build`. */
-export interface BuildOptions {
+export interface BuildOptions extends StepSettings {
   /** A folder, `-` (a tar or a Dockerfile on stdin), a URL; or files in memory, or a stream of a tar. */
   readonly context: ContextSource;
   /** Path of the Dockerfile, or `-` for stdin; default: `Dockerfile` in the context. */
@@ -58,26 +53,6 @@ export interface BuildOptions {
   readonly outputs?: readonly OutputSpec[] | undefined;
   readonly secrets?: readonly SecretSource[] | undefined;
   readonly ssh?: readonly SshSource[] | undefined;
-  /** Of RUN steps. `private`: everything but this machine's loopback device, through slirp4netns. */
-  readonly network?: 'default' | 'host' | 'none' | 'private' | undefined;
-  /**
-   * The only hosts that RUN steps may reach, through a proxy that http(s)_proxy names: `host`, `host:port`, `*.domain`; without a port
-   * 80 and 443. Undefined: all.
-   */
-  readonly allowHosts?: readonly string[] | undefined;
-  /** `host:ip` or `host=ip`, as given. */
-  readonly addHosts?: readonly string[] | undefined;
-  readonly ulimits?: readonly UlimitSpec[] | undefined;
-  /** Size of /dev/shm, in bytes; 0: the usual 64 MiB. */
-  readonly shmSize?: number | undefined;
-  /** Of each step, where this machine's cgroups allow; a warning tells where not. */
-  readonly limits?: Limits | undefined;
-  /** Milliseconds that a step may take; it is stopped then, and the build fails with `STEP_TIMEOUT`. */
-  readonly stepTimeout?: number | undefined;
-  /** Milliseconds that the whole build may take; it is cancelled then, and fails with `BUILD_TIMEOUT`. */
-  readonly timeout?: number | undefined;
-  /** Entitlements: `network.host`, `security.insecure`. */
-  readonly allow?: readonly string[] | undefined;
   readonly stdin?: NodeJS.ReadableStream | undefined;
   /** Also say how large the image is. */
   readonly measure?: boolean | undefined;

@@ -7,11 +7,10 @@ import type {
   OutputSpec,
   SecretSource,
   SshSource,
-  UlimitSpec,
+  StepSettings,
 } from '@strake/engine';
 
 import { absolute, contextSource, looksRemote } from '../build/paths.js';
-import type { Limits } from './types.js';
 
 /** A secret for `RUN --mount=type=secret`: the text or bytes themselves, a file, or a variable of this process's environment. */
 export interface Secret {
@@ -31,7 +30,7 @@ export interface Output {
 }
 
 /** What {@link build} takes. Where nothing else is said, meanings are those of the flags of `docker buildx build`. */
-export interface BuildOptions {
+export interface BuildOptions extends StepSettings {
   /**
    * A folder, an http(s) address of an archive, or a Git repository; files in memory, by path; or a stream of a tar (any compression),
    * of which nothing but the store's own temporary files is kept. Default, where `dockerfile` is given: no files.
@@ -63,26 +62,6 @@ export interface BuildOptions {
   readonly outputs?: readonly Output[] | undefined;
   readonly secrets?: readonly Secret[] | undefined;
   readonly ssh?: readonly SshSource[] | undefined;
-  /** Of RUN steps. `private`: everything but this machine's loopback device, through slirp4netns. */
-  readonly network?: 'default' | 'host' | 'none' | 'private' | undefined;
-  /**
-   * The only hosts that RUN steps may reach, through a proxy that http(s)_proxy names: `host`, `host:port`, `*.domain`; without a port
-   * 80 and 443. Undefined: all.
-   */
-  readonly allowHosts?: readonly string[] | undefined;
-  /** `name:address`. */
-  readonly addHosts?: readonly string[] | undefined;
-  readonly ulimits?: readonly UlimitSpec[] | undefined;
-  /** Size of /dev/shm, in bytes; 0: the usual 64 MiB. */
-  readonly shmSize?: number | undefined;
-  /** Of each step, where this machine's cgroups allow; a warning tells where not. */
-  readonly limits?: Limits | undefined;
-  /** Milliseconds that a step may take; it is stopped then, and the build fails with `STEP_TIMEOUT`. */
-  readonly stepTimeout?: number | undefined;
-  /** Milliseconds that the whole build may take; it is cancelled then, and fails with `BUILD_TIMEOUT`. */
-  readonly timeout?: number | undefined;
-  /** Entitlements: `network.host`, `security.insecure`. */
-  readonly allow?: readonly string[] | undefined;
   /** Ends the build; its result is then rejected with `CANCELLED`, or with the signal's reason where that is an error of yours. */
   readonly signal?: AbortSignal | undefined;
 }

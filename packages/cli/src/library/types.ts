@@ -8,6 +8,7 @@ export type {
   FileMap,
   ImageDetails,
   ImageSummary,
+  Limits,
   MapEntry,
   MapFile,
   Plan,
@@ -19,6 +20,7 @@ export type {
   SshSource,
   StepReason,
   StepReport,
+  StepSettings,
   TransferImageOptions,
   UlimitSpec,
   WatchCause,
@@ -41,14 +43,4 @@ export interface EngineOptions {
   readonly maxParallelism?: number | undefined;
   /** Where settings (`STRAKE_ROOT`, `DOCKER_CONFIG` ...) and credentials are looked up; default: this process's environment. */
   readonly env?: Readonly<Record<string, string | undefined>> | undefined;
-}
-
-/** Limits of each step, kept to by cgroups. */
-export interface Limits {
-  /** Memory and swap together. */
-  readonly memoryBytes?: number | undefined;
-  /** Of the machine's processors: 0.5 is half the time of one. */
-  readonly cpus?: number | undefined;
-  /** Processes and threads. */
-  readonly pids?: number | undefined;
 }
