@@ -79,9 +79,13 @@ export type ContentSource =
   | { readonly kind: 'bytes'; readonly bytes: Uint8Array };
 
 /** An entry to be written to a layer. A whiteout removes a path of the layers below; an opaque folder hides all that they have in it. */
-export type LayerEntry =
+export type LayerEntry = (
   | (EntryFacts & { readonly content?: ContentSource | undefined; readonly opaque?: boolean | undefined })
-  | { readonly path: string; readonly type: 'whiteout' };
+  | { readonly path: string; readonly type: 'whiteout' }
+) & {
+  /** Written with what Windows wants to know of it: the layer is one of an image for Windows. */
+  readonly windows?: boolean | undefined;
+};
 
 /** What is known of a layer. */
 export interface LayerInfo {

@@ -25,6 +25,7 @@ interface Rest {
   readonly xattrs?: EntryFacts['xattrs'];
   readonly opaque?: boolean | undefined;
   readonly content?: ContentSource | undefined;
+  readonly windows?: boolean | undefined;
 }
 
 /** Entries as columns: a structured clone of fifty thousand objects would cost as much as writing their layer. */
@@ -66,7 +67,10 @@ export function encodeEntries(entries: readonly LayerEntry[]): EntryBatch {
     numbers[at] = TYPES.indexOf(entry.type);
     let source = '';
     let digest = '';
-    if (entry.type !== 'whiteout') {
+    const { windows } = entry;
+    if (entry.type === 'whiteout') {
+      if (windows) rest.push([i, { windows }]);
+    } else {
       numbers[at + 1] = entry.mode;
       numbers[at + 2] = entry.uid;
       numbers[at + 3] = entry.gid;
@@ -93,8 +97,8 @@ export function encodeEntries(entries: readonly LayerEntry[]): EntryBatch {
           content = undefined;
         }
       }
-      if (link !== undefined || device || xattrs || opaque || content) {
-        rest.push([i, { link, device, xattrs, opaque, content }]);
+      if (link !== undefined || device || xattrs || opaque || content || windows) {
+        rest.push([i, { link, device, xattrs, opaque, content, windows }]);
       }
     }
     sources.push(source);
@@ -159,11 +163,11 @@ export function* entriesOf(batch: EntryBatch): Generator<LayerEntry> {
     const number = (column: number): number => batch.numbers[at + column] ?? 0;
     const path = paths[i] ?? '';
     const type = TYPES[number(0)] ?? 'file';
+    const rest = batch.rest[next]?.[0] === i ? batch.rest[next++]?.[1] : undefined;
     if (type === 'whiteout') {
-      yield { path, type };
+      yield { path, type, windows: rest?.windows };
       continue;
     }
-    const rest = batch.rest[next]?.[0] === i ? batch.rest[next++]?.[1] : undefined;
     const root = batch.roots[batch.rootOf[i] ?? NO_ROOT];
     const digest: Digest | undefined = digests[i] ? `sha256:${digests[i]}` : undefined;
     const blob = batch.blobs[batch.blobOf[i] ?? NO_ROOT];
@@ -186,6 +190,7 @@ export function* entriesOf(batch: EntryBatch): Generator<LayerEntry> {
       xattrs: rest?.xattrs,
       opaque: rest?.opaque,
       content,
+      windows: rest?.windows,
     };
   }
 }

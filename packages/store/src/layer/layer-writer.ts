@@ -17,6 +17,7 @@ import { Flag, TypeCode, type Extra } from './index-format.js';
 import { withoutOwn } from './own-xattrs.js';
 import { RawEntries } from './raw-entries.js';
 import { SourceOpener } from './source-opener.js';
+import { windowsHeader } from './windows-header.js';
 
 type Entry = Exclude<LayerEntry, { type: 'whiteout' }>;
 
@@ -52,8 +53,9 @@ function readerOfBytes(bytes: Uint8Array): ReadInto {
 }
 
 /** The header of an entry that is neither a whiteout nor has content. */
-export function headerOf({ path, type, mode, uid, gid, mtime, link, device, xattrs }: Omit<Entry, 'size'>): TarHeader {
-  return {
+export function headerOf(entry: Omit<Entry, 'size'>): TarHeader {
+  const { path, type, mode, uid, gid, mtime, link, device, xattrs, windows } = entry;
+  const header: TarHeader = {
     name: type !== 'directory' ? path : path === '' ? './' : `${path}/`,
     type: TarType[type],
     mode,
@@ -65,6 +67,7 @@ export function headerOf({ path, type, mode, uid, gid, mtime, link, device, xatt
     device,
     xattrs: type === 'hardlink' ? undefined : withoutOwn(xattrs),
   };
+  return windows ? windowsHeader(header) : header;
 }
 
 /** Writes a layer's tar and notes the entries for its index; synchronously, for worker threads. */
@@ -101,7 +104,7 @@ export class LayerWriter {
       throw nameUnrepresentable(path, `names that begin with ${WHITEOUT_PREFIX} mean that a file was removed`);
     }
     if (entry.type === 'whiteout') {
-      this.#mark(withName(path, WHITEOUT_PREFIX + baseName(path)));
+      this.#mark(withName(path, WHITEOUT_PREFIX + baseName(path)), entry.windows);
       const facts = { mode: 0, uid: 0, gid: 0, size: 0, mtime: 0, offset: 0, flags: 0 };
       this.entries.add({ key, type: TypeCode.whiteout, ...facts });
       return;
@@ -110,8 +113,9 @@ export class LayerWriter {
   }
 
   /** An empty file that only means something by its name. */
-  #mark(name: string): void {
-    this.#sink.header({ name, type: TarType.file, mode: 0, uid: 0, gid: 0, size: 0, mtime: 0 });
+  #mark(name: string, windows?: boolean): void {
+    const header: TarHeader = { name, type: TarType.file, mode: 0, uid: 0, gid: 0, size: 0, mtime: 0 };
+    this.#sink.header(windows ? windowsHeader(header) : header);
   }
 
   /** A sparse file of another layer stays one. */
@@ -263,6 +267,7 @@ export class LayerWriter {
       ...header,
       size: map.length + stored,
       records: [
+        ...(header.records ?? []),
         ['GNU.sparse.major', '1'],
         ['GNU.sparse.minor', '0'],
         ['GNU.sparse.name', header.name],
