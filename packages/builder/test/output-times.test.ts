@@ -58,6 +58,29 @@ describe('rewrite-timestamp', () => {
     }
   });
 
+  it('does so for the times at which files of Windows were made', async () => {
+    const tar = pack();
+    const birth = (time: string): { pax: Record<string, string> } => ({ pax: { 'LIBARCHIVE.creationtime': time } });
+    tar.entry({ name: 'late', ...birth('1700000000.298013953') }, 'x');
+    tar.entry({ name: 'early', ...birth('999999999.5') }, 'y');
+    tar.finalize();
+    const bytes = await collect(tar as AsyncIterable<Uint8Array>, 1 << 20);
+    const reader = extract();
+    reader.end(await collect(clampTimes(inPieces(bytes, 512), EPOCH), 1 << 20));
+    const found: unknown[] = [];
+    for await (const entry of reader) {
+      found.push([
+        entry.header.name,
+        (entry.header.pax as Record<string, string> | undefined)?.['LIBARCHIVE.creationtime'],
+      ]);
+      entry.resume();
+    }
+    assert.deepEqual(found, [
+      ['late', '1000000000.0'],
+      ['early', '999999999.5'],
+    ]);
+  });
+
   it('leaves an archive without late times as it is', async () => {
     const tar = await tarOf();
     const clamped = await collect(clampTimes(inPieces(tar, 4096), EPOCH), 1 << 20);

@@ -27,7 +27,10 @@ export async function* clampTimes(tar: ByteStream, epoch: number): AsyncGenerato
         const kept = extended.records.filter(
           ({ key }) => !(late && key === 'mtime') && key !== 'atime' && key !== 'ctime',
         );
-        yield* extendedHeader(extended.header, kept);
+        yield* extendedHeader(
+          extended.header,
+          kept.map((record) => bornBefore(record, epoch)),
+        );
       }
       yield late ? withTime(header, epoch) : header;
       extended = undefined;
@@ -70,6 +73,18 @@ function* extendedHeader(header: Buffer, records: readonly Record[]): Generator<
   changed.write(`${body.length.toString(8).padStart(11, '0')}\0`, 124, 'latin1');
   yield summed(changed);
   yield Buffer.concat([body], padded(body.length));
+}
+
+/** Entries for Windows tell when they were made, too. BuildKit leaves that, and no build is as the one before. */
+function bornBefore(record: Record, epoch: number): Record {
+  const { key, value } = record;
+  if (key !== 'LIBARCHIVE.creationtime' || !(Number(value) > epoch)) return record;
+  const clamped = `${Math.max(0, epoch)}.0`;
+  const rest = ` ${key}=${clamped}\n`;
+  let length = rest.length;
+  // It counts itself.
+  while (String(length).length + rest.length !== length) length = String(length).length + rest.length;
+  return { key, value: clamped, bytes: Buffer.from(`${length}${rest}`, 'latin1') };
 }
 
 function withTime(header: Buffer, time: number): Buffer {
