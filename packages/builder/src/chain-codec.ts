@@ -17,9 +17,12 @@ interface RecordedLayer {
  */
 export function chainCodec(store: Store, registry: () => Promise<RegistryClient>): ResultCodec<ChainResult> {
   return {
-    save: async (result) => ({ layers: await Promise.all(result.layers.map(recordLayer)) }),
+    save: async ({ layers, windows }) => ({
+      layers: await Promise.all(layers.map(recordLayer)),
+      ...(windows ? { windows } : {}),
+    }),
     load: async (value) => {
-      const recorded = (value as { layers?: unknown } | null)?.layers;
+      const { layers: recorded, windows } = (value ?? {}) as { layers?: unknown; windows?: unknown };
       if (!Array.isArray(recorded)) return undefined;
       const layers: LayerRef[] = [];
       for (const layer of recorded as RecordedLayer[]) {
@@ -28,7 +31,7 @@ export function chainCodec(store: Store, registry: () => Promise<RegistryClient>
         if (!ref) return undefined;
         layers.push(ref);
       }
-      return { layers };
+      return windows === true ? { layers, windows } : { layers };
     },
   };
 }

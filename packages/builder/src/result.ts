@@ -28,9 +28,16 @@ export interface LayerRef {
 /** What every vertex of a build results in: a chain of layers, lowest first. Empty for `scratch`. */
 export interface ChainResult {
   readonly layers: readonly LayerRef[];
+  /** Whether they are layers of an image for Windows: the tree is what lies in their folder `Files`, and so are further layers. */
+  readonly windows?: boolean | undefined;
 }
 
 export const EMPTY_CHAIN: ChainResult = { layers: [] };
+
+/** BELOW with one more layer. */
+export function withLayer(below: ChainResult, layer: LayerRef): ChainResult {
+  return { ...below, layers: [...below.layers, layer] };
+}
 
 /** A layer that is in the store. */
 export function storedLayer(diffId: Digest): LayerRef {

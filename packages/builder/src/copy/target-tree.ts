@@ -5,7 +5,7 @@ import { joinTree, LONGEST_PATH } from '../tree/paths.js';
 import { followPath, type PathWalk } from './target-walk.js';
 
 /** What is asked of the tree that a layer is planned on. */
-export type PlanBase = Pick<TreeView, 'lookup'>;
+export type PlanBase = Pick<TreeView, 'lookup' | 'list'>;
 
 /** An entry of the layer being planned. A hard link points at the very node it shares its content with. */
 export interface TargetNode {

@@ -18,6 +18,8 @@ export interface ResolvedImage {
   readonly config: ImageConfig | undefined;
   readonly layerCount: number;
   readonly platform: Platform;
+  /** Whether it has layers, and those are in the form that Windows wants. */
+  readonly windows?: boolean | undefined;
   /** What BuildKit's cache calls its layers. */
   readonly layerName: string;
 }

@@ -21,7 +21,7 @@ import { treePath } from '../tree/paths.js';
 import { singleFile } from '../tree/single-file.js';
 import type { FromSource, StageContext } from './context.js';
 import { seenInstruction } from './seen.js';
-import { withoutDrive } from './windows-paths.js';
+import { targetWithoutDrive, withoutDrive } from './windows-paths.js';
 import { workdirIn } from './stage-state.js';
 
 /** A destination made absolute; a trailing slash (or `/.`, or nothing at all) stays one. */
@@ -46,7 +46,7 @@ export async function lowerCopy(instruction: CopyInstruction | AddInstruction, c
   const { os } = state.platform;
   const patterns = written.map((path) => (isRemote(path) ? path : withoutDrive(path, os)));
   const target = expand(instruction.destination);
-  const destination = destinationPath(withoutDrive(state.config.WorkingDir ?? '/', os), withoutDrive(target, os));
+  const destination = destinationPath(withoutDrive(state.config.WorkingDir ?? '/', os), targetWithoutDrive(target, os));
   const chown = instruction.chown === undefined ? undefined : expand(instruction.chown);
   const chmod = instruction.chmod === undefined ? undefined : expand(instruction.chmod);
   const mode = chmod === undefined || chmod === '' ? undefined : parseMode(chmod);
@@ -123,7 +123,8 @@ export async function lowerCopy(instruction: CopyInstruction | AddInstruction, c
         chown,
         mode,
         chmod: withoutZeros(chmod),
-        epoch: heredocs.length > 0 ? context.options.epoch : undefined,
+        epoch: heredocs.length > 0 || state.windows ? context.options.epoch : undefined,
+        windows: state.windows,
       },
       services,
     ),

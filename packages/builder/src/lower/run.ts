@@ -11,6 +11,7 @@ import { heredocFileName } from './files.js';
 import { argumentPrefix } from './history.js';
 import { withShell } from './metadata.js';
 import { seenInstruction } from './seen.js';
+import type { StageState } from './stage-state.js';
 import { proxyVariables } from './variables.js';
 
 /** Where the script of a heredoc with a shebang is put for its step. */
@@ -20,6 +21,7 @@ const SCRIPTS = '/dev/pipes';
 export async function lowerRun(instruction: RunInstruction, context: StageContext): Promise<void> {
   const { state, services, options, expander } = context;
   const { command } = instruction;
+  checkRunnable(state);
   const mounts: RunMountPlan[] = [];
   const { text: line, file, summary } = runScript(command);
   const args = withShell(state, command.form === 'exec' ? command : { ...command, args: [line] });
@@ -70,6 +72,14 @@ export async function lowerRun(instruction: RunInstruction, context: StageContex
     emptyLayer: false,
     vertex,
     layerName: `mount / from exec ${args.join(' ')}`,
+  });
+}
+
+/** Nothing of an image for Windows runs on Linux. @throws StrakeError `UNSUPPORTED` */
+function checkRunnable({ windows }: StageState): void {
+  if (!windows) return;
+  throw builderError('UNSUPPORTED', 'RUN on an image for Windows: its programs do not run on Linux', {
+    hint: 'Make the files in a stage on Linux and take them with COPY --from, or build this image on Windows.',
   });
 }
 

@@ -17,6 +17,8 @@ export interface StageState {
   /** The file tree so far. */
   vertex: Vertex<ChainResult>;
   readonly platform: Platform;
+  /** Whether layers are in the form that Windows wants: those of the base are. */
+  readonly windows: boolean;
   /** Image config without layers and history. */
   readonly image: Omit<ImageConfig, 'rootfs' | 'history' | 'config' | 'created'>;
   readonly config: ContainerConfig;
@@ -62,13 +64,15 @@ function platformFields(platform: Platform): Pick<ImageConfig, 'architecture' | 
 }
 
 /** The state of a stage that starts from an image, or from `scratch`. */
-export function startFromImage({ vertex, config: given, platform, layerCount, layerName }: ResolvedImage): StageState {
+export function startFromImage(resolved: ResolvedImage): StageState {
+  const { vertex, config: given, platform, windows = false, layerCount, layerName } = resolved;
   const { rootfs: _rootfs, history, config, created: _created, ...rest } = given ?? emptyImage(platform);
   const baseHistory = soundHistory(history ?? [], layerCount);
   const named = baseHistory.filter((entry) => !entry.empty_layer).length;
   const state: StageState = {
     vertex,
     platform,
+    windows,
     image: rest,
     config: soundConfig(config ?? {}),
     baseHistory,
@@ -126,10 +130,12 @@ export function workdirIn(current: string | undefined, path: string, os: string)
 }
 
 function prepare({ config, env, envPlaces, platform }: StageState): void {
-  config.Env ??= [];
-  if (hasDefaultPath(platform.os) && !config.Env.some((entry) => entry.startsWith('PATH=')))
-    config.Env.push(`PATH=${DEFAULT_PATH}`);
-  for (const [at, entry] of config.Env.entries()) {
+  const variables = config.Env ?? [];
+  if (hasDefaultPath(platform.os) && !variables.some((entry) => entry.startsWith('PATH=')))
+    variables.push(`PATH=${DEFAULT_PATH}`);
+  if (variables.length > 0) config.Env = variables;
+  else delete config.Env;
+  for (const [at, entry] of variables.entries()) {
     const [name, value] = splitVariable(entry);
     env.set(name, value);
     if (!envPlaces.has(name)) envPlaces.set(name, at);

@@ -270,7 +270,7 @@ export class StageLowering {
       names,
       caching: renew ? 'renew' : 'use',
       declare: (plain, location, instruction) => {
-        countLayer(state, location);
+        countLayer(state);
         const vertex = locatedVertex(plain, location);
         this.#steps.push({ vertex, location, stage: from.name ?? `stage-${index}`, instruction });
         return vertex;

@@ -1,3 +1,5 @@
+import { posix } from 'node:path';
+
 import { builderError } from '../errors.js';
 
 /**
@@ -15,4 +17,9 @@ export function withoutDrive(path: string, os: string): string {
   const colon = text.indexOf(':');
   if (colon >= 0 && text.slice(0, colon).toLowerCase() !== 'c') throw refuse('it is not on the system drive (C:)');
   return text.slice(colon + 1);
+}
+
+/** As {@link withoutDrive}, of where a COPY goes: clean, so that a slash at its end makes it a folder, and `\.` does not. */
+export function targetWithoutDrive(path: string, os: string): string {
+  return os === 'windows' ? posix.normalize(withoutDrive(path, os)) : path;
 }

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import type { Header } from 'tar-stream';
 
 import { builderError } from '../errors.js';
-import { usableChain } from '../result.js';
+import { chainView } from '../tree/chain-view.js';
 import { writeFiles } from '../tree/write-files.js';
 import { outputFailure } from './output-failure.js';
 import { writeTo } from './write-tar.js';
@@ -93,7 +93,7 @@ async function trees(
   const split = isSplit(results, attributes, context);
   const all = [];
   for (const { chain, image } of results) {
-    const view = await store.layers.view(await usableChain(chain, signal));
+    const view = await chainView(chain, store, signal);
     const prefix = split ? `${formatPlatform(image.platform).replaceAll('/', '_')}/` : '';
     all.push({ prefix, view });
   }

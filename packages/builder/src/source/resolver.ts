@@ -56,10 +56,12 @@ export function createSourceResolver(options: ResolverOptions, services: Builder
       if (content.reference || (await store.layers.size(diffId)) === undefined) continue;
       await store.layers.import(diffId, origin.descriptor, (s) => origin.fetch(s), signal);
     }
+    const windows = image.platform.os === 'windows' && image.layers.length > 0;
     const vertex = baseImageVertex({
       id: `image-${++ids}`,
       name: stepName(`${content.name}@${image.manifest.digest}`),
       store,
+      windows,
       layers: image.layers.map(({ diffId, origin }) => ({
         diffId,
         origin: { ...origin, fetch: (s) => reported(origin.descriptor, origin.fetch(s), vertexId, services) },
@@ -69,7 +71,8 @@ export function createSourceResolver(options: ResolverOptions, services: Builder
     // Not where on this machine a layout lies.
     const name = content.reference ? `${canonicalName(content.reference)}@` : '';
     const layerName = `pulled from ${name}${image.manifest.digest}`;
-    return { vertex, config: image.config, layerCount: image.layers.length, platform: image.platform, layerName };
+    const { config, platform: own, layers } = image;
+    return { vertex, config, layerCount: layers.length, platform: own, windows, layerName };
   };
 
   const once = (key: string, make: () => Promise<ResolvedImage>): Promise<ResolvedImage> => {

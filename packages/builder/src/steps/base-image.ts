@@ -25,15 +25,18 @@ export function baseImageVertex(options: {
   readonly name: string;
   readonly store: Store;
   readonly layers: readonly { readonly diffId: Digest; readonly origin: LayerOrigin }[];
+  /** Whether the image is one for Windows: the same layers are another tree then. */
+  readonly windows: boolean;
 }): Vertex<ChainResult> {
   const layers = options.layers.map(({ diffId, origin }) => baseLayer(options.store, diffId, origin));
+  const form = options.windows ? { windows: true } : {};
   return {
     id: options.id,
     name: options.name,
     inputs: [],
     caching: 'none',
-    key: () => ({ operation: { kind: 'layers', diffIds: options.layers.map(({ diffId }) => diffId) } }),
-    run: () => Promise.resolve({ layers }),
+    key: () => ({ operation: { kind: 'layers', diffIds: options.layers.map(({ diffId }) => diffId), ...form } }),
+    run: () => Promise.resolve({ layers, ...form }),
   };
 }
 
@@ -50,6 +53,6 @@ export function mergeVertex(
     inputs: [{ vertex: lower }, { vertex: upper }],
     caching: 'none',
     key: () => ({ operation: { kind: 'merge' } }),
-    run: ([a, b]) => Promise.resolve({ layers: [...(a?.layers ?? []), ...(b?.layers ?? [])] }),
+    run: ([a = EMPTY_CHAIN, b = EMPTY_CHAIN]) => Promise.resolve({ ...a, layers: [...a.layers, ...b.layers] }),
   };
 }

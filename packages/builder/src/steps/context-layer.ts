@@ -10,7 +10,7 @@ import { parentPath, treePath } from '../tree/paths.js';
 import type { SourceTree } from '../tree/source-tree.js';
 
 /**
- * A part of a local context as a layer of its own, for a bind mount: what the step sees is what its key was made of, whatever
+ * A part of a local context, or of a tree for Windows, as a layer of its own, for a bind mount: what the step sees is what its key was made of, whatever
  * happens to the files meanwhile. Written once for the same content.
  */
 export async function contextLayer(

@@ -1,5 +1,5 @@
 import { bothEnded, canonicalJson, digestOf, type Digest } from '@strake/core';
-import type { LayerEntry, LayerInfo, OutlinePath } from '@strake/store';
+import type { LayerEntry, LayerInfo, OutlinePath, TreeView } from '@strake/store';
 import type { KeyContext, KeyParts, Vertex } from '@strake/solver';
 import { isDeepStrictEqual } from 'node:util';
 
@@ -18,14 +18,15 @@ import { checkRoom } from '../copy/room.js';
 import { TargetTree } from '../copy/target-tree.js';
 import { noteSelection, type LikeNote } from '../explain/selection-notes.js';
 import type { SelectedFact } from '../explain/types.js';
-import { EMPTY_CHAIN, storedLayer, usableChain, type ChainResult } from '../result.js';
+import { EMPTY_CHAIN, storedLayer, usableChain, withLayer, type ChainResult } from '../result.js';
 import type { BuilderServices } from '../services.js';
+import { chainView } from '../tree/chain-view.js';
 import { layerTree } from '../tree/layer-tree.js';
 import type { SourceTree } from '../tree/source-tree.js';
 import { textReader } from '../tree/text-reader.js';
 import { copyEarly, isUnknown, type EarlyLayer } from './early-copy.js';
 import { FormerLayer } from './former-layer.js';
-import { planOn, type Planned } from './plan-on.js';
+import { layerEntries, planOn, type Planned } from './plan-on.js';
 
 /** Where a COPY or ADD takes something from. */
 export type CopySource =
@@ -58,14 +59,20 @@ export interface CopyStep {
   readonly mode: CopyFacts['mode'];
   /** `--chmod` as written, for the key. */
   readonly chmod: string | undefined;
-  /** Time of the files that heredocs make, in seconds, where SOURCE_DATE_EPOCH gives one. */
+  /** Time of the files that heredocs make and of a Windows layer's top folders, in seconds, where SOURCE_DATE_EPOCH gives one. */
   readonly epoch?: number | undefined;
+  /** Whether the image is one for Windows. */
+  readonly windows?: boolean | undefined;
 }
 
 /** COPY and ADD: one layer, planned over the indexes of the layers below and written as a tar. Nothing is unpacked. */
 export function copyVertex(step: CopyStep, services: BuilderServices): Vertex<ChainResult> {
   const { source, parent, stage, destination, chown, chmod } = step;
   const link = parent === undefined;
+  /** Without a parent nothing else tells the form of the layer. */
+  const form = link && step.windows ? { windows: true } : {};
+  const belowOf = (inputs: readonly (ChainResult | undefined)[]): ChainResult =>
+    parent ? (inputs[0] ?? EMPTY_CHAIN) : { ...EMPTY_CHAIN, ...form };
   let outside: Promise<readonly SelectedSource[]> | undefined;
   /** The digest of what is taken, once it is known. */
   let selected: Digest | undefined;
@@ -76,7 +83,7 @@ export function copyVertex(step: CopyStep, services: BuilderServices): Vertex<Ch
   };
   const selectStage = async (chain: ChainResult, signal: AbortSignal): Promise<SelectedSource[]> => {
     if (source.kind !== 'stage') return [];
-    const tree: SourceTree = layerTree(await services.store.layers.view(await usableChain(chain, signal)));
+    const tree: SourceTree = layerTree(await chainView(chain, services.store, signal));
     return source.patterns.flatMap((pattern) => selectSource(tree, pattern, source.select));
   };
   /** What was selected of a stage for the key: a step that runs then need not walk it again. Not kept longer. */
@@ -98,15 +105,14 @@ export function copyVertex(step: CopyStep, services: BuilderServices): Vertex<Ch
     if (!context || !isUnknown(source) || (await findFormer(source))?.known) return undefined;
     const inputs = await context.inputs();
     if (!inputs) return undefined;
-    const below = parent ? (inputs[0] ?? EMPTY_CHAIN) : EMPTY_CHAIN;
-    return copyEarly(source, below, destination, factsOn, services, signal);
+    return copyEarly(source, belowOf(inputs), destination, factsOn, step.epoch, services, signal);
   };
   const factsWith = async (read: ReadText | undefined): Promise<CopyFacts> => ({
     owner: chown === undefined || chown === '' ? undefined : await resolveOwner(chown, read),
     mode: step.mode,
   });
-  const factsOn = async (chain: readonly Digest[]): Promise<CopyFacts> =>
-    factsWith(chain.length > 0 ? textReader(await services.store.layers.view(chain)) : undefined);
+  const factsOn = (view: TreeView): Promise<CopyFacts> =>
+    factsWith(view.chain.length > 0 ? textReader(view) : undefined);
   const findFormer = (source: SelectedSource | undefined): Promise<FormerLayer | undefined> =>
     FormerLayer.find(source, destination, step.caching === 'use', services);
   return {
@@ -139,6 +145,7 @@ export function copyVertex(step: CopyStep, services: BuilderServices): Vertex<Ch
         chown: chown ?? '',
         chmod: chmod ?? '',
         link,
+        ...form,
         ...(step.epoch === undefined ? {} : { epoch: step.epoch }),
       };
       if (source.kind !== 'outside') {
@@ -155,7 +162,7 @@ export function copyVertex(step: CopyStep, services: BuilderServices): Vertex<Ch
       return { operation, content: { source: selected } };
     },
     run: async (inputs, { signal }) => {
-      const below = parent ? (inputs[0] ?? EMPTY_CHAIN) : EMPTY_CHAIN;
+      const below = belowOf(inputs);
       const from = inputs[parent ? 1 : 0];
       const found = from && stage ? await takeStage(from, signal) : await findOutside(signal);
       const sources = source.kind === 'stage' ? [...found, ...source.heredocs] : found;
@@ -164,14 +171,16 @@ export function copyVertex(step: CopyStep, services: BuilderServices): Vertex<Ch
       /** What the layer is made of besides the selection. */
       const foundation = async (): Promise<Digest> => {
         const chain = parent ? await usableChain(below, signal) : [];
-        return digestOf(canonicalJson({ chain, chown: chown ?? '', chmod: chmod ?? '', link }));
+        return digestOf(canonicalJson({ chain, chown: chown ?? '', chmod: chmod ?? '', link, ...form }));
       };
       const write = async ({ view, read, chain }: Planned): Promise<{ layer: LayerInfo; now: number }> => {
         const plan = (now = Math.floor(services.now() / 1000)): TargetTree => new TargetTree(view, now);
         const facts = await factsWith(read);
         // On layers that are not written yet there is nothing to compare.
         const amended =
-          early || !chain ? undefined : await former?.amended(await foundation(), plan, destination, facts, signal);
+          early || !chain || below.windows
+            ? undefined
+            : await former?.amended(await foundation(), plan, destination, facts, signal);
         if (amended) return amended;
         const target = plan();
         if (early && isDeepStrictEqual(early.below, chain)) return { layer: await early.install(), now: target.now };
@@ -185,7 +194,8 @@ export function copyVertex(step: CopyStep, services: BuilderServices): Vertex<Ch
           if (one === only) entries = copyEntries(target, one, destination, facts);
           else planCopy(target, one, destination, facts);
         }
-        const layer = await services.store.layers.write(entries ?? target.entries(), signal, former?.diffId);
+        const written = layerEntries(below, entries ?? target.entries(), view, step.epoch ?? target.now);
+        const layer = await services.store.layers.write(written, signal, former?.diffId);
         return { layer, now: target.now };
       };
       const paths = (): OutlinePath[] | undefined => {
@@ -206,7 +216,7 @@ export function copyVertex(step: CopyStep, services: BuilderServices): Vertex<Ch
         const tried = replaced.catch(() => undefined);
         services.onCleanup(() => tried);
       } else await replaced;
-      return { layers: [...below.layers, storedLayer(layer.diffId)] };
+      return withLayer(below, storedLayer(layer.diffId));
     },
   };
 }

@@ -1,14 +1,16 @@
 import { throwIfAborted, type Digest } from '@strake/core';
-import type { LayerInfo } from '@strake/store';
+import type { LayerInfo, TreeView } from '@strake/store';
 
 import type { CopyFacts } from '../copy/plan.js';
 import { copyEntries } from '../copy/plan.js';
 import { checkRoom } from '../copy/room.js';
 import { EntryList, type SelectedSource } from '../copy/selection.js';
 import { TargetTree } from '../copy/target-tree.js';
-import { usableChain, type ChainResult } from '../result.js';
+import type { ChainResult } from '../result.js';
 import type { BuilderServices } from '../services.js';
+import { chainView } from '../tree/chain-view.js';
 import type { SourceTree } from '../tree/source-tree.js';
+import { layerEntries } from './plan-on.js';
 
 /** Of fewer bytes and files the digests are learned first: what is spared is not worth a thread. */
 const MUCH = 4 << 20;
@@ -48,24 +50,25 @@ function areUnknown(tree: SourceTree, numbers: Iterable<number>): boolean {
 
 /**
  * Writes the layer of a COPY, BELOW known, and takes over the digests of what it reads: each file is opened and read once, while
- * those behind it are still being found. Undefined where something is not as it should be: it shows again, and is told of, when the
- * digests are learned.
+ * those behind it are still being found. TIME: see `CopyStep.epoch`. Undefined where something is not as it should be: it shows
+ * again, and is told of, when the digests are learned.
  */
 export async function copyEarly(
   source: SelectedSource,
   below: ChainResult,
   destination: string,
-  factsOn: (below: readonly Digest[]) => Promise<CopyFacts>,
+  factsOn: (view: TreeView) => Promise<CopyFacts>,
+  time: number | undefined,
   { store, now, onCleanup }: BuilderServices,
   signal: AbortSignal,
 ): Promise<EarlyLayer | undefined> {
   const { tree } = source;
   try {
-    const chain = await usableChain(below, signal);
-    const target = new TargetTree(await store.layers.view(chain), Math.floor(now() / 1000));
+    const view = await chainView(below, store, signal);
+    const target = new TargetTree(view, Math.floor(now() / 1000));
     const taken: number[] = [];
     let unchecked = 0;
-    const entries = copyEntries(target, source, destination, await factsOn(chain), (entry) => {
+    const entries = copyEntries(target, source, destination, await factsOn(view), (entry) => {
       taken.push(tree.numberOf?.(entry) as number);
       unchecked += entry.size;
       if (unchecked < ROOM_FOR_ALL) return;
@@ -78,7 +81,7 @@ export async function copyEarly(
         tree.setLearned?.(taken[learned++] as number, digests.subarray(at, at + DIGEST));
       }
     };
-    const staged = store.layers.stage(entries, learn, signal);
+    const staged = store.layers.stage(layerEntries(below, entries, view, time ?? target.now), learn, signal);
     let over = false;
     const drop = async (): Promise<void> => {
       if (!over) await staged.drop();
@@ -87,7 +90,7 @@ export async function copyEarly(
     onCleanup(drop);
     await staged.read;
     return {
-      below: chain,
+      below: view.chain,
       install: async () => {
         const layer = await staged.install();
         over = true;

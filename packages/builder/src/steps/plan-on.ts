@@ -1,12 +1,14 @@
 import type { Digest } from '@strake/core';
-import type { LayerOutline, OutlinePath, TreeView } from '@strake/store';
+import type { LayerEntry, LayerOutline, OutlinePath, TreeView } from '@strake/store';
 
 import type { ReadText } from '../copy/owner.js';
 import type { PlanBase } from '../copy/target-tree.js';
-import { usableChain, type ChainResult } from '../result.js';
+import type { ChainResult } from '../result.js';
 import type { BuilderServices } from '../services.js';
+import { chainView } from '../tree/chain-view.js';
 import { joinTree, parentPath } from '../tree/paths.js';
 import { textReader } from '../tree/text-reader.js';
+import { windowsEntries } from '../tree/windows-layers.js';
 
 /** What a layer is planned on. */
 export interface Planned {
@@ -40,18 +42,28 @@ export async function planOn<T>(
       if (!(error instanceof OutOfSight)) throw error;
     }
   }
-  const chain = await usableChain(below, signal);
-  const view = await store.layers.view(chain);
+  const view = await chainView(below, store, signal);
+  const { chain } = view;
   return make({ view, read: chain.length > 0 ? textReader(view) : undefined, chain });
 }
 
+/** The ENTRIES of a layer that were planned on VIEW, in the form that the layers BELOW have; NOW in seconds. */
+export function layerEntries(
+  below: ChainResult,
+  entries: Iterable<LayerEntry>,
+  view: PlanBase,
+  now: number,
+): Iterable<LayerEntry> {
+  return below.windows ? windowsEntries(entries, view, now) : entries;
+}
+
 async function outlinedView(
-  { layers }: ChainResult,
+  { layers, windows }: ChainResult,
   paths: () => readonly OutlinePath[] | undefined,
   store: BuilderServices['store']['layers'],
   signal: AbortSignal,
 ): Promise<Planned | undefined> {
-  if (!layers.some((layer) => layer.outline)) return undefined;
+  if (windows || !layers.some((layer) => layer.outline)) return undefined;
   const wanted = paths();
   if (!wanted) return undefined;
   const chain: (Digest | LayerOutline)[] = [];
@@ -86,6 +98,12 @@ class OutlinedView {
   lookup(path: string): ReturnType<TreeView['lookup']> {
     if (!this.#seen.has(path) && !this.#isBelow(path)) throw new OutOfSight(path);
     return this.#view.lookup(path);
+  }
+
+  /** Of a path that is seen, but not all that is below. */
+  list(path: string): ReturnType<TreeView['list']> {
+    if (!this.#isBelow(path)) throw new OutOfSight(path);
+    return this.#view.list(path);
   }
 
   #isBelow(path: string): boolean {

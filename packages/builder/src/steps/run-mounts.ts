@@ -6,8 +6,9 @@ import { selectionDigest, selectionFacts, selectionSize, unnamed } from '../copy
 import { builderError } from '../errors.js';
 import { noteSelection } from '../explain/selection-notes.js';
 import type { SelectedFact } from '../explain/types.js';
-import { parentOf, usableChain, type ChainResult } from '../result.js';
+import { parentOf, type ChainResult } from '../result.js';
 import type { BuilderServices, ParentChain, StepMount } from '../services.js';
+import { chainView } from '../tree/chain-view.js';
 import { layerTree } from '../tree/layer-tree.js';
 import { treePath } from '../tree/paths.js';
 import type { SourceTree } from '../tree/source-tree.js';
@@ -89,7 +90,7 @@ export function mountInputs(mounts: readonly RunMountPlan[], services: BuilderSe
       content: {
         selector: { kind: 'mount', source },
         digest: async (chain, signal) => {
-          const tree = layerTree(await services.store.layers.view(await usableChain(chain, signal)));
+          const tree = layerTree(await chainView(chain, services.store, signal));
           const sources = unnamed(selectSource(tree, source, { ...SELECT, where: 'the stage' }));
           const digest = await selectionDigest(sources, signal);
           const facts = (): SelectedFact[] => selectionFacts(sources);
@@ -165,14 +166,18 @@ export async function prepareMounts(
   ): Promise<{ chain: ParentChain; path: string }> => {
     if (from.kind === 'context') return contextLayer(await from.tree(), source, from.where, services, signal);
     const result = chains.get(plan) ?? { layers: [] };
+    // Layers for Windows are no tree as they lie there.
+    if (result.windows) {
+      const windows = layerTree(await chainView(result, services.store, signal));
+      return contextLayer(windows, source, from.where, services, signal);
+    }
     // A whole tree needs no index: the snapshot that its layer is still written from will do.
     if (treePath(source) === '' && plan.kind === 'bind') return { chain: await parentOf(result, signal), path: '/' };
-    const ids = await usableChain(result, signal);
-    const view = await services.store.layers.view(ids);
+    const view = await chainView(result, services.store, signal);
     const path = view.resolve(treePath(source));
     if (!view.lookup(path))
       throw builderError('COPY_SOURCE_NOT_FOUND', `"/${treePath(source)}": not found in ${from.where}`);
-    return { chain: ids, path: `/${path}` };
+    return { chain: view.chain, path: `/${path}` };
   };
   const prepare = async (plan: RunMountPlan): Promise<void> => {
     switch (plan.kind) {

@@ -3,7 +3,7 @@ import type { EgressRule, HostContact, Limits } from '@strake/runtime';
 import type { Vertex } from '@strake/solver';
 
 import { builderError } from '../errors.js';
-import { EMPTY_CHAIN, parentOf, pendingLayer, type ChainResult } from '../result.js';
+import { EMPTY_CHAIN, parentOf, pendingLayer, withLayer, type ChainResult } from '../result.js';
 import type { BuilderServices, StepSpec } from '../services.js';
 import { OutputTail } from './output-tail.js';
 import { mountInputs, mountKey, prepareMounts, type RunMountPlan } from './run-mounts.js';
@@ -110,7 +110,7 @@ export function runVertex(step: RunStep, services: BuilderServices): Vertex<Chai
         if (unlimited !== undefined && unlimited.length > 0) warnUnlimited(unlimited, services);
         if (contacts && contacts.length > 0) tellContacts(step, contacts, services);
         if (snapshot === undefined) throw stepFailed(args, exit.exitCode, tail, hint ?? refusedHint(contacts));
-        return { layers: [...parent.layers, pendingLayer(snapshot, sandbox, signal)] };
+        return withLayer(parent, pendingLayer(snapshot, sandbox, signal));
       } catch (error) {
         throw error instanceof StrakeError ? error.with({ step: step.name, outputTail: tail.text() }) : error;
       } finally {

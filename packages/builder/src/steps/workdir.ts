@@ -4,10 +4,10 @@ import type { OutlinePath } from '@strake/store';
 import { resolveOwner } from '../copy/owner.js';
 import { USER_FILES } from '../copy/plan-paths.js';
 import { TargetTree } from '../copy/target-tree.js';
-import { storedLayer, type ChainResult } from '../result.js';
+import { EMPTY_CHAIN, storedLayer, withLayer, type ChainResult } from '../result.js';
 import type { BuilderServices } from '../services.js';
 import { treePath } from '../tree/paths.js';
-import { planOn } from './plan-on.js';
+import { layerEntries, planOn } from './plan-on.js';
 
 export interface WorkdirStep {
   readonly id: string;
@@ -34,15 +34,15 @@ export function workdirVertex(step: WorkdirStep, services: BuilderServices): Ver
     inputs: [{ vertex: step.parent }],
     caching: step.caching,
     key: () => ({ operation: { kind: 'workdir', version: 2, path, user, ...(epoch === undefined ? {} : { epoch }) } }),
-    run: async ([parent = { layers: [] }], { signal }) => {
+    run: async ([parent = EMPTY_CHAIN], { signal }) => {
       const paths = (): OutlinePath[] => [{ path: treePath(path), deep: false }, ...(user === '' ? [] : USER_FILES)];
       const layer = await planOn(parent, paths, services, signal, async ({ view, read }) => {
         const target = new TargetTree(view, epoch ?? Math.floor(services.now() / 1000));
         const owner = user === '' ? { uid: 0, gid: undefined } : await resolveOwner(user, read, 'ignore');
         target.makeFolders(target.resolve(treePath(path)), { mode: 0o755, ...owner });
-        return services.store.layers.write(target.entries(), signal);
+        return services.store.layers.write(layerEntries(parent, target.entries(), view, target.now), signal);
       });
-      return { layers: [...parent.layers, storedLayer(layer.diffId)] };
+      return withLayer(parent, storedLayer(layer.diffId));
     },
   };
 }
