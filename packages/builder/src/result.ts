@@ -1,3 +1,5 @@
+import { setImmediate } from 'node:timers/promises';
+
 import { digestOf, type ByteStream, type Descriptor, type Digest, type ImageReference } from '@strake/core';
 import type { LayerOutline, OutlinePath, Store } from '@strake/store';
 
@@ -58,9 +60,9 @@ export function baseLayer(store: Store, diffId: Digest, origin: LayerOrigin): La
   };
 }
 
-/** A layer that SANDBOX makes from a frozen snapshot from now on. */
+/** A layer that SANDBOX makes from a frozen snapshot from now on, behind what is asked of it in this turn: the next step comes first. */
 export function pendingLayer(snapshot: string, sandbox: Sandbox, signal: AbortSignal): LayerRef {
-  const commit = sandbox.commit(snapshot, signal);
+  const commit = setImmediate().then(() => sandbox.commit(snapshot, signal));
   const layer: LayerRef = {
     parent: { snapshot },
     diffId: async () => (await commit).diffId,

@@ -33,7 +33,7 @@ export function mountedFiles(mount: MountSpec): UserFiles {
       });
       const found = resolved === undefined ? undefined : find(resolved);
       if (!found?.stat.isFile() || found.stat.size > LIMIT) return Promise.resolve(undefined);
-      return fs.promises.readFile(found.full);
+      return Promise.resolve(fs.readFileSync(found.full));
     },
   };
 }

@@ -1,5 +1,14 @@
 import { randomBytes } from 'node:crypto';
-import { readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync, type StatsFs } from 'node:fs';
+import {
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  type StatsFs,
+} from 'node:fs';
 import { open, readFile, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
@@ -116,6 +125,16 @@ export function namesNow(folder: string): string[] {
     return readdirSync(folder);
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return [];
+    throw error;
+  }
+}
+
+/** Where a link leads; undefined where there is none. */
+export function linkNow(path: string): string | undefined {
+  try {
+    return readlinkSync(path);
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return undefined;
     throw error;
   }
 }

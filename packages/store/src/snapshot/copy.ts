@@ -53,7 +53,7 @@ export class CopySnapshotter implements Snapshotter {
     throwIfAborted(signal);
     const chain = await this.#digests(parent);
     throwIfAborted(signal);
-    const id = await this.#trees.reserve();
+    const id = this.#trees.reserve();
     const tree = this.#trees.pathOf(id);
     try {
       if (!(await this.#goOn(chain, id, signal))) {
@@ -95,7 +95,7 @@ export class CopySnapshotter implements Snapshotter {
       if (signal?.aborted) throw error;
       // Unpacking needs nothing of this tree; what is wrong with the disk or the layers it tells itself.
       await this.#trees.remove(id);
-      await this.#trees.note(id);
+      this.#trees.note(id);
       return false;
     }
   }

@@ -45,7 +45,7 @@ export class IdleTrees {
       const added = sum(counts.slice(shared));
       for (const kind of [undefined, NEAR]) {
         const link = this.#trees.linkOf(lowest.at(-1) as Digest, lowest, kind);
-        const path = await this.#trees.linked(link);
+        const path = this.#trees.linked(link);
         const history = path === undefined ? undefined : readHistory(`${path}.touched`);
         if (!history) continue;
         const undone = history.below.length + 1 - shared;
@@ -66,7 +66,7 @@ export class IdleTrees {
     if (target === undefined) return undefined;
     const id = target.slice(target.lastIndexOf('/') + 1);
     // The note comes first: without link and note the tree would be taken for a leftover.
-    if (!(await this.#trees.note(id))) return undefined;
+    if (!this.#trees.note(id)) return undefined;
     await rm(link, { force: true });
     const path = this.#trees.pathOf(id);
     if ((await unlessMissing(stat(path))) && (await unlessMissing(stat(`${path}.scan`)))) return id;
@@ -92,7 +92,7 @@ export class IdleTrees {
       await symlink(`../../snapshots/${id}`, link);
     } catch (error) {
       if (errnoOf(error) !== 'EEXIST') throw error;
-      if (await this.#trees.linked(link)) return false;
+      if (this.#trees.linked(link)) return false;
       await this.#trees.point(link, id);
     }
     return true;

@@ -1,4 +1,4 @@
-import { lstat, mkdir } from 'node:fs/promises';
+import { lstatSync, mkdirSync } from 'node:fs';
 import { release } from 'node:os';
 
 import { digestOf, isStrakeError, throwIfAborted, type Digest } from '@strake/core';
@@ -154,23 +154,23 @@ export class OverlaySnapshotter implements Snapshotter {
   }
 
   /** An empty folder: overlayfs wants one lower folder, or two where nothing is written. */
-  async #empty(): Promise<string> {
+  #empty(): string {
     const path = this.#trees.pathOf('empty');
-    await mkdir(path, { recursive: true, mode: 0o755 });
+    mkdirSync(path, { recursive: true, mode: 0o755 });
     return path;
   }
 
   async prepare(parent: readonly Parent[], signal?: AbortSignal): Promise<Snapshot> {
     throwIfAborted(signal);
     const lower = await this.#lower(parent, signal);
-    if (lower.length === 0) lower.push(await this.#empty());
-    const id = await this.#trees.reserve();
+    if (lower.length === 0) lower.push(this.#empty());
+    const id = this.#trees.reserve();
     const upper = this.#trees.pathOf(id);
     const work = `${upper}.work`;
     try {
-      await mkdir(upper, { mode: 0o755 });
-      await mkdir(work, { mode: 0o700 });
-      await this.#rootFacts(upper, parent);
+      mkdirSync(upper, { mode: 0o755 });
+      mkdirSync(work, { mode: 0o700 });
+      this.#rootFacts(upper, parent);
     } catch (error) {
       await this.#trees.remove(id);
       throw error;
@@ -184,11 +184,11 @@ export class OverlaySnapshotter implements Snapshotter {
   }
 
   /** The upper folder's own facts are those of the mounted root: of the topmost layer, written or not, that says something of it. */
-  async #rootFacts(upper: string, parent: readonly Parent[]): Promise<void> {
+  #rootFacts(upper: string, parent: readonly Parent[]): void {
     let facts: RootFacts | undefined;
     for (const one of [...parent].reverse()) {
       if (typeof one === 'string') facts = this.#store.layers.index(one).root;
-      else facts = readFacts(this.#trees.pathOf(one.snapshot), '', await lstat(this.#trees.pathOf(one.snapshot)));
+      else facts = readFacts(this.#trees.pathOf(one.snapshot), '', lstatSync(this.#trees.pathOf(one.snapshot)));
       if (facts) break;
     }
     setFacts(upper, facts ?? { mode: 0o755, uid: 0, gid: 0 }, -1);
@@ -198,7 +198,7 @@ export class OverlaySnapshotter implements Snapshotter {
     throwIfAborted(signal);
     const lower = await this.#lower(chain, signal);
     // Once: of the same folder twice overlayfs says that it is a loop. Who mounts a single one adds a folder of its own.
-    if (lower.length < 2) lower.push(await this.#empty());
+    if (lower.length < 2) lower.push(this.#empty());
     return { kind: 'overlay', lower, options: this.#options(false) };
   }
 

@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
-import { lstat, mkdir, readlink, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { writeFileSync } from 'node:fs';
+import { lstat, mkdir, rename, rm, symlink } from 'node:fs/promises';
 
 import { errnoOf, isStrakeError, type Digest } from '@strake/core';
 import { spreadSubfolders } from '@strake/sys';
 
-import { randomName, sizeNow, unlessMissing } from '../files.js';
+import { linkNow, randomName, sizeNow, unlessMissing } from '../files.js';
 import { bootId } from '../holders.js';
 import { layerPath } from '../layout.js';
 import type { FileStore } from '../store.js';
@@ -60,11 +61,11 @@ export class Trees {
   }
 
   /** Notes a new snapshot as this process's, so that nobody takes it for a leftover. Its folder is yet to be made. */
-  async reserve(): Promise<string> {
+  reserve(): string {
     this.#clean();
     for (;;) {
       const id = randomName(ID_LENGTH);
-      if (await this.note(id)) return id;
+      if (this.note(id)) return id;
     }
   }
 
@@ -93,10 +94,10 @@ export class Trees {
   }
 
   /** Notes a snapshot as this process's. False where it is someone else's. */
-  async note(id: string): Promise<boolean> {
+  note(id: string): boolean {
     const holder = this.#store.own.ensure();
     try {
-      await writeFile(`${this.pathOf(id)}.note`, JSON.stringify({ holder }), { mode: 0o600, flag: 'wx' });
+      writeFileSync(`${this.pathOf(id)}.note`, JSON.stringify({ holder }), { mode: 0o600, flag: 'wx' });
       return true;
     } catch (error) {
       if (errnoOf(error) === 'EEXIST') return false;
@@ -105,11 +106,11 @@ export class Trees {
   }
 
   /** The folder that a link leads to, where both are there. */
-  async linked(link: string): Promise<string | undefined> {
-    const target = await unlessMissing(readlink(link));
+  linked(link: string): string | undefined {
+    const target = linkNow(link);
     if (target === undefined) return undefined;
     const path = this.pathOf(target.slice(target.lastIndexOf('/') + 1));
-    return (await unlessMissing(stat(path))) ? path : undefined;
+    return sizeNow(path) === undefined ? undefined : path;
   }
 
   /**
@@ -120,8 +121,8 @@ export class Trees {
     const diffId = chain.at(-1) as Digest;
     const dependent = this.#store.layers.index(diffId).dependsOnLower;
     if (known && !dependent) {
-      const unpacked = await this.linked(this.linkOf(diffId, undefined));
-      const adopted = unpacked === undefined ? await this.linked(this.linkOf(diffId, chain)) : undefined;
+      const unpacked = this.linked(this.linkOf(diffId, undefined));
+      const adopted = unpacked === undefined ? this.linked(this.linkOf(diffId, chain)) : undefined;
       if (unpacked ?? adopted) return (unpacked ?? adopted) as string;
     }
     return this.#tree(diffId, dependent ? chain : undefined, dependent ? chain : [diffId], 'layer', signal);
@@ -129,7 +130,7 @@ export class Trees {
 
   /** Unpacks a layer on a chain of which some layers are not written yet: the id of a snapshot. @see adopt */
   async unpackOn(below: readonly LayerFiles[], diffId: Digest, signal?: AbortSignal): Promise<string> {
-    const id = await this.reserve();
+    const id = this.reserve();
     try {
       const chain = [...below, this.filesOf(diffId)];
       const job = { tree: this.pathOf(id), chain, what: 'layer', opaque: this.#opaque } as const;
@@ -178,13 +179,13 @@ export class Trees {
     what: UnpackJob['what'],
     signal: AbortSignal | undefined,
   ): Promise<string> {
-    const known = await this.linked(link);
+    const known = this.linked(link);
     if (known) return known;
     const lock = await this.#store.lock(`unpack ${link}`, signal);
     try {
-      const made = await this.linked(link);
+      const made = this.linked(link);
       if (made) return made;
-      const id = await this.reserve();
+      const id = this.reserve();
       const tree = this.pathOf(id);
       try {
         const job = { tree, chain: chain.map((diffId) => this.filesOf(diffId)), what, opaque: this.#opaque };
@@ -223,14 +224,14 @@ export class Trees {
     const diffId = chain.at(-1) as Digest;
     const link = this.linkOf(diffId, chain);
     const dependent = this.#store.layers.index(diffId).dependsOnLower;
-    if ((!dependent && (await this.linked(this.linkOf(diffId, undefined)))) || (await this.linked(link))) return false;
+    if ((!dependent && this.linked(this.linkOf(diffId, undefined))) || this.linked(link)) return false;
     await mkdir(layerPath(this.#store.layout, diffId), { recursive: true, mode: 0o700 });
     try {
       await symlink(`../../snapshots/${id}`, link);
     } catch (error) {
       if (errnoOf(error) !== 'EEXIST') throw error;
       // Either someone was faster, or the link is dead.
-      if (await this.linked(link)) return false;
+      if (this.linked(link)) return false;
       await this.point(link, id);
     }
     await rm(`${this.pathOf(id)}.note`, { force: true });
