@@ -57,6 +57,8 @@ class AgentServer {
     this.#store = openStore({ root, parent, workerUrl, indexMemory: INDEX_MEMORY });
     this.#probing = probeOptions(setup, process.env);
     this.#backend = openBackend(setup, this.#store, this.#probing);
+    // What is wrong with them is told to each call; neither is awaited before the first.
+    this.#store.catch(() => undefined);
     this.#backend.catch(() => undefined);
   }
 
@@ -295,6 +297,11 @@ function send(message: RpcMessage): void {
   if (process.connected) process.send?.(message);
 }
 
+// The builder tells its user what is said here; a stack would be no help to him.
+process.on('uncaughtException', (error: unknown) => {
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+  process.exit(1);
+});
 // A step's result must not depend on the umask of the shell that strake was started from.
 process.umask(0o022);
 // It may have been started before it is needed.
