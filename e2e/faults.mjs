@@ -2,11 +2,13 @@
 // or is the last one before a crash. Afterwards: it said one thing, or did its work; every blob is what its name says, every named
 // image whole; `doctor --fix` leaves nothing behind; the next build makes the right image. And what a power cut leaves, at the end or
 // in the midst: contents that were not synced are torn, names of folders that were not synced are taken back.
-// usage: node e2e/faults.mjs [--each N | --all] [--cuts N] [--only NAME] [--seed N] [--fault KIND:CALL]
+// usage: node e2e/faults.mjs [--each N | --all] [--cuts N] [--only NAME] [--calls NAME] [--kind KIND] [--seed N] [--fault KIND:CALL]
 //   --each N   so many faults on each command, the most different ones first (default 10)
 //   --all      all: each call that changes or reads the store, 40 of those that are alike; hours
 //   --cuts N   so many power cuts for each command (default 4)
 //   --only     one command, e.g. "first build"
+//   --calls    faults at these calls only: open, create, write, read, rename, mkdir ...
+//   --kind     faults of this kind only: crash, after, EIO, full, short, "EIO on read", "short read"
 //   --fault    one fault again, e.g. crash:17; with --only
 // The last line is `N passed, N failed`. Needs a C compiler, and `npm run setup -- --tests` before.
 import { parseArgs } from 'node:util';
@@ -17,6 +19,8 @@ const { values } = parseArgs({
     cuts: { type: 'string', default: '4' },
     all: { type: 'boolean', default: false },
     only: { type: 'string' },
+    calls: { type: 'string' },
+    kind: { type: 'string' },
     seed: { type: 'string', default: String(Date.now() % 1e6) },
     fault: { type: 'string' },
   },
@@ -42,7 +46,9 @@ else {
     await bench.prepare();
     for (const scenario of SCENARIOS) {
       if ((values.only ?? scenario.name) !== scenario.name || (scenario.registry && !registry)) continue;
-      const faults = given ? [{ kind: given[0], at: Number(given[1]) }] : await plan(bench, scenario, random);
+      const faults = given
+        ? [{ kind: given[0], at: Number(given[1]) }]
+        : (await plan(bench, scenario, random, values.calls)).filter(({ kind }) => (values.kind ?? kind) === kind);
       const tried = values.all ? faults : faults.slice(0, Number(values.each));
       const judge = (what, problems) => {
         if (problems.length === 0) return passed++;

@@ -28,7 +28,7 @@ export type {
   Platform,
 } from './oci.js';
 export { formatPlatform, hostPlatform, normalizePlatform, parsePlatform, selectPlatform } from './platform.js';
-export { makeFolders } from './make-folders.js';
+export { makeFolderNow, makeFolders } from './make-folders.js';
 export { openPipe, readAtOnce } from './pipe.js';
 export type { PipeOptions } from './pipe.js';
 export { canonicalName, familiarName, parseReference } from './reference.js';

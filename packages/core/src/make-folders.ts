@@ -1,3 +1,4 @@
+import { mkdirSync } from 'node:fs';
 import { lstat, mkdir, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
@@ -13,11 +14,12 @@ export async function makeFolders(path: string, mode?: number): Promise<string |
   if (missing === undefined) return path;
   if (missing === 'there') return undefined;
   const above = dirname(path);
-  if (above === path || (await isThere(above))) throw missing;
-  const first = await makeFolders(above, mode);
+  if (above === path) throw missing;
+  // Where it is there by now somebody else has made it, or the one below must not be made.
+  const first = (await isThere(above)) ? undefined : await makeFolders(above, mode);
   const still = await makeOne(path, mode);
   if (still instanceof Error) throw still;
-  return first ?? path;
+  return first ?? (still === undefined ? path : undefined);
 }
 
 /** Undefined: made. An error: the folder above is missing. */
@@ -35,4 +37,16 @@ async function makeOne(path: string, mode: number | undefined): Promise<undefine
 
 async function isThere(path: string): Promise<boolean> {
   return (await lstat(path).catch(() => undefined)) !== undefined;
+}
+
+/**
+ * Makes one folder, unless it is there; the one above it is. Node's own way of letting it be there, `recursive`, says ENOENT whatever
+ * is wrong with the disk. @throws the system's error
+ */
+export function makeFolderNow(path: string, mode = 0o777): void {
+  try {
+    mkdirSync(path, { mode });
+  } catch (error) {
+    if (errnoOf(error) !== 'EEXIST') throw error;
+  }
 }

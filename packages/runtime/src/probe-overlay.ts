@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 
-import { errnoOf, isStrakeError } from '@strake/core';
+import { errnoOf, isStrakeError, makeFolderNow } from '@strake/core';
 import { getXattr, unmount, UnmountFlag } from '@strake/sys';
 
 import { mountTree } from './mount-points.js';
@@ -15,7 +15,7 @@ import { inUserNamespace } from './user-namespace.js';
  * mount namespace of one's own.
  */
 export function probeOverlay(scratch: string): string | undefined {
-  fs.mkdirSync(scratch, { recursive: true });
+  makeFolderNow(scratch);
   const own = fs.mkdtempSync(path.join(scratch, 'overlay-'));
   const [lower, upper, work, merged] = ['l', 'u', 'w', 'm'].map((name) => path.join(own, name)) as [
     string,

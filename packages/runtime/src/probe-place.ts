@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 
-import { isStrakeError } from '@strake/core';
+import { isStrakeError, makeFolderNow } from '@strake/core';
 import { cloneFile, setXattr, SystemCallError } from '@strake/sys';
 
 import { createStepLimiter } from './step-limits.js';
@@ -78,7 +78,7 @@ function probePrivateNetwork({ namespaces }: PlaceOptions, closed: Capability): 
 
 /** What the file system of the store keeps of a file, and whether copies share their blocks. */
 function probeFiles(scratch: string): readonly Capability[] {
-  fs.mkdirSync(scratch, { recursive: true });
+  makeFolderNow(scratch);
   const folder = fs.mkdtempSync(path.join(scratch, 'files-'));
   const [from, to] = [path.join(folder, 'from'), path.join(folder, 'to')];
   try {

@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 
-import { errnoOf, isStrakeError, throwIfAborted } from '@strake/core';
+import { errnoOf, isStrakeError, makeFolderNow, throwIfAborted } from '@strake/core';
 
 import { createChrootExecutor, type ChrootExecutorOptions } from './chroot/executor.js';
 import { createNativeExecutor, type NativeExecutorOptions } from './native-executor.js';
@@ -116,7 +116,7 @@ function isProgram(file: string): boolean {
 async function tryExecutor(executor: Executor, options: ProbeOptions): Promise<string | undefined> {
   const program = probeProgram();
   if (!program) return `no container to try it with is known for ${process.arch}`;
-  fs.mkdirSync(options.scratch, { recursive: true });
+  makeFolderNow(options.scratch);
   const root = fs.mkdtempSync(path.join(options.scratch, 'probe-'));
   let output = '';
   try {

@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 
-import { errnoOf, isStrakeError } from '@strake/core';
+import { errnoOf, isStrakeError, makeFolderNow } from '@strake/core';
 import { cloneMount, closeDescriptor, makeMount, MountAttribute, unmount, UnmountFlag } from '@strake/sys';
 
 import { mountDevices } from './device-folder.js';
@@ -37,7 +37,7 @@ const MEMORY = 256 << 20;
  * @throws StrakeError `MOUNT_FAILED`, `MOUNT_TARGET_INVALID`, `ROOT_INVALID`, `WORKDIR_INVALID`; nothing is left mounted then
  */
 export function assembleRoot(spec: ContainerSpec, scratch: string): RootAssembly {
-  fs.mkdirSync(scratch, { recursive: true });
+  makeFolderNow(scratch);
   const own = fs.mkdtempSync(path.join(scratch, 'run-'));
   const folder = path.join(own, 'm');
   const discarded = path.join(own, 'w');

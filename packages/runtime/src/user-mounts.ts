@@ -140,8 +140,7 @@ function prepareWritable(
 function throwaway(tree: MountSpec, folder: string): MountSpec {
   const upper = path.join(folder, 'upper');
   const work = path.join(folder, 'work');
-  fs.mkdirSync(upper, { recursive: true });
-  fs.mkdirSync(work);
+  for (const made of [folder, upper, work]) fs.mkdirSync(made);
   const lower =
     tree.kind === 'bind' ? [tree.source] : [...(tree.upper === undefined ? [] : [tree.upper]), ...tree.lower];
   for (const below of lower.slice(0, 1)) {

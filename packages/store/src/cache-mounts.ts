@@ -1,6 +1,8 @@
 import fs from 'node:fs';
 import { mkdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 
+import { makeFolderNow } from '@strake/core';
+
 import { randomName, unlessMissing } from './files.js';
 import { REMOVED_MOUNT } from './gc/removed-mount.js';
 import { judgeHolders, leaseOf, listHolders, type OwnHolder } from './holders.js';
@@ -23,7 +25,7 @@ export class CacheMounts {
   /** The folder of the cache mount ID, made where it is new. */
   async folder(id: string): Promise<string> {
     const path = `${this.#layout.mounts}/${fileNameOf(id)}`;
-    await mkdir(path, { recursive: true, mode: 0o755 });
+    makeFolderNow(path, 0o755);
     // Says when it was last used, and for whom.
     await writeFile(`${path}.id`, id, { mode: 0o600 });
     return path;

@@ -1,5 +1,4 @@
 import {
-  mkdirSync,
   readdirSync,
   readFileSync,
   readlinkSync,
@@ -11,7 +10,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 
-import { errnoOf, isDigest, type Digest } from '@strake/core';
+import { errnoOf, isDigest, makeFolderNow, type Digest } from '@strake/core';
 
 import { namesNow, randomName, readJsonNow } from './files.js';
 import type { StoreLayout } from './layout.js';
@@ -178,7 +177,7 @@ export class OwnHolder {
     } catch (error) {
       if (errnoOf(error) !== 'ENOENT') throw error;
       // The folder is missing, or somebody has taken the temporary file of one who has no lease yet for a leftover.
-      mkdirSync(this.#layout.leases, { recursive: true, mode: 0o700 });
+      makeFolderNow(this.#layout.leases, 0o700);
       writeFileSync(this.#path, text, { mode: 0o600 });
     }
     if (first) this.#beat();

@@ -1,6 +1,4 @@
-import { mkdirSync } from 'node:fs';
-
-import { hexOf, type Digest } from '@strake/core';
+import { hexOf, makeFolderNow, type Digest } from '@strake/core';
 
 import { readJson, sizeNow, writeFileWhole } from './files.js';
 import type { OwnHolder } from './holders.js';
@@ -50,7 +48,7 @@ export class FileJournal implements Journal {
   }
 
   async #write(path: string, value: unknown): Promise<void> {
-    if (sizeNow(this.#folder) === undefined) mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
+    makeFolderNow(this.#folder, 0o700);
     await writeFileWhole(path, JSON.stringify(value), this.#holder.temporaryPath('note'));
   }
 }

@@ -1,8 +1,8 @@
-import { mkdirSync, utimesSync } from 'node:fs';
+import { utimesSync } from 'node:fs';
 import { readdir, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
-import { errnoOf, type Digest } from '@strake/core';
+import { errnoOf, makeFolderNow, type Digest } from '@strake/core';
 
 import { readJson, readJsonNow, unlessMissing, writeFileWhole } from './files.js';
 import type { OwnHolder } from './holders.js';
@@ -38,7 +38,7 @@ export class FileRecords implements RecordStore {
   }
 
   async put(key: Digest, record: unknown): Promise<void> {
-    mkdirSync(dirname(this.#path(key)), { recursive: true, mode: 0o700 });
+    makeFolderNow(dirname(this.#path(key)), 0o700);
     await writeFileWhole(this.#path(key), JSON.stringify(record), this.#holder.temporaryPath('record'));
   }
 

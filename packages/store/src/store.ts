@@ -228,7 +228,7 @@ async function prepareFolders(layout: StoreLayout): Promise<void> {
   await makeFolders(root, 0o700);
   await Promise.all(
     [blobs, layers, refs, cache, contexts, mounts, snapshots, leases, locks, tmp].map((path) =>
-      mkdir(path, { recursive: true, mode: 0o700 }),
+      makeFolders(path, 0o700),
     ),
   );
   // Written last: it says that all folders are there. Two processes may do so at once.

@@ -60,13 +60,14 @@ export async function begin(bench: Bench, scenario: Scenario): Promise<void> {
   await scenario.before?.(bench);
 }
 
-/** The faults of a scenario in the order in which they are worth trying. */
-export async function plan(bench: Bench, scenario: Scenario, random: () => number): Promise<Fault[]> {
+/** The faults of a scenario in the order in which they are worth trying; with CALL only those at calls of that name. */
+export async function plan(bench: Bench, scenario: Scenario, random: () => number, call?: string): Promise<Fault[]> {
   const found: Fault[][] = [];
   for (const reads of [false, true]) {
     await begin(bench, scenario);
     await bench.must(scenario.run(bench, { env: bench.injector.environment({ reads }) }));
-    found.push(faultsAt(bench.injector.calls(), reads, bench.disk, random));
+    const calls = bench.injector.calls().filter(({ name }) => call === undefined || name === call);
+    found.push(faultsAt(calls, reads, bench.disk, random));
   }
   // Three changes, then a read.
   const [changes = [], reads = []] = found;

@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 
-import { isStrakeError } from '@strake/core';
+import { isStrakeError, makeFolderNow } from '@strake/core';
 import { closeDescriptor } from '@strake/sys';
 
 import { mountFailed } from '../errors.js';
@@ -50,7 +50,7 @@ export async function assembleChroot(
   onOutput: RunOptions['onOutput'],
   noteLoan: NoteLoan,
 ): Promise<ChrootAssembly> {
-  fs.mkdirSync(scratch, { recursive: true });
+  makeFolderNow(scratch);
   const own = fs.mkdtempSync(path.join(scratch, 'run-'));
   const closers: (() => Promise<void>)[] = [];
   let rootFd: number | undefined;

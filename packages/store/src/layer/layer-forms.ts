@@ -1,6 +1,6 @@
-import { mkdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 
-import { hexOf, isDigest, type Descriptor, type Digest } from '@strake/core';
+import { hexOf, isDigest, makeFolderNow, type Descriptor, type Digest } from '@strake/core';
 
 import type { FileBlobs } from '../blobs.js';
 import { namesNow, readJsonNow, unlessMissing, writeFileWhole } from '../files.js';
@@ -22,7 +22,7 @@ export function isForm(layout: StoreLayout, diffId: Digest, digest: Digest): boo
 /** Notes that BLOB is a compressed form of the layer. */
 export async function addForm(layout: StoreLayout, holder: OwnHolder, diffId: Digest, blob: Descriptor): Promise<void> {
   const { mediaType, digest, size } = blob;
-  await mkdir(layerPath(layout, diffId), { recursive: true, mode: 0o700 });
+  makeFolderNow(layerPath(layout, diffId), 0o700);
   const path = formPath(layout, diffId, digest);
   const text = JSON.stringify({ mediaType, digest, size });
   if ((await unlessMissing(readFile(path, 'utf8'))) === text) return;

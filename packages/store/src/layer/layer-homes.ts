@@ -1,6 +1,4 @@
-import { mkdir } from 'node:fs/promises';
-
-import { hexOf, type Digest } from '@strake/core';
+import { hexOf, makeFolderNow, type Digest } from '@strake/core';
 
 import { readJson, writeFileWhole } from '../files.js';
 import type { OwnHolder } from '../holders.js';
@@ -35,7 +33,7 @@ export class LayerHomes {
     const known = await this.list(diffId, digest);
     if (known[0] === repository) return;
     const names = [repository, ...known.filter((name) => name !== repository)].slice(0, LIMIT);
-    await mkdir(layerPath(this.#layout, diffId), { recursive: true, mode: 0o700 });
+    makeFolderNow(layerPath(this.#layout, diffId), 0o700);
     await writeFileWhole(this.#path(diffId, digest), JSON.stringify(names), this.#holder.temporaryPath('homes'));
   }
 }

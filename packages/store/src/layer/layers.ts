@@ -1,6 +1,14 @@
-import { mkdir, rename, rm, stat } from 'node:fs/promises';
+import { rename, rm, stat } from 'node:fs/promises';
 
-import { errnoOf, isStrakeError, MediaType, type ByteStream, type Descriptor, type Digest } from '@strake/core';
+import {
+  errnoOf,
+  isStrakeError,
+  makeFolderNow,
+  MediaType,
+  type ByteStream,
+  type Descriptor,
+  type Digest,
+} from '@strake/core';
 
 import { layerNotFound, writeFailure } from '../errors.js';
 import { readJsonNow, sizeNow, syncData, writeFileWhole } from '../files.js';
@@ -174,7 +182,7 @@ export class FileLayers implements LayerStore {
       await Promise.all([rm(tarPath), rm(indexPath)]);
       return;
     }
-    await mkdir(folder, { recursive: true, mode: 0o700 });
+    makeFolderNow(folder, 0o700);
     const { size: index } = await stat(indexPath);
     await this.#writeFacts(diffId, { size, index, ...(!synced && { boot: bootId() }) });
     await rename(indexPath, `${folder}/index`);

@@ -1,7 +1,7 @@
 import { lstatSync, mkdirSync } from 'node:fs';
 import { release } from 'node:os';
 
-import { digestOf, isStrakeError, throwIfAborted, type Digest } from '@strake/core';
+import { digestOf, isStrakeError, makeFolderNow, throwIfAborted, type Digest } from '@strake/core';
 
 import { snapshotNotFound } from '../errors.js';
 import type { RootFacts } from '../layer/layer-index.js';
@@ -156,7 +156,7 @@ export class OverlaySnapshotter implements Snapshotter {
   /** An empty folder: overlayfs wants one lower folder, or two where nothing is written. */
   #empty(): string {
     const path = this.#trees.pathOf('empty');
-    mkdirSync(path, { recursive: true, mode: 0o755 });
+    makeFolderNow(path, 0o755);
     return path;
   }
 

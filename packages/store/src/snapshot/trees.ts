@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
-import { lstat, mkdir, rename, rm, symlink } from 'node:fs/promises';
+import { lstat, rename, rm, symlink } from 'node:fs/promises';
 
-import { errnoOf, isStrakeError, type Digest } from '@strake/core';
+import { errnoOf, isStrakeError, makeFolderNow, type Digest } from '@strake/core';
 import { spreadSubfolders } from '@strake/sys';
 
 import { linkNow, randomName, sizeNow, unlessMissing } from '../files.js';
@@ -225,7 +225,7 @@ export class Trees {
     const link = this.linkOf(diffId, chain);
     const dependent = this.#store.layers.index(diffId).dependsOnLower;
     if ((!dependent && this.linked(this.linkOf(diffId, undefined))) || this.linked(link)) return false;
-    await mkdir(layerPath(this.#store.layout, diffId), { recursive: true, mode: 0o700 });
+    makeFolderNow(layerPath(this.#store.layout, diffId), 0o700);
     try {
       await symlink(`../../snapshots/${id}`, link);
     } catch (error) {
