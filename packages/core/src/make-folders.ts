@@ -40,10 +40,21 @@ async function isThere(path: string): Promise<boolean> {
 }
 
 /**
- * Makes one folder, unless it is there; the one above it is. Node's own way of letting it be there, `recursive`, says ENOENT whatever
- * is wrong with the disk. @throws the system's error
+ * As {@link makeFolders}, at once. Node's own way, `recursive`, also says ENOENT whatever is wrong with the disk.
+ * @throws the system's error
  */
 export function makeFolderNow(path: string, mode = 0o777): void {
+  try {
+    makeOneNow(path, mode);
+  } catch (error) {
+    const above = dirname(path);
+    if (errnoOf(error) !== 'ENOENT' || above === path) throw error;
+    makeFolderNow(above, mode);
+    makeOneNow(path, mode);
+  }
+}
+
+function makeOneNow(path: string, mode: number): void {
   try {
     mkdirSync(path, { mode });
   } catch (error) {

@@ -3,7 +3,7 @@ import fs from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { errnoOf, makeFolders } from '../src/index.js';
+import { errnoOf, makeFolderNow, makeFolders } from '../src/index.js';
 
 describe('folders made with those above them', () => {
   let folder: string;
@@ -20,6 +20,16 @@ describe('folders made with those above them', () => {
     fs.symlinkSync('a', join(folder, 'link'));
     assert.equal(await makeFolders(join(folder, 'link')), undefined);
     assert.equal(await makeFolders(join(folder, 'link/new')), join(folder, 'link/new'));
+  });
+
+  it('are made at once, too, with those above that are missing', () => {
+    makeFolderNow(join(folder, 'now/x/y'), 0o700);
+    makeFolderNow(join(folder, 'now/x/y'), 0o700);
+    assert.equal(fs.statSync(join(folder, 'now/x')).mode & 0o777, 0o700);
+    assert.throws(
+      () => makeFolderNow('/proc/none/here'),
+      (error) => errnoOf(error) === 'ENOENT',
+    );
   });
 
   it('end where there can be none: below /proc, a file, a link to nothing', async () => {
