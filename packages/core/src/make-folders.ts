@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, statSync } from 'node:fs';
 import { lstat, mkdir, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
@@ -58,6 +58,7 @@ function makeOneNow(path: string, mode: number): void {
   try {
     mkdirSync(path, { mode });
   } catch (error) {
-    if (errnoOf(error) !== 'EEXIST') throw error;
+    // As in makeOne: of a folder that is there the kernel may say something else first.
+    if (errnoOf(error) === 'ENOENT' || !statSync(path, { throwIfNoEntry: false })?.isDirectory()) throw error;
   }
 }
