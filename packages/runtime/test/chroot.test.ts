@@ -129,6 +129,24 @@ describeFor('container', 'chroot', (tools) => {
       assert.equal(reply.stdout, '2\n/m:\npasswd\nx\n\n/w:\n');
       assert.deepEqual([reply.upper, fs.readdirSync(path.join(base(), 'etc'))], [{}, ['passwd']]);
     });
+    it('tells what was changed of what is read-only elsewhere, and nothing of what is not', async () => {
+      const file = { kind: 'file', content: Buffer.from('x'), mode: 0o600, uid: 0, gid: 0 } as const;
+      const mounts: ContainerMount[] = [
+        tree('/m', { path: '/' }),
+        tree('/f', { path: 'etc/passwd' }),
+        { kind: 'tmpfs', target: '/t', readOnly: true },
+        { ...file, target: '/s' },
+        { kind: 'tmpfs', target: '/m/etc/inner' },
+        tree('/w', { readOnly: false }),
+      ];
+      const told = async (script: string): Promise<string[]> =>
+        (await sh(script, { mounts })).stderr.match(/(?<=changed ).*(?= is read-only)/g) ?? [];
+      assert.deepEqual(await told('cat /m/etc/passwd /f /s > /m/etc/inner/x; ls -R /t /m > /w/list; rm /w/passwd'), []);
+      assert.deepEqual(
+        await told('touch -d @0 /m/etc/passwd; rm /f; mkdir /t/x; rmdir /t/x; chmod 777 /s; touch /etc/hosts'),
+        ['/etc/hosts, which', '/f, which', '/m/etc/passwd, where /m', '/s, which', '/t, which'],
+      );
+    });
     it('lends folders of the machine, and gives them back wherever they were put', async () => {
       fs.mkdirSync(outside('cache'));
       const mounts: ContainerMount[] = [{ kind: 'host', target: '/var/c', source: outside('cache'), readOnly: false }];

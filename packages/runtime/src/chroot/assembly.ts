@@ -14,6 +14,7 @@ import type { ContainerMount, ContainerSpec, RunOptions } from '../types.js';
 import { copySource, copyTree } from './copy-tree.js';
 import { makeDevices } from './devices.js';
 import { Placements } from './placements.js';
+import { ReadOnlyWatch, type ReadOnlyChange } from './read-only-watch.js';
 import { relaySocket } from './socket-relay.js';
 import { writeProc, writeSys } from './system-files.js';
 
@@ -21,6 +22,8 @@ import { writeProc, writeSys } from './system-files.js';
 export interface ChrootAssembly {
   /** The working directory without links. */
   readonly cwd: string;
+  /** What the step has changed of what would be read-only if it could be mounted. To be called after the last process is gone. */
+  readOnlyChanges(): ReadOnlyChange[];
   /** Takes everything away again and removes it. To be called once, after the last process is gone. */
   dispose(): Promise<void>;
 }
@@ -55,12 +58,14 @@ export async function assembleChroot(
   const closers: (() => Promise<void>)[] = [];
   let rootFd: number | undefined;
   let placements: Placements | undefined;
+  const watch = new ReadOnlyWatch();
   const dispose = async (): Promise<void> => {
     try {
       for (const close of closers.reverse()) await close();
       placements?.undo();
       noteLoan(root, undefined);
     } finally {
+      watch.close();
       if (rootFd !== undefined) fs.closeSync(rootFd);
       removeTree(own);
     }
@@ -92,18 +97,20 @@ export async function assembleChroot(
       const at = into.scratch();
       fs.writeFileSync(at, text);
       fs.chmodSync(at, 0o644);
+      watch.add(`/etc/${name}`, at, true);
       into.put(`/etc/${name}`, at);
     }
     const lent = new Map<string, string>();
     for (const mount of sortMounts(spec.mounts)) {
       try {
-        const close = await place(mount, { root, into, lent, noteLoan });
+        const close = await place(mount, { root, into, watch, lent, noteLoan });
         if (close) closers.push(close);
       } catch (error) {
         throw isStrakeError(error) ? error : mountFailed(`what belongs at ${mount.target}`, error);
       }
     }
-    return { cwd: workingDirectory(rootFd, spec.cwd), dispose };
+    watch.begin(own);
+    return { cwd: workingDirectory(rootFd, spec.cwd), readOnlyChanges: () => watch.changes(), dispose };
   } catch (error) {
     await dispose();
     throw error;
@@ -113,6 +120,7 @@ export async function assembleChroot(
 interface Destination {
   readonly root: string;
   readonly into: Placements;
+  readonly watch: ReadOnlyWatch;
   /** Folders that were moved into the root, and where they are in it. */
   readonly lent: Map<string, string>;
   readonly noteLoan: NoteLoan;
@@ -121,23 +129,26 @@ interface Destination {
 /** Puts one mount in its place. What it returns ends what goes on behind it. */
 async function place(
   mount: ContainerMount,
-  { root, into, lent, noteLoan }: Destination,
+  { root, into, watch, lent, noteLoan }: Destination,
 ): Promise<(() => Promise<void>) | undefined> {
   const at = into.scratch();
   switch (mount.kind) {
     case 'tmpfs':
       fs.mkdirSync(at);
       fs.chmodSync(at, 0o1777);
+      watch.add(mount.target, at, mount.readOnly === true);
       into.put(mount.target, at);
       return undefined;
     case 'file':
       fs.writeFileSync(at, mount.content, { mode: 0o600 });
       fs.chownSync(at, mount.uid, mount.gid);
       fs.chmodSync(at, mount.mode & 0o7777);
+      watch.add(mount.target, at, true);
       into.put(mount.target, at);
       return undefined;
     case 'tree':
       copySource(mount, at);
+      watch.add(mount.target, at, mount.readOnly);
       into.put(mount.target, at);
       return undefined;
     case 'host':
@@ -147,6 +158,7 @@ async function place(
   if (elsewhere !== undefined) {
     // One folder at two places: a second name is as near as this comes.
     fs.symlinkSync(elsewhere, at);
+    watch.add(mount.target, at, false);
     into.put(mount.target, at, { link: true });
     return undefined;
   }
@@ -154,6 +166,7 @@ async function place(
   if (facts.isSocket()) {
     const relay = await relaySocket(at, source);
     try {
+      watch.add(mount.target, at, false);
       into.put(mount.target, at);
     } catch (error) {
       await relay.close();
@@ -163,10 +176,12 @@ async function place(
   }
   if (mount.readOnly || !facts.isDirectory()) {
     copyTree(source, at);
+    watch.add(mount.target, at, mount.readOnly);
     into.put(mount.target, at);
   } else {
     const beforeLending = (to: string): void =>
       noteLoan(root, { from: source, to: path.join(root, to), inode: facts.ino });
+    watch.add(mount.target, source, false);
     lent.set(source, into.put(mount.target, source, { beforeLending }));
   }
   return undefined;

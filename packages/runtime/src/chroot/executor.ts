@@ -16,6 +16,7 @@ import type { ContainerSpec, Executor, ExitStatus, RunOptions } from '../types.j
 import { withOwnIds } from '../user-namespace.js';
 import { assembleChroot, type NoteLoan } from './assembly.js';
 import { devicesAreGuarded } from './devices.js';
+import type { ReadOnlyChange } from './read-only-watch.js';
 import { killTree, Strays } from './strays.js';
 
 export interface ChrootExecutorOptions {
@@ -85,7 +86,7 @@ export function createChrootExecutor(options: ChrootExecutorOptions): Executor {
         const capabilities = stepCapabilities(spec, status, { guarded, root });
         const init = initSpec(spec, { root, cwd: assembly.cwd, limits, status, capabilities });
         runOptions.onStarted?.(root);
-        return await superviseInit(inits.take(spec), init, spec, runOptions, {
+        const ended = await superviseInit(inits.take(spec), init, spec, runOptions, {
           name: 'the chroot executor',
           grace: options.grace ?? GRACE,
           terminate: (pid, signal) => {
@@ -94,11 +95,22 @@ export function createChrootExecutor(options: ChrootExecutorOptions): Executor {
             return true;
           },
         });
+        for (const change of assembly.readOnlyChanges()) warnOf(change, runOptions);
+        return ended;
       } finally {
         await assembly.dispose();
       }
     },
   };
+}
+
+/** Only a warning: programs try such things (caches of Python and Git) and do without where they may not. */
+function warnOf({ target, path }: ReadOnlyChange, { onOutput }: RunOptions): void {
+  const where = path === target ? 'which' : `where ${target}`;
+  const text =
+    `warning: the step has changed ${path}, ${where} is read-only. A chroot cannot prevent that: elsewhere the change would have ` +
+    'failed. It is not kept.\n';
+  onOutput('stderr', Buffer.from(text));
 }
 
 /**
