@@ -3,6 +3,7 @@ import { open, rename, rm } from 'node:fs/promises';
 
 import { collect, digestOf, errnoOf, Hasher, throwIfAborted, type ByteStream, type Digest } from '@strake/core';
 
+import { EarlySync } from './early-sync.js';
 import { blobNotFound, digestMismatch, tooLarge, writeFailure } from './errors.js';
 import { sizeNow, SMALL } from './files.js';
 import type { GrowingFile } from './growing-file.js';
@@ -111,6 +112,7 @@ export class FileBlobs implements BlobStore {
     const what = expected.digest ? `the blob ${expected.digest}` : 'the blob';
     const hasher = new Hasher();
     const handle = await open(path, 'wx', 0o600);
+    const sync = new EarlySync(handle);
     growing?.movedTo(path);
     try {
       let waiting: Uint8Array[] = [];
@@ -128,7 +130,8 @@ export class FileBlobs implements BlobStore {
           at += (await handle.write(all, at, all.length - at, done.bytes + at)).bytesWritten;
         }
         done.bytes += all.length;
-        growing?.grewTo(done.bytes);
+        growing?.grewBy(all);
+        sync.wrote(all.length);
       };
       const take = async (chunk: Uint8Array): Promise<void> => {
         throwIfAborted(signal);
@@ -154,9 +157,10 @@ export class FileBlobs implements BlobStore {
       if (done.endsInHole) await handle.truncate(size);
       growing?.end({ digest, size });
       // A name in the store says that the content is there: also after a power cut.
-      await handle.datasync();
+      await sync.end();
       return { digest, size };
     } finally {
+      await sync.settled();
       await handle.close();
     }
   }

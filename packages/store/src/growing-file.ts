@@ -1,13 +1,17 @@
-import { open } from 'node:fs/promises';
+import { open, type FileHandle } from 'node:fs/promises';
 
 import { errnoOf, type Digest } from '@strake/core';
 
 const CHUNK = 1 << 18;
+/** Bytes of what was written last that are kept: whoever keeps up reads nothing from the file. */
+const RECENT = 8 << 20;
 
 /** A file that is read while it is written; whoever writes it tells how far that has come. Readers neither wait for each other nor hold it up. */
 export class GrowingFile {
   #path: string | undefined;
   #size = 0;
+  /** What was written last, in order. */
+  readonly #recent: { readonly start: number; readonly bytes: Uint8Array }[] = [];
   #whole = false;
   #failure: { readonly error: unknown } | undefined;
   #changed: Promise<void>;
@@ -32,9 +36,11 @@ export class GrowingFile {
     this.#wake();
   }
 
-  /** It has SIZE bytes by now. */
-  grewTo(size: number): void {
-    this.#size = size;
+  /** BYTES, which nobody changes any more, were written at its end. */
+  grewBy(bytes: Uint8Array): void {
+    this.#recent.push({ start: this.#size, bytes });
+    this.#size += bytes.length;
+    while (this.#size - (this.#recent[0]?.start ?? this.#size) > RECENT) this.#recent.shift();
     this.#wake();
   }
 
@@ -60,9 +66,7 @@ export class GrowingFile {
         const changed = this.#changed;
         if (this.#failure) throw this.#failure.error;
         if (at < this.#size) {
-          // Zeros where nothing is stored: a hole at the end becomes part of the file when that is whole.
-          const chunk = Buffer.alloc(Math.min(CHUNK, this.#size - at));
-          await handle.read(chunk, 0, chunk.length, at);
+          const chunk = this.#recentAt(at) ?? (await readAt(handle, at, Math.min(CHUNK, this.#size - at)));
           at += chunk.length;
           yield chunk;
         } else if (this.#whole) return;
@@ -73,7 +77,14 @@ export class GrowingFile {
     }
   }
 
-  async #open(): ReturnType<typeof open> {
+  #recentAt(position: number): Uint8Array | undefined {
+    const found = this.#recent.findLast(({ start }) => start <= position);
+    return found && position < found.start + found.bytes.length
+      ? found.bytes.subarray(position - found.start)
+      : undefined;
+  }
+
+  async #open(): Promise<FileHandle> {
     for (;;) {
       const changed = this.#changed;
       const path = this.#path;
@@ -94,4 +105,11 @@ export class GrowingFile {
     this.#changed = new Promise((resolve) => (this.#tell = resolve));
     tell();
   }
+}
+
+/** Zeros where nothing is stored: a hole at the end becomes part of the file when that is whole. */
+async function readAt(handle: FileHandle, position: number, size: number): Promise<Uint8Array> {
+  const chunk = Buffer.alloc(size);
+  await handle.read(chunk, 0, size, position);
+  return chunk;
 }

@@ -2,18 +2,21 @@
 export const CELL: number = 16 * 1024;
 /** How far back deflate finds repetitions. */
 const WINDOW = 32 * 1024;
+/** A cell is judged by samples, one in each of its stripes: all of its bytes would take longer than deflate takes for text. */
+const STRIPE = CELL / 4;
+/** Bytes of a stripe that are counted. */
+const COUNTED = 1024;
 /**
- * The sum of the squares of how often each byte occurs, over that of bytes that are all as frequent: 1.02 for random bytes, up to
- * 1.1 for what is compressed already, 5 and more for text and machine code.
+ * The sum of the squares of how often each byte occurs, over that of bytes that are all as frequent: 1.06 for so many random bytes, up
+ * to 1.15 for what is compressed already, 5 and more for text and machine code.
  */
-const EVEN = 1.1;
-/** Most of what is no noise shows in the first bytes of a cell. Of so few, random ones are less even. */
-const GLANCE = 1024;
+const EVEN = 1.15;
+/** Most of what is no noise shows in the first stripe. Of so few bytes, random ones are less even. */
 const EVEN_AT_A_GLANCE = 2;
-/** What of a cell is searched for repetitions: they take four times as long to find as the frequencies of bytes. */
-const SEARCHED = 4 * 1024;
-/** So many places of that where a repetition of eight bytes begins make a cell worth compressing, however even its bytes are. */
-const REPETITIONS = 16;
+/** Bytes of a stripe at which a repetition is searched for. */
+const SEARCHED = 256;
+/** So many places in a cell where a repetition of eight bytes begins make it worth compressing, however even its bytes are. */
+const REPETITIONS = 4;
 /** Every so many bytes a place is remembered: what is repeated at that length and eight more is seen. */
 const STRIDE = 16;
 const HASH_BITS = 13;
@@ -25,17 +28,59 @@ function isEven(bytes: Uint8Array, start: number, counts: Uint32Array): boolean 
     for (const count of counts) squares += count * count;
     return squares * counts.length < limit * size * size;
   };
-  const count = (from: number, to: number): void => {
-    for (let i = from; i < to; i++) {
+  counts.fill(0);
+  for (let stripe = start; stripe < start + CELL; stripe += STRIPE) {
+    for (let i = stripe; i < stripe + COUNTED; i++) {
       const byte = bytes[i] ?? 0;
       counts[byte] = (counts[byte] ?? 0) + 1;
     }
-  };
-  counts.fill(0);
-  count(start, start + GLANCE);
-  if (!evenness(GLANCE, EVEN_AT_A_GLANCE)) return false;
-  count(start + GLANCE, start + CELL);
-  return evenness(CELL, EVEN);
+    if (stripe === start && !evenness(COUNTED, EVEN_AT_A_GLANCE)) return false;
+  }
+  return evenness((CELL / STRIPE) * COUNTED, EVEN);
+}
+
+/** Where in BYTES something is that comes again. */
+class Repetitions {
+  readonly #view: DataView;
+  readonly #places = new Int32Array(1 << HASH_BITS).fill(NOWHERE);
+  /** What lies in front of it is remembered, as far as the window reaches. */
+  #end = 0;
+
+  constructor(bytes: Uint8Array) {
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  }
+
+  /** Whether the cell at START repeats itself, or what lies in the window before it. */
+  inCell(start: number): boolean {
+    let found = 0;
+    for (let stripe = start; stripe < start + CELL && found < REPETITIONS; stripe += STRIPE) {
+      this.#remember(stripe);
+      found += this.#count(stripe);
+    }
+    return found >= REPETITIONS;
+  }
+
+  #count(stripe: number): number {
+    const view = this.#view;
+    const places = this.#places;
+    let found = 0;
+    for (let i = stripe; i < stripe + SEARCHED; i++) {
+      const word = view.getInt32(i, true);
+      const place = places[slotOf(word)] ?? NOWHERE;
+      if (place === NOWHERE || i - place > WINDOW || view.getInt32(place, true) !== word) continue;
+      if (view.getInt32(place + 4, true) === view.getInt32(i + 4, true)) found++;
+    }
+    return found;
+  }
+
+  #remember(end: number): void {
+    const view = this.#view;
+    const places = this.#places;
+    for (let i = Math.max(this.#end, end - WINDOW); i + 8 <= end; i += STRIDE) {
+      places[slotOf(view.getInt32(i, true))] = i;
+    }
+    this.#end = end;
+  }
 }
 
 function slotOf(word: number): number {
@@ -49,29 +94,9 @@ function slotOf(word: number): number {
 export function noiseIn(bytes: Uint8Array, from: number): (readonly [start: number, end: number])[] {
   const runs: [number, number][] = [];
   const counts = new Uint32Array(256);
-  const places = new Int32Array(1 << HASH_BITS).fill(NOWHERE);
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-  const remember = (start: number, end: number): void => {
-    for (let i = start; i + 8 <= end; i += STRIDE) places[slotOf(view.getInt32(i, true))] = i;
-  };
-  const repeats = (start: number): boolean => {
-    let found = 0;
-    for (let i = start; i < start + SEARCHED; i++) {
-      const word = view.getInt32(i, true);
-      const slot = slotOf(word);
-      const place = places[slot] ?? NOWHERE;
-      if (place !== NOWHERE && i - place <= WINDOW && view.getInt32(place, true) === word) {
-        if (view.getInt32(place + 4, true) === view.getInt32(i + 4, true) && ++found >= REPETITIONS) return true;
-      }
-      if ((i - start) % STRIDE === 0) places[slot] = i;
-    }
-    return false;
-  };
-  remember(0, from);
+  const repetitions = new Repetitions(bytes);
   for (let start = from; start + CELL <= bytes.length; start += CELL) {
-    const noise = isEven(bytes, start, counts) && !repeats(start);
-    remember(start, start + CELL);
-    if (!noise) continue;
+    if (!isEven(bytes, start, counts) || repetitions.inCell(start)) continue;
     const last = runs.at(-1);
     if (last?.[1] === start) last[1] = start + CELL;
     else runs.push([start, start + CELL]);
