@@ -1,12 +1,26 @@
 import assert from 'node:assert/strict';
-import { chmodSync, chownSync, lstatSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, lstatSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 
-import { createSnapshotter, type MountSpec } from '../src/index.js';
-import { file, folder, withStore } from './support.js';
+import type { Digest } from '@strake/core';
+
+import { createSnapshotter, openStore, type EntryFacts, type LayerEntry, type MountSpec } from '../src/index.js';
+import { file, folder, link, withFolder, withStore } from './support.js';
 
 /** Where a step finds the root of a snapshot, as far as its own facts are concerned. */
 const rootOf = (mount: MountSpec): string => (mount.kind === 'overlay' ? (mount.upper ?? '') : mount.source);
 const asRoot = process.geteuid?.() === 0;
+const things = (at: string): LayerEntry[] => {
+  const below = (name: string): string => (at === '' ? name : `${at}/${name}`);
+  return [
+    folder(below('d'), {}),
+    file(below('d/deep'), 'd'),
+    file(below('f'), 'f'),
+    file(below('g'), 'g', { gid: 9, mode: 0o6755 }),
+    link(below('l'), 'f'),
+    { ...folder(below('p'), { mode: 0o640 }), type: 'fifo' } as LayerEntry,
+  ];
+};
 
 // One suite for all snapshotters: what a step can tell of the step before it, whether that one's layer is written or not.
 for (const kind of ['overlay', 'copy'] as const) {
@@ -41,5 +55,46 @@ for (const kind of ['overlay', 'copy'] as const) {
         await snapshotter.discard(third.id);
         await snapshotter.close?.();
       }));
+
+    it('have files of the owners and modes that their layers state, whatever folders hand on to what is made in them', async function () {
+      if (!asRoot) this.skip();
+      await withFolder(async (above) => {
+        chownSync(above, 0, 7);
+        chmodSync(above, 0o2755);
+        const store = await openStore({ root: join(above, 'store') });
+        try {
+          const snapshotter = createSnapshotter({ store, kind, userNamespace: false });
+          const shared = folder('shared', { mode: 0o2775, uid: 0, gid: 8 });
+          const layers: LayerEntry[][] = [
+            [
+              folder('', {}),
+              shared,
+              ...things('shared'),
+              folder('own', { uid: 5, gid: 6 }),
+              ...things('own'),
+              ...things(''),
+            ],
+            [folder('shared/later', { mode: 0o700 }), file('shared/late', 'l', { mode: 0o4711 })],
+          ];
+          const chain: Digest[] = [];
+          for (const layer of layers) chain.push((await store.layers.write(layer)).diffId);
+          const { id, mount } = await snapshotter.prepare(chain);
+          const tops = mount.kind === 'overlay' ? [mount.upper ?? '', ...mount.lower] : [mount.source];
+          for (const entry of layers.flat()) {
+            const { path, mode, uid, gid } = entry as EntryFacts;
+            const top = tops.find((one) => existsSync(join(one, path))) ?? 'nowhere';
+            const seen = lstatSync(join(top, path));
+            assert.deepEqual(
+              [path, (seen.mode & 0o7777).toString(8), seen.uid, seen.gid],
+              [path, mode.toString(8), uid, gid],
+            );
+          }
+          await snapshotter.discard(id);
+          await snapshotter.close?.();
+        } finally {
+          await store.close();
+        }
+      });
+    });
   });
 }

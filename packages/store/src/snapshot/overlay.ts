@@ -191,7 +191,7 @@ export class OverlaySnapshotter implements Snapshotter {
       else facts = readFacts(this.#trees.pathOf(one.snapshot), '', lstatSync(this.#trees.pathOf(one.snapshot)));
       if (facts) break;
     }
-    setFacts(upper, facts ?? { mode: 0o755, uid: 0, gid: 0 }, -1);
+    setFacts(upper, facts ?? { mode: 0o755, uid: 0, gid: 0 }, { mode: -1, inherited: true });
   }
 
   async mountReadOnly(chain: readonly Parent[], signal?: AbortSignal): Promise<MountSpec> {

@@ -1,4 +1,4 @@
-import { chmodSync, lchownSync } from 'node:fs';
+import { chmodSync, lchownSync, lstatSync } from 'node:fs';
 
 import { errnoOf } from '@strake/core';
 import { listXattrs, removeXattr, setXattr, SystemCallError } from '@strake/sys';
@@ -10,9 +10,26 @@ import { fsPath, OWNER_XATTR, sysPath } from './paths.js';
 const OWN_UID = process.geteuid?.() ?? 0;
 const OWN_GID = process.getegid?.() ?? 0;
 
-/** Gives a file that this process made its owner by CHANGE; where the user namespace has no such id, the owner is noted with the file. */
-export function setOwner(path: string, { uid, gid }: Pick<EntryFacts, 'uid' | 'gid'>, change: () => void): void {
-  if (uid === OWN_UID && gid === OWN_GID) return;
+/**
+ * Whether what this process makes in the folder PATH may not be of its own group, or, being a folder, not of the mode that it asked for: those
+ * with the setgid bit hand on both, on file systems mounted with `grpid` all do the group.
+ */
+export function handsOn(path: string): boolean {
+  const { mode, gid } = lstatSync(fsPath(path));
+  return gid !== OWN_GID || (mode & 0o2000) !== 0;
+}
+
+/**
+ * Gives a file that this process made its owner by CHANGE; where the user namespace has no such id, the owner is noted with the file.
+ * INHERITED: whether its folder hands on something.
+ */
+export function setOwner(
+  path: string,
+  { uid, gid }: Pick<EntryFacts, 'uid' | 'gid'>,
+  inherited: boolean,
+  change: () => void,
+): void {
+  if (!inherited && uid === OWN_UID && gid === OWN_GID) return;
   try {
     change();
   } catch (error) {
@@ -49,16 +66,24 @@ export function resetFacts(path: string, facts: Pick<EntryFacts, 'mode' | 'uid' 
     });
   }
   lchownSync(fsPath(path), OWN_UID, OWN_GID);
-  setFacts(path, facts, -1);
+  setFacts(path, facts, { mode: -1, inherited: false });
 }
 
-/** Owner, mode and attributes of what is no file and was just made. MODE: what it has by now, -1 unknown, undefined for links. */
+/** What something has that was just made. */
+export interface MadeFacts {
+  /** -1: not known; undefined: of links. */
+  readonly mode: number | undefined;
+  /** Whether its folder hands on something. */
+  readonly inherited: boolean;
+}
+
+/** Owner, mode and attributes of what is no file and was just made. */
 export function setFacts(
   path: string,
   facts: Pick<EntryFacts, 'mode' | 'uid' | 'gid' | 'xattrs'>,
-  mode: number | undefined,
+  { mode, inherited }: MadeFacts,
 ): void {
-  setOwner(path, facts, () => lchownSync(fsPath(path), facts.uid, facts.gid));
+  setOwner(path, facts, inherited, () => lchownSync(fsPath(path), facts.uid, facts.gid));
   if (mode !== undefined && mode !== facts.mode) chmodSync(fsPath(path), facts.mode);
   if (facts.xattrs) setXattrs(path, facts.xattrs);
 }

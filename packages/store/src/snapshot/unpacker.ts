@@ -21,7 +21,7 @@ import { isZeros } from '../tar/tar-file.js';
 import type { ViewEntry } from '../types.js';
 import type { ContentReader } from './content-reader.js';
 import { fsPath, sysPath } from './paths.js';
-import { resetFacts, setFacts, setOwner, setXattrs } from './set-facts.js';
+import { handsOn, resetFacts, setFacts, setOwner, setXattrs } from './set-facts.js';
 
 /** So many zeros at once become a hole of the file. */
 const HOLE = 64 * 1024;
@@ -36,6 +36,8 @@ export class Unpacker {
   /** Folders, whose times change while they are filled. */
   readonly #folders: { readonly path: string; readonly mtime: number }[] = [];
   readonly #firstNames = new Map<string, string>();
+  /** The folder that something was made in last, and whether it hands on something. */
+  #last: { readonly folder: string; readonly handsOn: boolean } | undefined;
 
   /** UMASK: bits that modes of new files may lack. */
   constructor(root: string, contents: ContentReader, umask: number) {
@@ -62,6 +64,7 @@ export class Unpacker {
   /** Gives a folder that is there already the facts of its entry. */
   reset(entry: Entry): void {
     const path = this.#path(entry.path);
+    this.#last = undefined;
     resetFacts(path, entry);
     this.retime(entry);
   }
@@ -79,28 +82,37 @@ export class Unpacker {
       return;
     }
     if (entry.inode !== undefined) this.#firstNames.set(entry.inode, path);
+    const inherited = this.#inherits(path);
+    const mode = entry.mode & 0o777 & ~this.#umask;
     switch (entry.type) {
       case 'directory':
         if (entry.path !== '') mkdirSync(fsPath(path), { mode: entry.mode & 0o777 });
-        setFacts(path, entry, entry.path === '' ? -1 : entry.mode & 0o777 & ~this.#umask);
+        setFacts(path, entry, { mode: entry.path === '' || inherited ? -1 : mode, inherited });
+        this.#last = undefined;
         this.#folders.push({ path, mtime: entry.mtime });
         return;
       case 'symlink':
         symlinkSync(bytesOfText(entry.link ?? ''), fsPath(path));
-        setFacts(path, entry, undefined);
+        setFacts(path, entry, { mode: undefined, inherited });
         lutimesSync(fsPath(path), entry.mtime, entry.mtime);
         return;
       case 'file':
-        this.#file(path, entry);
+        this.#file(path, entry, inherited);
         return;
       default:
         if (!this.#node(path, entry)) {
           if (entry.inode !== undefined) this.#firstNames.delete(entry.inode);
           return;
         }
-        setFacts(path, entry, entry.mode & 0o777 & ~this.#umask);
+        setFacts(path, entry, { mode, inherited });
         utimesSync(fsPath(path), entry.mtime, entry.mtime);
     }
+  }
+
+  #inherits(path: string): boolean {
+    const folder = path.slice(0, path.lastIndexOf('/'));
+    if (this.#last?.folder !== folder) this.#last = { folder, handsOn: handsOn(folder) };
+    return this.#last.handsOn;
   }
 
   /** A device or fifo. False where there may be none: device nodes in a user namespace. */
@@ -115,7 +127,7 @@ export class Unpacker {
     }
   }
 
-  #file(path: string, entry: Entry): void {
+  #file(path: string, entry: Entry, inherited: boolean): void {
     const fd = openSync(fsPath(path), 'wx', entry.mode & 0o777);
     try {
       let holes = entry.segments !== undefined;
@@ -124,7 +136,7 @@ export class Unpacker {
         else for (let at = 0; at < bytes.length;) at += writeSync(fd, bytes, at, bytes.length - at, position + at);
       });
       if (holes) ftruncateSync(fd, entry.size);
-      setOwner(path, entry, () => fchownSync(fd, entry.uid, entry.gid));
+      setOwner(path, entry, inherited, () => fchownSync(fd, entry.uid, entry.gid));
       if ((entry.mode & 0o777 & ~this.#umask) !== entry.mode) fchmodSync(fd, entry.mode);
       if (entry.xattrs) setXattrs(path, entry.xattrs);
       futimesSync(fd, entry.mtime, entry.mtime);
