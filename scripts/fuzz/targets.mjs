@@ -88,6 +88,13 @@ const TARS = [
     pax('GNU.sparse.size=10', 'GNU.sparse.map=2,3'),
     entry('t', 'abc'),
   ]),
+  Buffer.concat([
+    pax('GNU.sparse.size=10', 'GNU.sparse.numblocks=2', 'GNU.sparse.map=2,3,6,1'),
+    entry('u', 'abcd'),
+    pax('GNU.sparse.size=9', 'GNU.sparse.numblocks=1', 'GNU.sparse.offset=2', 'GNU.sparse.numbytes=3'),
+    entry('v', 'abc'),
+    Buffer.alloc(1024),
+  ]),
   Buffer.concat([entry('dev', '', '3'), entry('f', '', '6'), entry('.wh..wh..opq'), entry('old', 'x', 'S')]),
 ].map((tar) => repairTar(tar, () => 1));
 const TAR_WORDS = [
@@ -95,6 +102,8 @@ const TAR_WORDS = [
   'ustar  \0',
   'SCHILY.xattr.',
   'GNU.sparse.map=',
+  'GNU.sparse.numblocks=',
+  'GNU.sparse.offset=',
   '.wh.',
   '.wh..wh..opq',
   '././@LongLink',
@@ -221,7 +230,12 @@ export const targets = {
         for await (const { content, ...facts } of tarEntries(pieces())) {
           let size = 0;
           // Every third is left unread.
-          if (found.length % 3 < 2) for await (const chunk of content) size += chunk.length;
+          if (found.length % 3 < 2) {
+            for await (const chunk of content) size += chunk.length;
+            const { pieces } = facts.sparse ?? {};
+            if (pieces && pieces.reduce((sum, [, length]) => sum + length, 0) !== size)
+              throw new RangeError('lost pieces');
+          }
           const names = [facts.name, facts.link].map(treePath);
           if (names.some((name) => name.split('/').includes('..'))) throw new RangeError(`a path with dots: ${names}`);
           found.push({ ...facts, size });

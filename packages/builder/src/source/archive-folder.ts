@@ -15,6 +15,7 @@ import { join, posix } from 'node:path';
 import { decompress, detectCompression, prepend } from '../copy/decompress.js';
 import { builderError } from '../errors.js';
 import { parentPath, treePath } from '../tree/paths.js';
+import { writeContent } from './entry-content.js';
 import { tarEntries, type TarEntry } from './tar-entries.js';
 import type { Stated } from './temporary-tree.js';
 
@@ -25,6 +26,9 @@ const MOST_ENTRIES = 500_000;
 
 /** Pipes of one archive at most: each takes a program of its own to make. */
 const MOST_PIPES = 100;
+
+/** Bytes in holes of one archive at most: they take no room, but a COPY of them reads them. */
+const MOST_HOLES = 256 * 2 ** 30;
 
 /** Bytes of extended attributes of one archive at most: they are kept in memory. */
 const MOST_ATTRIBUTES = 64 * 1024 * 1024;
@@ -37,7 +41,7 @@ export function looksLikeArchive(head: Uint8Array): boolean {
 
 /**
  * Unpacks a context's archive (any compression) into an empty folder that nobody else writes to: no name leads out of it, no link
- * is followed, device nodes are left out; modes and times are kept.
+ * is followed, device nodes are left out; holes of sparse files stay holes; modes and times are kept.
  * @returns the newest time of a file in it, in seconds since 1970, a function that makes all of it removable, and what the
  * archive states of owners, where they are not 0:0, and extended attributes: the files belong to whoever runs this
  * @throws StrakeError `CONTEXT_UNREADABLE`
@@ -52,18 +56,19 @@ export async function unpackContext(
   readonly restoreModes: () => void;
 }> {
   const unpacking = new Unpacking(folder);
-  let name = '';
+  let where = '';
   try {
     for await (const entry of entriesOf(archive)) {
       throwIfAborted(signal);
-      name = entry.name;
+      where = ` at "${shown(entry.name)}"`;
       await unpacking.add(entry, signal);
+      where = ` behind "${shown(entry.name)}"`;
     }
     unpacking.finish();
   } catch (error) {
     throwIfAborted(signal);
     unpacking.restoreModes();
-    throw isStrakeError(error) ? error : unreadable(name, error);
+    throw isStrakeError(error) ? error : unreadable(where, error);
   }
   return { newest: unpacking.newest, stated: unpacking.stated, restoreModes: () => unpacking.restoreModes() };
 }
@@ -73,16 +78,36 @@ async function* entriesOf(archive: ByteStream): AsyncGenerator<TarEntry> {
   const iterator = archive[Symbol.asyncIterator]();
   const first = await iterator.next();
   const head = first.done ? new Uint8Array(0) : first.value;
-  yield* tarEntries(await decompress(prepend(head, iterator), detectCompression(head)));
+  const compression = detectCompression(head);
+  const isNone = compression === 'none' && beginsExtended(head);
+  for await (const entry of tarEntries(await decompress(prepend(head, iterator), compression))) {
+    if (isNone && entry.sparse) throw plainSparse(entry.name);
+    yield entry;
+  }
 }
 
-function unreadable(name: string, error: unknown): Error {
+/**
+ * Whether a tar begins with PAX's records of an entry, or with a long name. To BuildKit, which looks at 1024 bytes, such a one that is
+ * not compressed is no archive. It is one here, but for sparse files.
+ */
+function beginsExtended(head: Uint8Array): boolean {
+  return 'xLK'.includes(String.fromCharCode(head[156] ?? 0));
+}
+
+function plainSparse(name: string): Error {
+  return builderError(
+    'CONTEXT_UNREADABLE',
+    `the archive of the context holds the sparse file "${shown(name)}", and is not compressed`,
+    { hint: 'Compress it, for example with tar -C FOLDER -cz . | strake build -, or make it without -S.' },
+  );
+}
+
+function unreadable(where: string, error: unknown): Error {
   const errno = errnoOf(error);
   if (errno === 'ENOSPC' || errno === 'EDQUOT') {
     return builderError('CONTEXT_UNREADABLE', 'there is no space left for the files of the context', { cause: error });
   }
   const why = errno ?? (error instanceof Error ? error.message : 'damaged');
-  const where = name === '' ? '' : ` at "${shown(name)}"`;
   return builderError('CONTEXT_UNREADABLE', `the archive of the context cannot be unpacked${where}: ${why}`, {
     cause: error,
     hint: 'Make it anew, for example with tar -C FOLDER -c . | strake build -',
@@ -102,6 +127,7 @@ class Unpacking {
   #entries = 0;
   #pipes = 0;
   #attributes = 0;
+  #holes = 0;
 
   constructor(root: string) {
     this.#root = root;
@@ -123,7 +149,8 @@ class Unpacking {
         break;
       case 'file':
         this.#clear(path, name);
-        await this.#write(path, entry.content, mode, signal);
+        this.#countHoles(entry);
+        await this.#write(path, entry, signal);
         fs.utimesSync(this.#at(path), time, time);
         this.newest = Math.max(this.newest ?? time, time);
         break;
@@ -220,15 +247,18 @@ class Unpacking {
     }
   }
 
-  async #write(path: string, content: AsyncIterable<Uint8Array>, mode: number, signal: AbortSignal): Promise<void> {
+  #countHoles({ name, sparse }: TarEntry): void {
+    if (!sparse) return;
+    this.#holes += sparse.pieces.reduce((holes, [, length]) => holes - length, sparse.size);
+    if (this.#holes > MOST_HOLES) throw refused(name, 'the holes of its sparse files have more than 256 GiB');
+  }
+
+  async #write(path: string, entry: TarEntry, signal: AbortSignal): Promise<void> {
     const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW } = fs.constants;
     const fd = fs.openSync(this.#at(path), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
     try {
-      for await (const chunk of content) {
-        throwIfAborted(signal);
-        for (let at = 0; at < chunk.length;) at += fs.writeSync(fd, chunk, at);
-      }
-      fs.fchmodSync(fd, mode);
+      await writeContent(fd, entry, signal);
+      fs.fchmodSync(fd, entry.mode);
     } finally {
       fs.closeSync(fd);
     }

@@ -1,6 +1,8 @@
-import { paxRecords, tarChecksumFits, tarNumber, tarText, textOfBytes, type ByteStream } from '@strake/core';
+import { paxRecords, tarNumber, tarText, textOfBytes, type ByteStream } from '@strake/core';
 
 import { archiveTime } from '../copy/archive-time.js';
+import { readSparse, sparseRecords, type SparseFile } from './pax-sparse.js';
+import { TarInput } from './tar-input.js';
 
 const BLOCK = 512;
 /** Extended headers and long names beyond these are refused: they are kept in memory. */
@@ -20,8 +22,17 @@ export interface TarEntry {
   readonly link: string;
   /** Values as latin1 text. */
   readonly xattrs: Readonly<Record<string, string>> | undefined;
+  /** Of a sparse file: where the pieces belong that its content is made of. */
+  readonly sparse?: SparseFile | undefined;
   /** Of a file; may be read in part, or not at all. */
   readonly content: AsyncIterable<Uint8Array>;
+}
+
+/** Of an entry, with those in front of it. */
+interface Header extends Omit<TarEntry, 'content' | 'sparse'> {
+  /** Of what is stored. */
+  readonly size: number;
+  readonly records: ReadonlyMap<string, Buffer>;
 }
 
 const TYPES: Readonly<Record<string, TarEntry['type']>> = {
@@ -32,17 +43,19 @@ const TYPES: Readonly<Record<string, TarEntry['type']>> = {
 /**
  * The entries of a tar as Go reads them: of the oldest form too, ustar, PAX (global records say nothing), GNU's long names and
  * numbers. A content ends with the next entry.
- * @throws Error that says what is wrong; sparse files and unknown types are refused
+ * @throws Error that says what is wrong; sparse files of GNU's old form and unknown types are refused
  */
 export async function* tarEntries(tar: ByteStream): AsyncGenerator<TarEntry> {
-  const input = new Input(tar);
+  const input = new TarInput(tar);
   try {
     for (;;) {
       const next = await nextHeader(input);
       if (!next) return await input.drain();
-      const { size, ...entry } = next;
+      const { size, records, ...entry } = next;
       input.open(size);
-      yield { ...entry, content: input.content() };
+      const sparse = await readSparse(records, size, () => input.takeContent(BLOCK));
+      if (sparse && entry.type !== 'file') throw new Error('it is sparse, but no file');
+      yield { ...entry, ...(sparse && { name: sparse.name ?? entry.name, sparse }), content: input.content() };
       for await (const _ of input.content());
       await input.take((BLOCK - (size % BLOCK)) % BLOCK);
     }
@@ -52,7 +65,7 @@ export async function* tarEntries(tar: ByteStream): AsyncGenerator<TarEntry> {
 }
 
 /** The next header that is of an entry, with what the headers in front of it say of it. */
-async function nextHeader(input: Input): Promise<(Omit<TarEntry, 'content'> & { size: number }) | undefined> {
+async function nextHeader(input: TarInput): Promise<Header | undefined> {
   let records = NO_RECORDS;
   let [longName, longLink]: (Buffer | undefined)[] = [];
   for (;;) {
@@ -71,7 +84,8 @@ async function nextHeader(input: Input): Promise<(Omit<TarEntry, 'content'> & { 
     else {
       const read = paxRecords(body);
       if (typeof read === 'string') throw new Error(`an extended (PAX) header is malformed: ${read}`);
-      if (type === 'x') records = new Map(read);
+      const known = sparseRecords(read);
+      if (type === 'x') records = known;
     }
   }
 }
@@ -83,7 +97,7 @@ function entryOf(
   records: ReadonlyMap<string, Buffer>,
   longName: Buffer | undefined,
   longLink: Buffer | undefined,
-): Omit<TarEntry, 'content'> & { size: number } {
+): Header {
   const record = (key: string): string | undefined => {
     const value = records.get(key);
     return value === undefined || value.length === 0 ? undefined : textOfBytes(value);
@@ -97,9 +111,7 @@ function entryOf(
   const shortName = tarText(block, 0, 100);
   const ownName = prefix.length > 0 ? Buffer.concat([prefix, Buffer.from('/'), shortName]) : shortName;
   const name = record('path') ?? textOfBytes(longName ?? ownName);
-  if (flag === 'S' || [...records.keys()].some((key) => key.startsWith('GNU.sparse.'))) {
-    throw new Error('it is stored as a sparse file');
-  }
+  if (flag === 'S') throw new Error("it is stored as a sparse file in GNU's old form, not in that of PAX");
   const known = TYPES[flag];
   if (!known) throw new Error('it is of a type that is not known');
   // In tars of the oldest form a folder is a file whose name has a slash at its end.
@@ -114,6 +126,7 @@ function entryOf(
     link: record('linkpath') ?? textOfBytes(longLink ?? tarText(block, 157, 100)),
     xattrs: xattrsOf(records),
     size: type === 'file' ? count('size', headerSize, Number.MAX_SAFE_INTEGER) : 0,
+    records,
   };
 }
 
@@ -135,76 +148,4 @@ function xattrsOf(records: ReadonlyMap<string, Buffer>): Record<string, string> 
   const xattrs = Object.create(null) as Record<string, string>;
   for (const [key, value] of named) xattrs[key.slice('SCHILY.xattr.'.length)] = value.toString('latin1');
   return xattrs;
-}
-
-/** The bytes of a tar, taken as they are asked for. */
-class Input {
-  readonly #chunks: AsyncIterator<Uint8Array>;
-  #rest = new Uint8Array(0);
-  #content = 0;
-
-  constructor(bytes: ByteStream) {
-    this.#chunks = bytes[Symbol.asyncIterator]();
-  }
-
-  async close(): Promise<void> {
-    await this.#chunks.return?.();
-  }
-
-  /** The next header; undefined at the end: two empty blocks, or no more bytes. */
-  async block(): Promise<Buffer | undefined> {
-    for (let empty = 0; empty < 2; empty++) {
-      if (!(await this.#fill())) return undefined;
-      const block = Buffer.from(await this.take(BLOCK));
-      if (block.some((byte) => byte !== 0)) {
-        if (empty > 0 || !tarChecksumFits(block)) throw new Error('it is damaged, or no tar at all');
-        return block;
-      }
-    }
-    return undefined;
-  }
-
-  /** COUNT bytes. */
-  async take(count: number): Promise<Uint8Array> {
-    const parts: Uint8Array[] = [];
-    for (let missing = count; missing > 0;) {
-      if (!(await this.#fill())) throw new Error('it is cut short');
-      const part = this.#rest.subarray(0, missing);
-      this.#rest = this.#rest.subarray(part.length);
-      missing -= part.length;
-      parts.push(part);
-    }
-    return parts.length === 1 && parts[0] ? parts[0] : Buffer.concat(parts);
-  }
-
-  /** Says how long the content is that comes next. */
-  open(size: number): void {
-    this.#content = size;
-  }
-
-  /** What was not yet read of the content. */
-  async *content(): AsyncGenerator<Uint8Array> {
-    while (this.#content > 0) {
-      if (!(await this.#fill())) throw new Error('it is cut short');
-      const part = this.#rest.subarray(0, this.#content);
-      this.#rest = this.#rest.subarray(part.length);
-      this.#content -= part.length;
-      yield part;
-    }
-  }
-
-  /** Reads what follows the end: only then it is known that nothing is missing of a compressed tar. */
-  async drain(): Promise<void> {
-    while (await this.#fill()) this.#rest = new Uint8Array(0);
-  }
-
-  /** Whether there is another byte. */
-  async #fill(): Promise<boolean> {
-    while (this.#rest.length === 0) {
-      const next = await this.#chunks.next();
-      if (next.done) return false;
-      this.#rest = next.value as Uint8Array<ArrayBuffer>;
-    }
-    return true;
-  }
 }
