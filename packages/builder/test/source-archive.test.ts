@@ -59,7 +59,7 @@ describe('archives of contexts', () => {
       { name: 'pipe', type: 'fifo' },
     ]);
     assert.equal(unpacked.newest, 1_500_000_000);
-    assert.deepEqual(fs.readdirSync(root).sort(), ['closed', 'deep', 'hard', 'pipe', 'soft']);
+    assert.deepEqual(fs.readdirSync(root).sort(), ['closed', 'deep', 'hard', 'null', 'pipe', 'soft']);
     assert.deepEqual(
       ['.', 'closed', 'closed/f', 'deep/down', 'deep/down/g'].map(mode),
       [0o755, 0o555, 0o6755, 0o755, 0o100],

@@ -41,9 +41,9 @@ export function looksLikeArchive(head: Uint8Array): boolean {
 
 /**
  * Unpacks a context's archive (any compression) into an empty folder that nobody else writes to: no name leads out of it, no link
- * is followed, device nodes are left out; holes of sparse files stay holes; modes and times are kept.
+ * is followed; modes and times are kept, and holes of sparse files. An empty file stands for a device node, which only root can make.
  * @returns the newest time of a file in it, in seconds since 1970, a function that makes all of it removable, and what the
- * archive states of owners, where they are not 0:0, and extended attributes: the files belong to whoever runs this
+ * archive states of owners, where they are not 0:0, extended attributes and device nodes: the files belong to whoever runs this
  * @throws StrakeError `CONTEXT_UNREADABLE`
  */
 export async function unpackContext(
@@ -148,11 +148,12 @@ class Unpacking {
         this.#folders.set(path, { mode, time });
         break;
       case 'file':
+      case 'device':
         this.#clear(path, name);
         this.#countHoles(entry);
         await this.#write(path, entry, signal);
         fs.utimesSync(this.#at(path), time, time);
-        this.newest = Math.max(this.newest ?? time, time);
+        if (entry.type === 'file') this.newest = Math.max(this.newest ?? time, time);
         break;
       case 'symlink':
         this.#clear(path, name);
@@ -169,19 +170,18 @@ class Unpacking {
         fs.chmodSync(this.#at(path), mode);
         fs.utimesSync(this.#at(path), time, time);
         break;
-      case 'device':
-        break;
     }
     this.#state(path, entry);
   }
 
-  #state(path: string, { type, name, link, uid, gid, xattrs }: TarEntry): void {
-    for (const [key, value] of Object.entries(xattrs ?? {})) this.#attributes += key.length + value.length;
+  #state(path: string, entry: TarEntry): void {
+    const { type, name, link } = entry;
+    const stated = type === 'link' ? this.stated.get(treePath(link)) : statedOf(entry);
+    for (const [key, value] of Object.entries(entry.xattrs ?? {})) this.#attributes += key.length + value.length;
     if (this.#attributes > MOST_ATTRIBUTES)
       throw refused(name, 'there are too many extended attributes, more than 64 MiB');
-    const stated = type === 'link' ? this.stated.get(treePath(link)) : { uid, gid, ...(xattrs && { xattrs }) };
-    if (!stated || (stated.uid === 0 && stated.gid === 0 && !stated.xattrs)) this.stated.delete(path);
-    else this.stated.set(path, stated);
+    if (stated) this.stated.set(path, stated);
+    else this.stated.delete(path);
   }
 
   /** Gives folders their modes and times. */
@@ -216,6 +216,7 @@ class Unpacking {
     const there = this.#stat(path);
     if (there && !there.isDirectory()) fs.unlinkSync(this.#at(path));
     if (!there?.isDirectory()) fs.mkdirSync(this.#at(path), { mode: 0o755 });
+    this.stated.delete(path);
     this.#folders.set(path, { mode: 0o755, time: undefined });
   }
 
@@ -267,12 +268,18 @@ class Unpacking {
   #link(path: string, name: string, target: string): void {
     this.#openFolder(parentPath(target), name);
     const there = this.#stat(target);
-    if (path === target || !(there?.isFile() || there?.isSymbolicLink())) {
+    if (path === target || !there || there.isDirectory()) {
       throw refused(name, `it is a link to "${shown(target)}", which is no file of it`);
     }
     this.#clear(path, name);
     fs.linkSync(this.#at(target), this.#at(path));
   }
+}
+
+/** What an entry states that its file does not show, where that is more than 0:0. */
+function statedOf({ uid, gid, xattrs, device }: TarEntry): Stated | undefined {
+  if (uid === 0 && gid === 0 && !xattrs && !device) return undefined;
+  return { uid, gid, ...(xattrs && { xattrs }), ...(device && { device }) };
 }
 
 /** Node has no call that makes one. */

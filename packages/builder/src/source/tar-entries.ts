@@ -1,6 +1,7 @@
 import { paxRecords, tarNumber, tarText, textOfBytes, type ByteStream } from '@strake/core';
 
 import { archiveTime } from '../copy/archive-time.js';
+import type { StatedDevice } from '../tree/stat.js';
 import { readSparse, sparseRecords, type SparseFile } from './pax-sparse.js';
 import { TarInput } from './tar-input.js';
 
@@ -22,6 +23,7 @@ export interface TarEntry {
   readonly link: string;
   /** Values as latin1 text. */
   readonly xattrs: Readonly<Record<string, string>> | undefined;
+  readonly device?: StatedDevice | undefined;
   /** Of a sparse file: where the pieces belong that its content is made of. */
   readonly sparse?: SparseFile | undefined;
   /** Of a file; may be read in part, or not at all. */
@@ -124,7 +126,8 @@ function entryOf(
     gid: count('gid', number(block, 116, 8, 'gid'), MAX_ID),
     mtime: secondsOf(record('mtime'), number(block, 136, 12, 'mtime')),
     link: record('linkpath') ?? textOfBytes(longLink ?? tarText(block, 157, 100)),
-    xattrs: xattrsOf(records),
+    xattrs: xattrsOf(records, type),
+    ...(type === 'device' && { device: deviceOf(block, flag) }),
     size: type === 'file' ? count('size', headerSize, Number.MAX_SAFE_INTEGER) : 0,
     records,
   };
@@ -136,16 +139,28 @@ function number(block: Buffer, at: number, length: number, what: string): number
   return value;
 }
 
+/** Its numbers are such as Linux can have: of 12 and 20 bits. The oldest form of a tar has no fields for them. */
+function deviceOf(block: Buffer, flag: string): StatedDevice {
+  const type = flag === '3' ? 'char' : 'block';
+  if (block.toString('latin1', 257, 262) !== 'ustar') return { type, major: 0, minor: 0 };
+  const [major, minor] = [number(block, 329, 8, 'device number'), number(block, 337, 8, 'device number')];
+  if (major > 0xfff || minor > 0xfffff) throw new Error('its device number is out of range');
+  return { type, major, minor };
+}
+
 function secondsOf(record: string | undefined, header: number): number {
   if (record !== undefined && !/^-?\d{1,12}(\.\d*)?$/.test(record)) throw new Error('its mtime is no proper number');
   return archiveTime(record === undefined ? header : Math.floor(Number(record)));
 }
 
-function xattrsOf(records: ReadonlyMap<string, Buffer>): Record<string, string> | undefined {
-  const named = [...records].filter(([key]) => key.startsWith('SCHILY.xattr.'));
+/** Those of users are for files and folders alone: the kernel gives no others any, so an image with them could not be unpacked. */
+function xattrsOf(records: ReadonlyMap<string, Buffer>, type: TarEntry['type']): Record<string, string> | undefined {
+  const prefix = 'SCHILY.xattr.';
+  const hidden = type === 'file' || type === 'directory' ? undefined : `${prefix}user.`;
+  const named = [...records].filter(([key]) => key.startsWith(prefix) && !(hidden && key.startsWith(hidden)));
   if (named.length === 0) return undefined;
   // With a null prototype `__proto__` is a name like any other.
   const xattrs = Object.create(null) as Record<string, string>;
-  for (const [key, value] of named) xattrs[key.slice('SCHILY.xattr.'.length)] = value.toString('latin1');
+  for (const [key, value] of named) xattrs[key.slice(prefix.length)] = value.toString('latin1');
   return xattrs;
 }

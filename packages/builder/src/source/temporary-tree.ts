@@ -1,13 +1,13 @@
 import { relative } from 'node:path';
 
-import type { Owner } from '../copy/owner.js';
 import { FileTable } from '../tree/file-table.js';
 import { LocalTree } from '../tree/local-tree.js';
+import type { StatedFacts } from '../tree/local-tree-options.js';
 import { TreeMemory } from '../tree/tree-memory.js';
 import type { Witness } from '../witness.js';
 
 /** What an archive says of a file that the file itself does not show. */
-export interface Stated extends Owner {
+export interface Stated extends StatedFacts {
   /** Values as latin1 text. */
   readonly xattrs?: Readonly<Record<string, string>> | undefined;
 }
@@ -29,5 +29,5 @@ export function temporaryTree(
 ): LocalTree {
   const memory = noted ? new TreeMemory() : undefined;
   const xattrs = (full: string): Stated['xattrs'] => stated?.get(relative(root, full))?.xattrs;
-  return new LocalTree({ root, owners: stated, timedRoot, table: new FileTable(), memory, xattrs, witness });
+  return new LocalTree({ root, stated, timedRoot, table: new FileTable(), memory, xattrs, witness });
 }

@@ -4,15 +4,23 @@ import type { Witness } from '../witness.js';
 import type { FileTable } from './file-table.js';
 import type { IgnoreRules } from './ignore.js';
 import type { FolderLook } from './recall.js';
+import type { StatedDevice } from './stat.js';
 import type { TreeMemory } from './tree-memory.js';
+
+/** What is said of a path that its file does not show. */
+export interface StatedFacts {
+  readonly uid: number;
+  readonly gid: number;
+  readonly device?: StatedDevice | undefined;
+}
 
 /** What a tree of a folder of this machine is made with. */
 export interface LocalTreeOptions {
   /** Absolute path of the context, free of links. */
   readonly root: string;
   readonly ignore?: IgnoreRules | undefined;
-  /** Owners of paths, where they are not 0:0: an archive's. */
-  readonly owners?: ReadonlyMap<string, { readonly uid: number; readonly gid: number }> | undefined;
+  /** An archive's owners of paths, and plain files that stand for device nodes, where that is more than 0:0. */
+  readonly stated?: ReadonlyMap<string, StatedFacts> | undefined;
   /** Its files, with what is remembered of them from earlier builds. */
   readonly table: FileTable;
   /** Keeps the table for the next build. */

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { builderError } from '../errors.js';
 import { extrasOf, type Extras } from './extras.js';
 import type { FileTable } from './file-table.js';
-import { isEarlier, isSocket, lstatNow, stampOf, typeOf } from './stat.js';
+import { asDevice, isEarlier, isSocket, lstatNow, stampOf, typeOf } from './stat.js';
 import type { LocalTreeOptions } from './local-tree-options.js';
 import { grown, lookFailure, openFile, readFolder, readSome, statOf } from './local-file.js';
 import { hasReliableFolders, recallRows, recallWalk } from './recall.js';
@@ -168,7 +168,7 @@ export class LocalTree implements SourceTree {
   entryOf(row: number, path: string = this.#table.path(row)): SourceEntry {
     const mode = this.#table.mode(row);
     const type = typeOf(mode) ?? 'file';
-    const owner = this.#options.owners?.get(path);
+    const owner = this.#options.stated?.get(path);
     const extra = this.#extras.get(row);
     const entry: LocalEntry = {
       path,
@@ -350,8 +350,10 @@ export class LocalTree implements SourceTree {
     const excluded = path !== '' && ignore?.excluded(path) === true;
     if (excluded && !ignore.mayContainIncluded(path)) return undefined;
     const full = path === '' ? this.#root : this.#root === '/' ? `/${path}` : `${this.#root}/${path}`;
-    const stat = statOf(path, fsPath(full));
-    this.#options.witness?.looked(full, stat);
+    const found = statOf(path, fsPath(full));
+    this.#options.witness?.looked(full, found);
+    const device = this.#options.stated?.get(path)?.device;
+    const stat = found && device ? asDevice(found, device) : found;
     const type = stat && typeOf(stat.mode);
     if (!stat || type === undefined || (excluded && !(type === 'directory' && this.#hasVisible(path))))
       return undefined;

@@ -73,8 +73,27 @@ export function readLink(path: string): string {
   return textOfBytes(fs.readlinkSync(fsPath(path), 'buffer'));
 }
 
+/** What a device node stands for. */
+export interface DeviceNumbers {
+  readonly major: number;
+  readonly minor: number;
+}
+
+/** A device node that a file stands for where none can be made. */
+export interface StatedDevice extends DeviceNumbers {
+  readonly type: 'char' | 'block';
+}
+
+/** What lstat(2) would say of a device node in the place of a plain file, as Linux has these numbers: of 12 and 20 bits. */
+export function asDevice(stat: fs.Stats, { type, major, minor }: StatedDevice): fs.Stats {
+  if (!stat.isFile()) return stat;
+  const mode = (type === 'char' ? 0o020000 : 0o060000) | (stat.mode & ~S_IFMT);
+  const rdev = (minor & 0xff) + major * 0x100 + (minor >>> 8) * 0x100000;
+  return Object.assign(stat, { mode, rdev, size: 0 });
+}
+
 /** glibc's major(3) and minor(3). */
-export function deviceNumbers(device: bigint): { major: number; minor: number } {
+export function deviceNumbers(device: bigint): DeviceNumbers {
   return {
     major: Number(((device >> 32n) & 0xfffff000n) | ((device >> 8n) & 0xfffn)),
     minor: Number(((device >> 12n) & 0xffffff00n) | (device & 0xffn)),
