@@ -142,9 +142,12 @@ export function someEntries(
     const plain = entry.type === 'file' || entry.type === 'directory';
     if (!plain || entry.inode !== undefined) return undefined;
     if (entry.path === root && !(fresh && !target.node(to))) continue;
+    const at = entry.path === root ? to : joinTree(to, entry.path.slice(start));
+    // It may have to be left out, being there already.
+    const there = fresh ? undefined : target.lookup(at);
+    if (there && (there.type === 'directory' || there.mtime === entry.mtime)) return undefined;
     const content = entry.type === 'file' ? source.tree.source(entry) : undefined;
-    const path = entry.path === root ? to : joinTree(to, entry.path.slice(start));
-    entries.push(copiedEntry(entry, facts, path, entry.mtime, content));
+    entries.push(copiedEntry(entry, facts, at, entry.mtime, content));
   }
   return entries;
 }

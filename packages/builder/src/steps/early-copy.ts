@@ -81,7 +81,7 @@ export async function copyEarly(
         tree.setLearned?.(taken[learned++] as number, digests.subarray(at, at + DIGEST));
       }
     };
-    const staged = store.layers.stage(layerEntries(below, entries, view, time ?? target.now), learn, signal);
+    const staged = store.layers.stage(layerEntries(below, entries, view, time ?? target.now, true), learn, signal);
     let over = false;
     const drop = async (): Promise<void> => {
       if (!over) await staged.drop();

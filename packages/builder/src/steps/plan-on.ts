@@ -1,6 +1,7 @@
 import type { Digest } from '@strake/core';
 import type { LayerEntry, LayerOutline, OutlinePath, TreeView } from '@strake/store';
 
+import { changingEntries, Undecided } from '../copy/changes.js';
 import type { ReadText } from '../copy/owner.js';
 import type { PlanBase } from '../copy/target-tree.js';
 import type { ChainResult } from '../result.js';
@@ -39,7 +40,7 @@ export async function planOn<T>(
     try {
       return await make(outlined);
     } catch (error) {
-      if (!(error instanceof OutOfSight)) throw error;
+      if (!(error instanceof OutOfSight || error instanceof Undecided)) throw error;
     }
   }
   const view = await chainView(below, store, signal);
@@ -47,14 +48,18 @@ export async function planOn<T>(
   return make({ view, read: chain.length > 0 ? textReader(view) : undefined, chain });
 }
 
-/** The ENTRIES of a layer that were planned on VIEW, in the form that the layers BELOW have; NOW in seconds. */
+/**
+ * The ENTRIES of a layer that were planned on VIEW, in the form that the layers BELOW have; NOW in seconds. EARLY: digests are not
+ * known yet. @throws Undecided while they are asked for
+ */
 export function layerEntries(
   below: ChainResult,
   entries: Iterable<LayerEntry>,
   view: PlanBase,
   now: number,
+  early = false,
 ): Iterable<LayerEntry> {
-  return below.windows ? windowsEntries(entries, view, now) : entries;
+  return below.windows ? windowsEntries(entries, view, now) : changingEntries(entries, view, early);
 }
 
 async function outlinedView(
@@ -97,7 +102,9 @@ class OutlinedView {
 
   lookup(path: string): ReturnType<TreeView['lookup']> {
     if (!this.#seen.has(path) && !this.#isBelow(path)) throw new OutOfSight(path);
-    return this.#view.lookup(path);
+    const entry = this.#view.lookup(path);
+    // Outlines have no contents.
+    return entry && this.#outlined.has(entry.layer) ? { ...entry, digest: undefined } : entry;
   }
 
   /** Of a path that is seen, but not all that is below. */

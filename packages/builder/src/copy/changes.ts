@@ -1,0 +1,113 @@
+import { digestOf, type Digest } from '@strake/core';
+import type { ContentSource, EntryFacts, LayerEntry, ViewEntry } from '@strake/store';
+import { isDeepStrictEqual } from 'node:util';
+
+import type { PlanBase } from './target-tree.js';
+
+/** Whether a file is what lies in its place shows only in contents that are not known yet. */
+export class Undecided extends Error {}
+
+type Written = Exclude<LayerEntry, { type: 'whiteout' }>;
+
+/**
+ * Those of ENTRIES, a layer planned on the tree BELOW, that change something, as BuildKit tells its layers by comparing: a file that is there
+ * as it is copied is left out, a folder of which only the time is another comes with what is put into it. EARLY: contents are not known yet.
+ * @throws Undecided
+ */
+export function* changingEntries(entries: Iterable<LayerEntry>, below: PlanBase, early = false): Generator<LayerEntry> {
+  const changes = new Changes(below, early);
+  for (const entry of entries) {
+    if (entry.type === 'whiteout') yield entry;
+    else yield* changes.of(entry);
+  }
+}
+
+class Changes {
+  readonly #below: PlanBase;
+  readonly #early: boolean;
+  /** Folders of which only the time is another, until something in them is. */
+  readonly #held = new Map<string, Written>();
+  /** Files that were left out, by path: a link to one needs its content. */
+  readonly #leftOut = new Map<string, Written>();
+  /** Where a file that was left out is in the layer after all, under another of its names. */
+  readonly #renamed = new Map<string, string>();
+  /** Folders, with a slash, that hide what is below. */
+  readonly #opaque: string[] = [];
+  /** The last folder, with a slash, that is new: nothing in it can be there already. */
+  #fresh = '/';
+
+  constructor(below: PlanBase, early: boolean) {
+    this.#below = below;
+    this.#early = early;
+  }
+
+  *of(given: Written): Generator<Written> {
+    const entry = this.#withContent(given);
+    const { path } = entry;
+    if (!path.startsWith(this.#fresh)) {
+      const there = path === '' || this.#isHidden(path) ? undefined : this.#below.lookup(path);
+      if (entry.type === 'directory') {
+        if (there && !entry.opaque && sameFacts(entry, there)) {
+          this.#held.set(path, entry);
+          return;
+        }
+        if (entry.opaque) this.#opaque.push(`${path}/`);
+        if (!there && path !== '') this.#fresh = `${path}/`;
+      } else if (there && this.#isThere(entry, there)) {
+        this.#leftOut.set(path, entry);
+        return;
+      }
+    }
+    yield* this.#foldersTo(path);
+    yield entry;
+  }
+
+  /** A link to a file that was left out is that file. */
+  #withContent(entry: Written): Written {
+    if (entry.type !== 'hardlink' || entry.link === undefined) return entry;
+    const link = this.#renamed.get(entry.link);
+    if (link !== undefined) return { ...entry, link };
+    const first = this.#leftOut.get(entry.link);
+    if (!first) return entry;
+    const whole = { ...first, path: entry.path };
+    const there = this.#below.lookup(entry.path);
+    if (!there || !this.#isThere(whole, there)) this.#renamed.set(entry.link, entry.path);
+    return whole;
+  }
+
+  #isHidden(path: string): boolean {
+    return this.#opaque.some((folder) => path.startsWith(folder));
+  }
+
+  #isThere(entry: Written, there: ViewEntry): boolean {
+    if (!sameFacts(entry, there) || entry.size !== there.size || entry.mtime !== there.mtime) return false;
+    if (entry.link !== there.link || !isDeepStrictEqual(entry.device, there.device)) return false;
+    if (entry.type !== 'file') return true;
+    const digest = contentDigest(entry.content);
+    if (there.digest === undefined || (digest === undefined && this.#early)) throw new Undecided(entry.path);
+    return digest === there.digest;
+  }
+
+  *#foldersTo(path: string): Generator<Written> {
+    if (this.#held.size === 0) return;
+    for (let end = path.indexOf('/'); end >= 0; end = path.indexOf('/', end + 1)) {
+      const folder = this.#held.get(path.slice(0, end));
+      if (!folder) continue;
+      this.#held.delete(folder.path);
+      yield folder;
+    }
+  }
+}
+
+function sameFacts(a: EntryFacts, b: EntryFacts): boolean {
+  if (a.type !== b.type || a.uid !== b.uid || a.gid !== b.gid) return false;
+  return (a.type === 'symlink' || a.mode === b.mode) && isDeepStrictEqual(xattrsOf(a), xattrsOf(b));
+}
+
+function xattrsOf({ xattrs }: EntryFacts): Readonly<Record<string, string>> {
+  return { ...xattrs };
+}
+
+function contentDigest(content: ContentSource | undefined): Digest | undefined {
+  return content?.kind === 'bytes' ? digestOf(content.bytes) : content?.digest;
+}
