@@ -85,6 +85,15 @@ describe('What of a planned layer changes something', () => {
     assert.throws(() => [...changingEntries([file('a', 'a')], outline)], Undecided);
   });
 
+  it('is no device that stands for a removed file, but where there is none to be removed', () => {
+    const device = { path: 'n', type: 'char', ...made, device: { major: 0, minor: 0 } } as const;
+    const named = (...names: string[]): ReturnType<typeof treeOf> => ({ lookup: () => undefined, list: () => names });
+    assert.throws(() => [...changingEntries([device], named('f'))], /"\/n" is a device 0:0/);
+    assert.deepEqual([...changingEntries([device], named())], [device]);
+    const null_ = { ...device, device: { major: 1, minor: 0 } };
+    assert.deepEqual([...changingEntries([null_], named('f'))], [null_]);
+  });
+
   it('makes the same tree as all of it, but for times of folders', async function () {
     this.timeout(60_000);
     const root = mkdtempSync(join(tmpdir(), 'strake-changes-'));

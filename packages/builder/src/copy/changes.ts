@@ -2,6 +2,7 @@ import { digestOf, type Digest } from '@strake/core';
 import type { ContentSource, EntryFacts, LayerEntry, ViewEntry } from '@strake/store';
 import { isDeepStrictEqual } from 'node:util';
 
+import { builderError } from '../errors.js';
 import type { PlanBase } from './target-tree.js';
 
 /** Whether a file is what lies in its place shows only in contents that are not known yet. */
@@ -12,7 +13,7 @@ type Written = Exclude<LayerEntry, { type: 'whiteout' }>;
 /**
  * Those of ENTRIES, a layer planned on the tree BELOW, that change something, as BuildKit tells its layers by comparing: a file that is there
  * as it is copied is left out, a folder of which only the time is another comes with what is put into it. EARLY: contents are not known yet.
- * @throws Undecided
+ * @throws Undecided; StrakeError `COPY_CONFLICT` for what would stand for a removed file
  */
 export function* changingEntries(entries: Iterable<LayerEntry>, below: PlanBase, early = false): Generator<LayerEntry> {
   const changes = new Changes(below, early);
@@ -44,6 +45,7 @@ class Changes {
   *of(given: Written): Generator<Written> {
     const entry = this.#withContent(given);
     const { path } = entry;
+    this.#refuseWhiteout(entry);
     if (!path.startsWith(this.#fresh)) {
       const there = path === '' || this.#isHidden(path) ? undefined : this.#below.lookup(path);
       if (entry.type === 'directory') {
@@ -60,6 +62,14 @@ class Changes {
     }
     yield* this.#foldersTo(path);
     yield entry;
+  }
+
+  /** A device 0:0 is overlayfs's word for a file of the layers below that is gone: over layers no kernel lets it be made. */
+  #refuseWhiteout({ type, device, path }: Written): void {
+    if (type !== 'char' || device?.major !== 0 || device.minor !== 0 || this.#below.list('').length === 0) return;
+    throw builderError('COPY_CONFLICT', `"/${path}" is a device 0:0, which stands for a removed file in layers`, {
+      hint: 'Leave it out of what is copied or unpacked.',
+    });
   }
 
   /** A link to a file that was left out is that file. */
