@@ -98,6 +98,20 @@ describeFor('container', 'chroot', (tools) => {
       );
       assert.equal(reply.upper['/etc/hosts'], undefined);
     });
+    it('is of the group root, whatever the folder of the store hands on to what is made in it', async () => {
+      const scratch = path.join(tools.agent.folder, 'scratch');
+      fs.mkdirSync(scratch, { recursive: true });
+      const before = fs.statSync(scratch);
+      fs.chownSync(scratch, before.uid, 7);
+      fs.chmodSync(scratch, 0o2755);
+      try {
+        const mounts: ContainerMount[] = [{ kind: 'tmpfs', target: '/t' }];
+        assert.equal(await output('stat -c %g /dev /dev/shm /t /etc/hosts /proc | sort -u', { mounts }), '0');
+      } finally {
+        fs.chownSync(scratch, before.uid, before.gid);
+        fs.chmodSync(scratch, before.mode & 0o7777);
+      }
+    });
     it('needs no folder of the image, and leaves those that BuildKit leaves', async () => {
       const edits = ['dev', 'proc', 'sys', 'etc'].map((name) => ({ path: name, remove: true }));
       const reply = await sh('test -e /dev/null && test -f /proc/meminfo && cat /etc/hosts', {}, edits);

@@ -55,6 +55,9 @@ export async function assembleChroot(
 ): Promise<ChrootAssembly> {
   makeFolderNow(scratch);
   const own = fs.mkdtempSync(path.join(scratch, 'run-'));
+  // The store's group, where its folders have the setgid bit, is not to be that of what the step sees.
+  fs.chownSync(own, process.geteuid?.() ?? 0, process.getegid?.() ?? 0);
+  fs.chmodSync(own, 0o700);
   const closers: (() => Promise<void>)[] = [];
   let rootFd: number | undefined;
   let placements: Placements | undefined;
