@@ -1,8 +1,9 @@
 // Random small Dockerfiles, each built by BuildKit and by Strake, whose images must be the same, or which both must refuse.
-// usage: node e2e/random-side-by-side.mjs [--seed N] [--builds 200] [--jobs 2] [--builder NAME] [--keep FOLDER] [--messages]
+// usage: node e2e/random-side-by-side.mjs [--seed N] [--builds 200] [--jobs 2] [--builder NAME | --other ARGS] [--keep FOLDER] [--messages]
 //   --seed N       the first build's seed; a difference names its own (default: the time)
 //   --builder NAME a builder of `docker buildx` of the newest BuildKit; history is compared to the letter, and older ones lack flags
 //                  (docker buildx create --name NAME --driver remote unix:///run/buildkit/buildkitd.sock)
+//   --other ARGS   instead of BuildKit, Strake with these arguments as well: --other='--isolation chroot'
 //   --keep FOLDER  writes each build that differs as a case of fixtures/side-by-side, with what BuildKit made as its golden
 //   --messages     prints what both say of builds that both refuse
 // Needs `npm run setup -- --tests` and root. The last line is `N passed, N failed`; a build takes about a second by each.
@@ -22,6 +23,7 @@ const { values: flags } = parseArgs({
     builds: { type: 'string', default: '200' },
     jobs: { type: 'string', default: '2' },
     builder: { type: 'string', default: 'default' },
+    other: { type: 'string' },
     keep: { type: 'string' },
     messages: { type: 'boolean', default: false },
   },
@@ -36,13 +38,22 @@ const ours = {
   command: [STRAKE, 'build', ...common],
   env: { PATH: process.env.PATH, HOME: path.join(work, 'home'), STRAKE_ROOT: path.join(work, 'store') },
 };
-const theirs = {
+const buildkit = {
   base: layout,
   command: ['docker', 'buildx', 'build', '--builder', flags.builder, '--provenance=false', ...common],
   env: Object.fromEntries(
     ['PATH', 'HOME', 'DOCKER_HOST', 'DOCKER_CONFIG', 'BUILDX_CONFIG'].map((name) => [name, process.env[name] ?? '']),
   ),
 };
+
+const theirs =
+  flags.other === undefined
+    ? buildkit
+    : {
+        base: layout,
+        command: [...ours.command, ...flags.other.split(' ')],
+        env: { ...ours.env, STRAKE_ROOT: path.join(work, 'other') },
+      };
 
 /** Refusals of BuildKit's that Strake does not share: what a Dockerfile with the first says of the second. */
 const REFUSED_BY_BUILDKIT = [
