@@ -5,16 +5,16 @@ const WINDOW = 32 * 1024;
 /** A cell is judged by samples, one in each of its stripes: all of its bytes would take longer than deflate takes for text. */
 const STRIPE = CELL / 4;
 /** Bytes of a stripe that are counted. */
-const COUNTED = 1024;
+const COUNTED = 512;
 /**
- * The sum of the squares of how often each byte occurs, over that of bytes that are all as frequent: 1.06 for so many random bytes, up
- * to 1.15 for what is compressed already, 5 and more for text and machine code.
+ * The sum of the squares of how often each byte occurs, over that of bytes that are all as frequent: 1.12 for so many random bytes, up
+ * to 1.21 for what is compressed already, 5 and more for text and machine code.
  */
-const EVEN = 1.15;
+const EVEN = 1.22;
 /** Most of what is no noise shows in the first stripe. Of so few bytes, random ones are less even. */
 const EVEN_AT_A_GLANCE = 2;
 /** Bytes of a stripe at which a repetition is searched for. */
-const SEARCHED = 256;
+const SEARCHED = 128;
 /** So many places in a cell where a repetition of eight bytes begins make it worth compressing, however even its bytes are. */
 const REPETITIONS = 4;
 /** Every so many bytes a place is remembered: what is repeated at that length and eight more is seen. */
