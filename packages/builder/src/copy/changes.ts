@@ -91,7 +91,7 @@ class Changes {
 
   #isThere(entry: Written, there: ViewEntry): boolean {
     if (!sameFacts(entry, there) || entry.size !== there.size || entry.mtime !== there.mtime) return false;
-    if (entry.link !== there.link || !isDeepStrictEqual(entry.device, there.device)) return false;
+    if (entry.link !== there.link || !isEqual(entry.device, there.device)) return false;
     if (entry.type !== 'file') return true;
     const digest = contentDigest(entry.content);
     if (there.digest === undefined || (digest === undefined && this.#early)) throw new Undecided(entry.path);
@@ -111,11 +111,12 @@ class Changes {
 
 function sameFacts(a: EntryFacts, b: EntryFacts): boolean {
   if (a.type !== b.type || a.uid !== b.uid || a.gid !== b.gid) return false;
-  return (a.type === 'symlink' || a.mode === b.mode) && isDeepStrictEqual(xattrsOf(a), xattrsOf(b));
+  return (a.type === 'symlink' || a.mode === b.mode) && isEqual(a.xattrs, b.xattrs);
 }
 
-function xattrsOf({ xattrs }: EntryFacts): Readonly<Record<string, string>> {
-  return { ...xattrs };
+/** Whether facts are the same, of which most files have none. */
+function isEqual(a: object | undefined, b: object | undefined): boolean {
+  return a === b || isDeepStrictEqual({ ...a }, { ...b });
 }
 
 function contentDigest(content: ContentSource | undefined): Digest | undefined {
