@@ -2,28 +2,17 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import os from 'node:os';
 import { join } from 'node:path';
-import { pack, type Header } from 'tar-stream';
+import type { Header } from 'tar-stream';
 
 import { unpackContext } from '../src/source/archive-folder.js';
 import { temporaryTree } from '../src/source/temporary-tree.js';
 import type { LocalTree } from '../src/tree/local-tree.js';
-
-type Entry = Partial<Header> & { name: string; content?: string };
+import { once, tarOf, type Entry } from './support/tar.js';
 
 const MTIME = new Date(1_000_000_000_000);
 
-async function tarOf(entries: readonly Entry[]): Promise<Buffer> {
-  const packed = pack();
-  for (const { content, ...header } of entries) packed.entry({ mtime: MTIME, ...header }, content ?? '');
-  packed.finalize();
-  const chunks: Uint8Array[] = [];
-  for await (const chunk of packed as AsyncIterable<Uint8Array>) chunks.push(chunk);
-  return Buffer.concat(chunks);
-}
-
-async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
-  yield await Promise.resolve(bytes);
-}
+const datedTar = (entries: readonly Entry[]): Promise<Buffer> =>
+  tarOf(entries.map((entry) => ({ mtime: MTIME, ...entry })));
 
 const char = (name: string, more: Partial<Header> = {}): Entry => ({
   ...{ name, type: 'character-device', devmajor: 1, devminor: 3, mode: 0o640, uid: 5, gid: 6 },
@@ -47,7 +36,7 @@ describe('device nodes in archives of contexts', () => {
 
   it('are told as such, whoever unpacks', async () => {
     const block: Partial<Header> = { type: 'block-device', devmajor: 4095, devminor: 0o777777, mode: 0o4777 };
-    const tree = await unpack(await tarOf([char('c'), char('d/b', { ...block, uid: 0, gid: 0 })]));
+    const tree = await unpack(await datedTar([char('c'), char('d/b', { ...block, uid: 0, gid: 0 })]));
     assert.deepEqual(facts(tree, 'c'), ['char', 0o640, 5, 6, 1_000_000_000, 0, { major: 1, minor: 3 }]);
     const numbers = { major: 4095, minor: 0o777777 };
     assert.deepEqual(facts(tree, 'd/b'), ['block', 0o4777, 0, 0, 1_000_000_000, 0, numbers]);
@@ -62,7 +51,7 @@ describe('device nodes in archives of contexts', () => {
 
   it('may be linked to, and are no link of a file then', async () => {
     const link: Entry = { name: 'l', type: 'link', linkname: 'c' };
-    const tree = await unpack(await tarOf([char('c'), link, { name: 'c', content: 'file' }]));
+    const tree = await unpack(await datedTar([char('c'), link, { name: 'c', content: 'file' }]));
     assert.deepEqual(facts(tree, 'l'), ['char', 0o640, 5, 6, 1_000_000_000, 0, { major: 1, minor: 3 }]);
     assert.equal(tree.lookup('l')?.inode, undefined);
     assert.deepEqual(facts(tree, 'c'), ['file', 0o644, 0, 0, 1_000_000_000, 4, undefined]);
@@ -70,7 +59,7 @@ describe('device nodes in archives of contexts', () => {
 
   it('are replaced by what comes later, and no folder is taken for one', async () => {
     const tree = await unpack(
-      await tarOf([
+      await datedTar([
         ...[char('f'), char('d'), char('a/n')],
         { name: 'f', content: 'x' },
         { name: 'd/', type: 'directory' },
@@ -84,7 +73,7 @@ describe('device nodes in archives of contexts', () => {
       ['file', 'directory', 'directory', 'directory', 'file'],
     );
     assert.equal(tree.lookup('a/n')?.uid, 0);
-    await assert.rejects(unpack(await tarOf([char('x'), { name: 'x/y', content: '' }])), {
+    await assert.rejects(unpack(await datedTar([char('x'), { name: 'x/y', content: '' }])), {
       code: 'CONTEXT_UNREADABLE',
       message: /no folder/,
     });
@@ -92,18 +81,18 @@ describe('device nodes in archives of contexts', () => {
 
   it('have no attributes of users, and no time that counts', async () => {
     const pax = { 'SCHILY.xattr.user.a': 'v', 'SCHILY.xattr.trusted.b': 'w' };
-    const bytes = await tarOf([char('c', { pax })]);
+    const bytes = await datedTar([char('c', { pax })]);
     const { newest, stated } = await unpackContext(once(bytes), root, signal);
     assert.equal(newest, undefined);
     assert.deepEqual({ ...stated.get('c')?.xattrs }, { 'trusted.b': 'w' });
   });
 
   it('have numbers that Linux knows, and none in the oldest form of a tar', async () => {
-    await assert.rejects(unpack(await tarOf([char('c', { devmajor: 4096 })])), {
+    await assert.rejects(unpack(await datedTar([char('c', { devmajor: 4096 })])), {
       code: 'CONTEXT_UNREADABLE',
       message: /device number is out of range/,
     });
-    const old = await tarOf([char('c')]);
+    const old = await datedTar([char('c')]);
     old.fill(0, 257, 265);
     const sum = old.subarray(0, 512).reduce((all, byte, i) => all + (i >= 148 && i < 156 ? 32 : byte), 0);
     old.write(sum.toString(8).padStart(6, '0'), 148, 'latin1');

@@ -6,24 +6,9 @@ import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import os from 'node:os';
 import { join } from 'node:path';
-import { pack, type Header } from 'tar-stream';
 
 import { looksLikeArchive, unpackContext } from '../src/source/archive-folder.js';
-
-type Entry = Partial<Header> & { name: string; content?: string };
-
-async function tarOf(entries: readonly Entry[]): Promise<Buffer> {
-  const packed = pack();
-  for (const { content, ...header } of entries) packed.entry(header, content ?? '');
-  packed.finalize();
-  const chunks: Uint8Array[] = [];
-  for await (const chunk of packed as AsyncIterable<Uint8Array>) chunks.push(chunk);
-  return Buffer.concat(chunks);
-}
-
-async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
-  yield await Promise.resolve(bytes);
-}
+import { once, tarOf, type Entry } from './support/tar.js';
 
 describe('archives of contexts', () => {
   let outer: string;
