@@ -52,8 +52,8 @@ export async function openPipe(path: string, end: 'read' | 'write', options: Pip
 }
 
 /**
- * The bytes of a small file, LIMIT at most. Never waits: of a pipe or a terminal there is what has already been written.
- * @throws Error of the system
+ * The bytes of a small file, LIMIT at most. Never waits: a pipe that nobody has open for writing is empty.
+ * @throws Error of the system: EAGAIN for a pipe or a terminal that more may come from, as half of what comes is not the file
  */
 export function readAtOnce(path: string, limit: number): Buffer {
   const fd = fs.openSync(path, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK | fs.constants.O_NOCTTY);

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import fs from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -34,7 +35,8 @@ describe('pipes', () => {
   it('are read to their end, also where the writer comes later', async () => {
     const opened = openPipe(pipe, 'read');
     const other = fs.openSync(pipe, 'r+');
-    spawn('sh', ['-c', 'echo one; echo two'], { stdio: ['ignore', other, 'ignore'] });
+    const writer = spawn('sh', ['-c', 'echo one; echo two'], { stdio: ['ignore', other, 'ignore'] });
+    const ended = once(writer, 'exit'); // or it is a writer of the next test's pipe
     const stream = await opened;
     let text = '';
     for await (const chunk of stream) {
@@ -43,6 +45,7 @@ describe('pipes', () => {
     }
     assert.equal(text, 'one\ntwo\n');
     fs.closeSync(other);
+    await ended;
   });
 
   it('whose writer says nothing are left by an abort', async () => {
@@ -59,5 +62,15 @@ describe('pipes', () => {
     assert.equal(readAtOnce('/dev/zero', 100_000).length, 100_000);
     assert.equal(readAtOnce('/dev/null', 100).length, 0);
     assert.equal(readAtOnce(pipe, 100).length, 0);
+  });
+
+  it('are not read at once where more may come', () => {
+    const other = fs.openSync(pipe, 'r+');
+    fs.writeSync(other, 'half');
+    assert.throws(
+      () => readAtOnce(pipe, 100),
+      (error) => errnoOf(error) === 'EAGAIN',
+    );
+    fs.closeSync(other);
   });
 });
