@@ -38,7 +38,7 @@ describe('archives of contexts', () => {
       { name: 'closed/', type: 'directory', mode: 0o555, mtime },
       { name: 'closed/f', mode: 0o6755, mtime, uid: 12345, content: 'f' },
       { name: 'deep/down/g', mode: 0o100, mtime, content: 'g' },
-      { name: 'hard', type: 'link', linkname: 'closed/f' },
+      { name: 'hard', type: 'link', linkname: 'closed/f', mode: 0o6755, mtime },
       { name: 'soft', type: 'symlink', linkname: '../../victim', mtime },
       { name: 'null', type: 'character-device', devmajor: 1, devminor: 3 },
       { name: 'pipe', type: 'fifo' },
@@ -136,6 +136,42 @@ describe('archives of contexts', () => {
     ]);
     assert.equal(fs.readlinkSync(join(root, 'h')), '../victim');
     await assert.rejects(unpack([{ name: 'h', type: 'link', linkname: './h' }]), { code: 'CONTEXT_UNREADABLE' });
+  });
+
+  it('may tell more of a file at each of its links: the last counts for all its names', async () => {
+    const at = (seconds: number): Date => new Date(seconds * 1000);
+    const { stated } = await unpack([
+      { name: 'a', uid: 7, pax: { 'SCHILY.xattr.user.a': '1' }, mtime: at(10) },
+      { name: 'b', type: 'link', linkname: 'a', uid: 8, mode: 0o4755, mtime: at(20) },
+      {
+        name: 'c',
+        type: 'link',
+        linkname: 'b',
+        uid: 9,
+        mode: 0o600,
+        pax: { 'SCHILY.xattr.user.b': '2' },
+        mtime: at(30),
+      },
+      { name: 'd', mode: 0o644 },
+      { name: 'e', type: 'link', linkname: 'd', mode: 0o640 },
+      { name: 'f', type: 'link', linkname: 'e', gid: 5, mode: 0o640 },
+      { name: 'c', uid: 3, mode: 0o700, mtime: at(40) },
+      { name: 'l', type: 'symlink', linkname: '../victim', mtime: at(50) },
+      { name: 'm', type: 'link', linkname: 'l', uid: 4, mode: 0o600, mtime: at(60) },
+    ]);
+    const told = ['a', 'b', 'c', 'd', 'e', 'f', 'l', 'm'].map((name) => {
+      const { uid, gid, xattrs } = stated.get(name) ?? { uid: 0, gid: 0 };
+      return `${name} ${uid}:${gid} ${Object.entries(xattrs ?? {}).join(' ')}`.trim();
+    });
+    assert.deepEqual(told, [
+      ...['a 9:0 user.a,1 user.b,2', 'b 9:0 user.a,1 user.b,2', 'c 3:0'],
+      ...['d 0:5', 'e 0:5', 'f 0:5', 'l 4:0', 'm 4:0'],
+    ]);
+    assert.deepEqual(['a', 'b', 'c', 'd'].map(mode), [0o600, 0o600, 0o700, 0o640]);
+    assert.deepEqual(
+      ['a', 'c', 'm'].map((name) => fs.lstatSync(join(root, name)).mtimeMs / 1000),
+      [30, 40, 50],
+    );
   });
 
   it('are read as Go reads them', async () => {

@@ -118,11 +118,17 @@ function shown(name: string): string {
   return name.replace(/[\p{Cc}\ud800-\udfff]/gu, '?').slice(0, 200);
 }
 
+interface MutableStated extends Stated {
+  uid: number;
+  gid: number;
+  xattrs?: Record<string, string> | undefined;
+}
+
 class Unpacking {
   readonly #root: string;
   /** Folders as they are to be in the end: while files are put into them they are open to us. */
   readonly #folders = new Map<string, { mode: number; time: number | undefined }>();
-  readonly stated = new Map<string, Stated>();
+  readonly stated = new Map<string, MutableStated>();
   newest: number | undefined;
   #entries = 0;
   #pipes = 0;
@@ -161,7 +167,7 @@ class Unpacking {
         fs.lutimesSync(this.#at(path), time, time);
         break;
       case 'link':
-        this.#link(path, name, treePath(link));
+        this.#link(path, entry);
         break;
       case 'fifo':
         if (++this.#pipes > MOST_PIPES) throw refused(name, `it has too many pipes, more than ${MOST_PIPES}`);
@@ -175,13 +181,24 @@ class Unpacking {
   }
 
   #state(path: string, entry: TarEntry): void {
-    const { type, name, link } = entry;
-    const stated = type === 'link' ? this.stated.get(treePath(link)) : statedOf(entry);
     for (const [key, value] of Object.entries(entry.xattrs ?? {})) this.#attributes += key.length + value.length;
     if (this.#attributes > MOST_ATTRIBUTES)
-      throw refused(name, 'there are too many extended attributes, more than 64 MiB');
+      throw refused(entry.name, 'there are too many extended attributes, more than 64 MiB');
+    const stated = entry.type === 'link' ? this.#restated(path, entry) : statedOf(entry);
     if (stated) this.stated.set(path, stated);
     else this.stated.delete(path);
+  }
+
+  /** What a link states of the file that it is a name of: it counts for all names, which share what is stated. */
+  #restated(path: string, { link, uid, gid, xattrs = {} }: TarEntry): MutableStated {
+    const target = treePath(link);
+    const shared = this.stated.get(target) ?? { uid, gid };
+    this.stated.set(target, shared);
+    const isFile = shared.device === undefined && this.#stat(path)?.isFile();
+    const meant = Object.entries(xattrs).filter(([key]) => isFile || !key.startsWith('user.'));
+    if (meant.length > 0)
+      shared.xattrs = Object.assign(shared.xattrs ?? (Object.create(null) as object), Object.fromEntries(meant));
+    return Object.assign(shared, { uid, gid });
   }
 
   /** Gives folders their modes and times. */
@@ -265,7 +282,8 @@ class Unpacking {
     }
   }
 
-  #link(path: string, name: string, target: string): void {
+  #link(path: string, { name, link, mode, mtime: time }: TarEntry): void {
+    const target = treePath(link);
     this.#openFolder(parentPath(target), name);
     const there = this.#stat(target);
     if (path === target || !there || there.isDirectory()) {
@@ -273,11 +291,14 @@ class Unpacking {
     }
     this.#clear(path, name);
     fs.linkSync(this.#at(target), this.#at(path));
+    if (there.isSymbolicLink()) return;
+    fs.chmodSync(this.#at(path), mode);
+    fs.utimesSync(this.#at(path), time, time);
   }
 }
 
 /** What an entry states that its file does not show, where that is more than 0:0. */
-function statedOf({ uid, gid, xattrs, device }: TarEntry): Stated | undefined {
+function statedOf({ uid, gid, xattrs, device }: TarEntry): MutableStated | undefined {
   if (uid === 0 && gid === 0 && !xattrs && !device) return undefined;
   return { uid, gid, ...(xattrs && { xattrs }), ...(device && { device }) };
 }

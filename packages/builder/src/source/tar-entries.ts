@@ -153,10 +153,13 @@ function secondsOf(record: string | undefined, header: number): number {
   return archiveTime(record === undefined ? header : Math.floor(Number(record)));
 }
 
-/** Those of users are for files and folders alone: the kernel gives no others any, so an image with them could not be unpacked. */
+/**
+ * Those of users are for files and folders alone: the kernel gives no others any, so an image with them could not be unpacked.
+ * A link's are all there, as they count for what it links to.
+ */
 function xattrsOf(records: ReadonlyMap<string, Buffer>, type: TarEntry['type']): Record<string, string> | undefined {
   const prefix = 'SCHILY.xattr.';
-  const hidden = type === 'file' || type === 'directory' ? undefined : `${prefix}user.`;
+  const hidden = ['file', 'directory', 'link'].includes(type) ? undefined : `${prefix}user.`;
   const named = [...records].filter(([key]) => key.startsWith(prefix) && !(hidden && key.startsWith(hidden)));
   if (named.length === 0) return undefined;
   // With a null prototype `__proto__` is a name like any other.
