@@ -7,7 +7,7 @@ import type { Stub } from './root-walk.js';
 import type { ContainerMount } from './types.js';
 
 /**
- * Gives USE the file or folder that MOUNT shows of the unpacked tree at FOLDER, as a handle (O_PATH) that lasts as long as the call.
+ * Gives USE what MOUNT shows of the unpacked tree at FOLDER, a folder or else of any kind, as a handle (O_PATH) that lasts as long as the call.
  * Its path has no links left: one on the way was put there since.
  * @throws StrakeError `MOUNT_TARGET_INVALID`; SystemCallError
  */
@@ -23,8 +23,7 @@ export function withTreeSource<T>(
     const walk = ResolveFlag.beneath | ResolveFlag.noSymlinks | ResolveFlag.noMagicLinks;
     source = openAt2(tree, parts.join('/') || '.', OpenFlag.path | OpenFlag.nofollow, walk);
     const facts = fs.fstatSync(source);
-    if (!facts.isDirectory() && !facts.isFile())
-      throw mountTargetInvalid(mount.target, 'its source is neither file nor folder');
+    if (facts.isSymbolicLink()) throw mountTargetInvalid(mount.target, 'its source has become a link');
     return use(source, facts.isDirectory() ? 'folder' : 'file');
   } finally {
     if (source !== undefined) closeDescriptor(source);

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 
@@ -51,6 +52,27 @@ contract((tools) => {
         assert.match(error?.code ?? '', /^MOUNT_/, at);
       }
       fs.unlinkSync(path.join(tools.outside, 'link'));
+    });
+    it('binds a pipe and a device node of a tree', async () => {
+      const [pipe, node] = ['pipe', 'node'].map((name) => path.join(tools.outside, name)) as [string, string];
+      execFileSync('mkfifo', [pipe]);
+      if (identity !== 'user') execFileSync('mknod', [node, 'c', '1', '3']);
+      try {
+        for (const at of identity === 'user' ? ['pipe'] : ['pipe', 'node'])
+          for (const readOnly of [true, false]) {
+            const mount = tree('/m', {
+              tree: { kind: 'bind', source: tools.outside, readOnly: true },
+              path: at,
+              readOnly,
+            });
+            assert.equal(
+              await output('stat -c %F /m', { mounts: [mount] }),
+              at === 'pipe' ? 'fifo' : 'character special file',
+            );
+          }
+      } finally {
+        for (const made of [pipe, node]) fs.rmSync(made, { force: true });
+      }
     });
     it('binds folders and files of the machine', async () => {
       const mounts: ContainerMount[] = [

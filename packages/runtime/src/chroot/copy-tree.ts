@@ -3,6 +3,7 @@ import fs from 'node:fs';
 import { errnoOf, textOfBytes } from '@strake/core';
 import { cloneFile, getXattr, listXattrs, makeNode, setTimes, setXattr, splitDevice } from '@strake/sys';
 
+import { mountTargetInvalid } from '../errors.js';
 import { withTreeSource } from '../tree-source.js';
 import type { ContainerMount } from '../types.js';
 
@@ -24,7 +25,6 @@ class TreeCopy {
 
   copy(from: Buffer, to: Buffer): void {
     const facts = fs.lstatSync(from, { bigint: true });
-    if (facts.isSocket()) return;
     const inode = `${facts.dev}:${facts.ino}`;
     if (!facts.isDirectory() && facts.nlink > 1n) {
       const first = this.#names.get(inode);
@@ -49,7 +49,7 @@ class TreeCopy {
         makeNode(textOfBytes(to), Number(facts.mode), major, minor);
       } catch (error) {
         // Device nodes in a user namespace.
-        if (errnoOf(error) !== 'EPERM' || facts.isFIFO()) throw error;
+        if (errnoOf(error) !== 'EPERM' || facts.isFIFO() || facts.isSocket()) throw error;
         return;
       }
     }
@@ -93,10 +93,12 @@ function join(folder: Buffer, name: Buffer): Buffer {
   return Buffer.concat([folder, Buffer.from('/'), name]);
 }
 
-/** Copies the file or folder of an unpacked tree that a mount shows to AT. @throws StrakeError `MOUNT_TARGET_INVALID` */
+/** Copies what a mount shows of an unpacked tree to AT. @throws StrakeError `MOUNT_TARGET_INVALID` */
 export function copySource(mount: Extract<ContainerMount, { kind: 'tree' }>, at: string): void {
   if (mount.tree.kind !== 'bind') throw new Error('a chroot takes unpacked trees only');
   withTreeSource(mount, mount.tree.source, (source) => {
     copyTree(fs.readlinkSync(`/proc/self/fd/${source}`, 'buffer'), at);
+    if (!fs.lstatSync(at, { throwIfNoEntry: false }))
+      throw mountTargetInvalid(mount.target, 'its source is a device node, and none can be made here');
   });
 }
