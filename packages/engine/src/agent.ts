@@ -2,6 +2,7 @@ import { StrakeError } from '@strake/core';
 import {
   createStepLimiter,
   openCgroups,
+  openDeviceGuard,
   openStepNetwork,
   Orphans,
   probePlace,
@@ -9,6 +10,7 @@ import {
   requireOwner,
   resolveUser,
   type ContainerMount,
+  type DeviceGuard,
   type StepCgroups,
   type StepLimiter,
   type StepNetwork,
@@ -45,6 +47,7 @@ class AgentServer {
   readonly #orphans = new Orphans();
   readonly #cgroups: number | undefined = openCgroups();
   readonly #limiter: StepLimiter;
+  readonly #guard: DeviceGuard;
   readonly #networkCommand: readonly [string, string] | undefined;
   readonly #memory = new IdleMemory();
 
@@ -52,6 +55,7 @@ class AgentServer {
     const { storeRoot: root, parent, worker } = setup;
     this.#networkCommand = setup.stepNetwork === undefined ? undefined : [process.execPath, setup.stepNetwork];
     this.#limiter = createStepLimiter({ folder: this.#cgroups, name: parent });
+    this.#guard = openDeviceGuard({ folder: this.#cgroups, name: parent });
     this.#namespaces = setup.namespaces;
     const workerUrl = worker === undefined ? undefined : pathToFileURL(worker);
     this.#store = openStore({ root, parent, workerUrl, indexMemory: INDEX_MEMORY });
@@ -60,6 +64,7 @@ class AgentServer {
     // What is wrong with them is told to each call; neither is awaited before the first.
     this.#store.catch(() => undefined);
     this.#backend.catch(() => undefined);
+    this.#guard.holds.catch(() => undefined);
   }
 
   receive(message: RpcMessage): void {
@@ -142,7 +147,8 @@ class AgentServer {
 
   async #probe(): Promise<AgentMethods['probe']['result']> {
     const probed = await probeRuntimes(this.#probing);
-    const place = { scratch: this.#probing.scratch, cgroups: this.#cgroups, namespaces: this.#namespaces };
+    const devices = await this.#guard.holds;
+    const place = { scratch: this.#probing.scratch, cgroups: this.#cgroups, namespaces: this.#namespaces, devices };
     const capabilities = [...probed.map(({ capability }) => capability), ...probePlace(place)];
     try {
       const { reason, runtime, snapshotterChoice } = await this.#backend;
@@ -172,7 +178,10 @@ class AgentServer {
         if (!this.#namespaces) throw networkNeedsNamespaces();
         network = await this.#network(ownNetwork, signal);
       }
-      if (limits) cgroups = this.#limiter.create(limits);
+      const guarded = await this.#guard.holds;
+      const leaves = guarded && spec.security === 'insecure';
+      if (limits)
+        cgroups = this.#limiter.create(limits, leaves || !guarded ? undefined : (made) => this.#guard.extend(made));
       // Without mounts a cache folder is moved into the root: one step at a time has it.
       const lends = executor.name === 'chroot';
       if (lends) releases.push(await lockCaches(spec.mounts, await this.#store, signal));
@@ -181,7 +190,11 @@ class AgentServer {
       const { uid, gid, additionalGids, home } = await resolveUser(mountedFiles(snapshot.mount), spec.user);
       const given = withoutNames(spec.env, network?.env ?? []);
       const env = given.some((entry) => entry.startsWith('HOME=')) ? given : [...given, `HOME=${home}`];
-      const launcher = [...(network?.launcher ?? []), ...(cgroups?.launcher ?? [])];
+      const launcher = [
+        ...(leaves ? this.#guard.leave() : []),
+        ...(network?.launcher ?? []),
+        ...(cgroups?.launcher ?? []),
+      ];
       const exit = await executor.run(
         {
           ...container,
@@ -191,6 +204,7 @@ class AgentServer {
           root: snapshot.mount,
           mounts,
           launcher: launcher.length > 0 ? launcher : undefined,
+          deviceNodes: guarded && spec.security === 'sandbox',
         },
         {
           signal,

@@ -97,9 +97,13 @@ export function createResources(options: EngineOptions, env: NodeJS.ProcessEnv):
       closing.abort();
       await working;
       takeEarly()?.child.kill('SIGKILL'); // it has done nothing
+      let guarded = false;
       for (const agent of await Promise.allSettled(agents)) {
-        if (agent.status === 'fulfilled') await agent.value.close();
+        if (agent.status !== 'fulfilled') continue;
+        await agent.value.close();
+        guarded ||= agent.value.ids === 'all';
       }
+      if (guarded && store) (await import('./device-guards.js')).removeDeviceGuards((await store).holder);
       if (registry) await (await registry).close();
       if (store) await (await store).close();
     },

@@ -19,7 +19,27 @@ export interface CgroupFiles {
   readonly mountinfo: string;
 }
 
+/** A hierarchy of cgroups, and where this process stands in it. */
+interface Hierarchy {
+  readonly version: 1 | 2;
+  /** Of version 1. */
+  readonly controllers: readonly string[];
+  /** The folder of this process's own cgroup. */
+  readonly own: string;
+  /** The folder around it, or the same where nothing around it is seen. */
+  readonly around: string;
+}
+
 const MOUNT_POINT = '/sys/fs/cgroup';
+
+/** What {@link placeFor} looks at, for this process. FOLDER: as `openCgroups` gave it, or a path. */
+export function cgroupFiles(folder: number | string): CgroupFiles {
+  return {
+    folder: typeof folder === 'number' ? `/proc/${process.pid}/fd/${folder}` : folder,
+    cgroup: fs.readFileSync('/proc/self/cgroup', 'utf8'),
+    mountinfo: fs.readFileSync('/proc/self/mountinfo', 'utf8'),
+  };
+}
 
 /**
  * Where a cgroup with CONTROLLER can be made for a child of this process: below its own cgroup with version 1; beside it with
@@ -27,30 +47,60 @@ const MOUNT_POINT = '/sys/fs/cgroup';
  * this machine has it not or does not let this process.
  */
 export function placeFor(controller: Controller, files: CgroupFiles): CgroupPlace | undefined {
-  const owners = files.cgroup.trim().split('\n');
-  for (const line of files.mountinfo.split('\n')) {
-    const words = line.split(' ');
-    const [root, point] = [words[3] ?? '', words[4] ?? ''];
-    if (point !== MOUNT_POINT && !point.startsWith(`${MOUNT_POINT}/`)) continue;
-    const after = words.slice(words.indexOf('-') + 1);
-    const mounted = path.join(files.folder, point.slice(MOUNT_POINT.length));
-    if (after[0] === 'cgroup' && (after[2] ?? '').split(',').includes(controller)) {
-      const own = owners.find((owner) => owner.split(':')[1]?.split(',').includes(controller));
-      const folder = path.join(mounted, below(root, own));
-      return canMake(folder) ? { version: 1, folder } : undefined;
-    }
-    if (after[0] === 'cgroup2') {
-      const own = below(
-        root,
-        owners.find((owner) => owner.startsWith('0::')),
-      );
-      const folder = path.join(mounted, own === '/' ? own : path.dirname(own));
-      if (has(folder, 'cgroup.subtree_control', controller) && canMake(folder)) return { version: 2, folder };
-      if (has(folder, 'cgroup.controllers', controller) && enabled(folder, controller) && canMake(folder))
-        return { version: 2, folder };
+  for (const { version, controllers, own, around } of hierarchies(files)) {
+    if (version === 1) {
+      if (controllers.includes(controller)) return canMake(own) ? { version, folder: own } : undefined;
+    } else if (
+      has(around, 'cgroup.subtree_control', controller) ||
+      (has(around, 'cgroup.controllers', controller) && enabled(around, controller))
+    ) {
+      if (canMake(around)) return { version, folder: around };
     }
   }
   return undefined;
+}
+
+/** Where a cgroup can be made that says which devices its processes may use, and the folder of this process's own beside it. */
+export function placeForDevices(files: CgroupFiles): (CgroupPlace & { readonly own: string }) | undefined {
+  const all = hierarchies(files);
+  const first = all.find(({ version, controllers }) => version === 1 && controllers.includes('devices'));
+  const { version, own, around } = first ?? all.find((one) => one.version === 2) ?? {};
+  if (version === undefined || own === undefined || around === undefined) return undefined;
+  const folder = version === 1 ? own : around;
+  return canMake(folder) ? { version, folder, own } : undefined;
+}
+
+function hierarchies(files: CgroupFiles): readonly Hierarchy[] {
+  const owners = files.cgroup.trim().split('\n');
+  return files.mountinfo.split('\n').flatMap((line): Hierarchy[] => {
+    const words = line.split(' ');
+    const [root, point] = [words[3] ?? '', words[4] ?? ''];
+    if (point !== MOUNT_POINT && !point.startsWith(`${MOUNT_POINT}/`)) return [];
+    const [type, , options = ''] = words.slice(words.indexOf('-') + 1);
+    const mounted = path.join(files.folder, point.slice(MOUNT_POINT.length));
+    if (type === 'cgroup2') {
+      const owner = owners.find((one) => one.startsWith('0::'));
+      const own = below(root, owner);
+      return [
+        {
+          version: 2,
+          controllers: [],
+          own: path.join(mounted, own),
+          around: path.join(mounted, own === '/' ? own : path.dirname(own)),
+        },
+      ];
+    }
+    if (type !== 'cgroup') return [];
+    const controllers = options.split(',');
+    const owner = owners.find((one) =>
+      one
+        .split(':')[1]
+        ?.split(',')
+        .some((name) => controllers.includes(name)),
+    );
+    const own = path.join(mounted, below(root, owner));
+    return [{ version: 1, controllers, own, around: own }];
+  });
 }
 
 /** The path of a line of /proc/self/cgroup below the ROOT that is mounted: that of a container is mounted as if it were all. */

@@ -18,15 +18,23 @@ const LINKS: readonly (readonly [name: string, target: string])[] = [
 const SIZE = 64 << 20;
 const GROUP_TTY = '5';
 
+/** What a mount for a step says of device nodes. */
+export function nodeAttribute(spec: Pick<ContainerSpec, 'security' | 'deviceNodes'>): number {
+  return spec.security === 'insecure' || spec.deviceNodes === true ? 0 : MountAttribute.nodev;
+}
+
 /**
- * Mounts a container's /dev on the folder PATH. Its devices are bind mounts of this machine's on a tmpfs without devices, so that
- * device nodes made by a step are of no use to it, with or without a device cgroup, and the same way in a user namespace.
+ * Mounts a container's /dev on the folder PATH. Its devices are bind mounts of this machine's, and device nodes made by a step are of
+ * no use to it without a guard: the same way for root and in a user namespace.
  * /dev/mqueue is left an empty folder: it belongs to the IPC namespace, which does not exist yet.
  */
-export function mountDevices(path: string, spec: Pick<ContainerSpec, 'shmSize' | 'security' | 'tty'>): void {
+export function mountDevices(
+  path: string,
+  spec: Pick<ContainerSpec, 'shmSize' | 'security' | 'deviceNodes' | 'tty'>,
+): void {
   const { nosuid, nodev, noexec } = MountAttribute;
   try {
-    attachAt(memoryMount('0755', SIZE, spec.security === 'insecure' ? nosuid : nosuid | nodev), path);
+    attachAt(memoryMount('0755', SIZE, nosuid | nodeAttribute(spec)), path);
     for (const name of DEVICES) {
       fs.closeSync(fs.openSync(`${path}/${name}`, 'wx', 0o666));
       attachAt(bindMount(`/dev/${name}`, nosuid | noexec), `${path}/${name}`);

@@ -1,4 +1,5 @@
 import { CAPABILITIES, capabilityNames, capabilitySet, DEFAULT_CAPABILITIES } from './capabilities.js';
+import { nodeAttribute } from './device-folder.js';
 import type { ResourceLimit } from './rlimits.js';
 import { seccompFilter } from './seccomp-filter.js';
 import { seccompProfile } from './seccomp.js';
@@ -31,14 +32,15 @@ export interface ConfigFacts {
 
 /**
  * The config.json of a container (OCI runtime-spec 1.0). No cgroup and no device rule stand in it: devices are taken care of by
- * the mounts of the root, none of which but those of /dev honours device nodes.
+ * the mounts of the root, of which but those of /dev none honours device nodes; or else by this process's device guard.
  */
 export function ociConfig(spec: ContainerSpec, facts: ConfigFacts): string {
   const sandbox = spec.security === 'sandbox';
+  const worksWithNodes = nodeAttribute(spec) === 0;
   const own = capabilitySet(facts.status, 'CapBnd') & capabilitySet(facts.status, 'CapPrm');
   const wanted = sandbox ? DEFAULT_CAPABILITIES : (1n << BigInt(CAPABILITIES.length)) - 1n;
   const capabilities = capabilityNames(wanted & own);
-  const nodev = sandbox ? ['nodev'] : [];
+  const nodev = worksWithNodes ? [] : ['nodev'];
   const quiet = ['nosuid', 'noexec', 'nodev'];
   const config = {
     ociVersion: '1.0.2',
@@ -93,8 +95,7 @@ export function ociConfig(spec: ContainerSpec, facts: ConfigFacts): string {
  * hook for what it takes away: it mounts the root once more without its attributes, and device nodes would work for a real root.
  */
 function forCrun(spec: ContainerSpec, facts: ConfigFacts): object {
-  if (spec.security === 'insecure') return {};
-  const filter = seccompFilter();
+  const filter = spec.security === 'insecure' ? undefined : seccompFilter();
   // A hook must read what crun writes to it, or crun may fail; mount(8) does not. The words are arguments, not parts of the script.
   const remount = {
     path: '/bin/sh',
@@ -103,6 +104,6 @@ function forCrun(spec: ContainerSpec, facts: ConfigFacts): object {
   };
   return {
     ...(filter ? { annotations: { 'run.oci.seccomp_bpf_data': filter.toString('base64') } } : {}),
-    ...(facts.mountProgram === undefined ? {} : { hooks: { createContainer: [remount] } }),
+    ...(facts.mountProgram === undefined || nodeAttribute(spec) === 0 ? {} : { hooks: { createContainer: [remount] } }),
   };
 }

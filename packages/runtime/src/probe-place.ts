@@ -7,6 +7,7 @@ import { cloneFile, setXattr, SystemCallError } from '@strake/sys';
 
 import { createStepLimiter } from './step-limits.js';
 import { findUplink } from './step-network.js';
+import { inUserNamespace } from './user-namespace.js';
 import type { Capability } from './types.js';
 
 export interface PlaceOptions {
@@ -16,6 +17,8 @@ export interface PlaceOptions {
   readonly cgroups: number | string | undefined;
   /** Whether this process has namespaces of its own. */
   readonly namespaces: boolean;
+  /** Whether a `DeviceGuard` holds here. */
+  readonly devices: boolean;
 }
 
 /**
@@ -24,7 +27,13 @@ export interface PlaceOptions {
  */
 export function probePlace(options: PlaceOptions): readonly Capability[] {
   const closed = probeClosedNetwork();
-  return [probeLimits(options.cgroups), closed, probePrivateNetwork(options, closed), ...probeFiles(options.scratch)];
+  return [
+    probeLimits(options.cgroups),
+    probeDevices(options.devices),
+    closed,
+    probePrivateNetwork(options, closed),
+    ...probeFiles(options.scratch),
+  ];
 }
 
 function probeLimits(folder: PlaceOptions['cgroups']): Capability {
@@ -45,6 +54,31 @@ function probeLimits(folder: PlaceOptions['cgroups']): Capability {
       'systemd-run --user --scope -p Delegate=yes strake build ... (as root: without --user); in a container: limit the ' +
       'container itself, docker run --memory --cpus --pids-limit.',
   };
+}
+
+function probeDevices(guarded: boolean): Capability {
+  const name = 'device nodes';
+  if (guarded)
+    return {
+      name,
+      available: true,
+      detail: 'a cgroup keeps steps from the machine: nodes of null, zero, tty and the like work',
+    };
+  return inUserNamespace()
+    ? {
+        name,
+        available: false,
+        detail:
+          'in a user namespace none can be made: mknod of a device fails, and images do not get those of their layers',
+        hint: 'Only as root: sudo strake build ...',
+      }
+    : {
+        name,
+        available: false,
+        detail:
+          'no cgroup could be made that keeps steps from the disks of the machine: nodes can be made, but not opened',
+        hint: 'In a container: docker run --privileged, or mount /sys/fs/cgroup so that it can be written to.',
+      };
 }
 
 function probeClosedNetwork(): Capability {

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { errnoOf, isStrakeError, makeFolderNow } from '@strake/core';
 import { cloneMount, closeDescriptor, makeMount, MountAttribute, unmount, UnmountFlag } from '@strake/sys';
 
-import { mountDevices } from './device-folder.js';
+import { mountDevices, nodeAttribute } from './device-folder.js';
 import { mountFailed, rootInvalid, workdirInvalid } from './errors.js';
 import { attachAt, bindMount, memoryMount, mountTree } from './mount-points.js';
 import { hostsFile, readHostResolvConf, resolvConf } from './network-files.js';
@@ -59,12 +59,11 @@ export function assembleRoot(spec: ContainerSpec, scratch: string): RootAssembly
   fs.mkdirSync(discarded);
   try {
     const root = path.join(folder, 'root');
-    const nodev = spec.security === 'insecure' ? 0 : MountAttribute.nodev;
     attempt('memory for a container', () =>
       attachAt(memoryMount('0700', MEMORY, MountAttribute.nosuid | MountAttribute.nodev), folder),
     );
     for (const name of ['root', 'empty', 'files']) fs.mkdirSync(path.join(folder, name));
-    mountTree(spec.root, root, path.join(folder, 'empty'), nodev);
+    mountTree(spec.root, root, path.join(folder, 'empty'), nodeAttribute(spec));
     plain = attempt('the root', () => cloneMount(root));
     const created = (stub: Stub): void => void stubs.push(stub);
     const rootFd = fs.openSync(root, fs.constants.O_RDONLY | fs.constants.O_DIRECTORY);
@@ -74,7 +73,7 @@ export function assembleRoot(spec: ContainerSpec, scratch: string): RootAssembly
       const sysfs = spec.network === 'host';
       if (sysfs) attempt('/sys', () => attachAt(systemFiles(spec), path.join(root, 'sys')));
       mountNetworkFiles(spec, rootFd, path.join(folder, 'files'), created);
-      mountUserMounts(spec, { root: rootFd, folder, discarded, created });
+      mountUserMounts(spec, { root: rootFd, folder, discarded, created, nodev: nodeAttribute(spec) });
       return { folder, root, cwd: workingDirectory(rootFd, spec.cwd), sysfs, dispose };
     } finally {
       fs.closeSync(rootFd);

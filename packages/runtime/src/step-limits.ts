@@ -3,7 +3,8 @@ import path from 'node:path';
 
 import { errnoOf } from '@strake/core';
 
-import { placeFor, type CgroupFiles, type CgroupPlace, type Controller } from './cgroup-places.js';
+import { joinCgroups } from './cgroup-join.js';
+import { cgroupFiles, placeFor, type CgroupFiles, type CgroupPlace, type Controller } from './cgroup-places.js';
 import { canBoundProcesses, processBound } from './process-bound.js';
 import type { Limits } from './types.js';
 
@@ -23,8 +24,8 @@ export interface StepCgroups {
 }
 
 export interface StepLimiter {
-  /** Makes the cgroups for a step's LIMITS. */
-  create(limits: Limits): StepCgroups;
+  /** Makes the cgroups for a step's LIMITS. ONMADE is told each before it is used; where it throws, there is none. */
+  create(limits: Limits, onMade?: (made: CgroupPlace) => void): StepCgroups;
 }
 
 const PREFIX = 'strake-step-';
@@ -33,8 +34,6 @@ const LEFT_OVER = 10_000;
 const PERIOD = 100_000;
 /** Processes and threads of the OCI runtime itself, which share the step's cgroup. */
 const RUNTIME_TASKS = 16;
-/** Joins the cgroups that the words up to `--` name, and becomes what follows. */
-const JOIN = 'while [ "$1" != -- ]; do echo $$ > "$1/cgroup.procs" || exit 125; shift; done; shift; exec "$@"';
 
 /**
  * The folder of this machine's cgroups, to be opened before anything covers it (see `coverCgroups`). A descriptor, or undefined
@@ -66,19 +65,14 @@ export function createStepLimiter(options: {
   const find = (controller: Controller): CgroupPlace | undefined => {
     if (options.folder === undefined) return undefined;
     if (!places.has(controller)) {
-      const folder = typeof options.folder === 'number' ? `/proc/${process.pid}/fd/${options.folder}` : options.folder;
-      const proc = options.proc ?? {
-        cgroup: fs.readFileSync('/proc/self/cgroup', 'utf8'),
-        mountinfo: fs.readFileSync('/proc/self/mountinfo', 'utf8'),
-      };
-      const place = placeFor(controller, { folder, ...proc });
+      const place = placeFor(controller, { ...cgroupFiles(options.folder), ...options.proc });
       if (place) removeLeftovers(place.folder);
       places.set(controller, place);
     }
     return places.get(controller);
   };
   return {
-    create(limits) {
+    create(limits, onMade) {
       const name = `${PREFIX}${options.name}-${++count}`;
       const folders = new Set<string>();
       const missing: (keyof Limits)[] = [];
@@ -88,8 +82,10 @@ export function createStepLimiter(options: {
         if (!place) return void missing.push(key);
         const folder = path.join(place.folder, name);
         try {
-          fs.mkdirSync(folder, { recursive: true });
-          folders.add(folder);
+          if (!folders.has(folder)) {
+            make({ version: place.version, folder }, onMade);
+            folders.add(folder);
+          }
           for (const [file, value, optional] of files(place)) set(path.join(folder, file), value, optional);
         } catch {
           return void missing.push(key);
@@ -111,7 +107,7 @@ export function createStepLimiter(options: {
       const bounded = missing.includes('pids') && (bounds ??= (options.canBound ?? canBoundProcesses)());
       return {
         launcher: [
-          ...(folders.size === 0 ? [] : ['/bin/sh', '-c', JOIN, 'sh', ...folders, '--']),
+          ...joinCgroups(folders),
           ...(bounded && pids !== undefined ? processBound(pids + RUNTIME_TASKS) : []),
         ],
         missing: bounded ? missing.filter((key) => key !== 'pids') : missing,
@@ -122,6 +118,16 @@ export function createStepLimiter(options: {
       };
     },
   };
+}
+
+function make(made: CgroupPlace, onMade?: (made: CgroupPlace) => void): void {
+  fs.mkdirSync(made.folder, { recursive: true });
+  try {
+    onMade?.(made);
+  } catch (error) {
+    removeCgroup(made.folder);
+    throw error;
+  }
 }
 
 /** File, value, and whether a kernel may lack the file. */

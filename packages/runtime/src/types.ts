@@ -75,6 +75,8 @@ export interface ContainerSpec {
   readonly nameservers?: readonly string[] | undefined;
   /** `insecure`: all capabilities, no seccomp, no masked paths. */
   readonly security: 'sandbox' | 'insecure';
+  /** Whether device nodes may work in it, as they do where it is insecure: a `DeviceGuard` keeps it from those that do harm. */
+  readonly deviceNodes?: boolean | undefined;
   readonly extraHosts: readonly { readonly name: string; readonly address: string }[];
   readonly ulimits: readonly { readonly name: string; readonly soft: number; readonly hard: number }[];
   /** Bytes of /dev/shm. */

@@ -22,9 +22,11 @@ interface Place {
   /** A folder on disk for changes to be thrown away. */
   readonly discarded: string;
   readonly created: (stub: Stub) => void;
+  /** As of `nodeAttribute`. */
+  readonly nodev: number;
 }
 
-const { readonly, nosuid, nodev } = MountAttribute;
+const { readonly, nosuid } = MountAttribute;
 
 /** Parents before what lies in them. */
 export function sortMounts(mounts: readonly ContainerMount[]): ContainerMount[] {
@@ -66,6 +68,7 @@ export function mountOnto(
 }
 
 function prepare(mount: ContainerMount, index: number, place: Place): { fd: number; kind: Stub['kind'] } {
+  const { nodev } = place;
   try {
     switch (mount.kind) {
       case 'tmpfs':
@@ -84,7 +87,7 @@ function prepare(mount: ContainerMount, index: number, place: Place): { fd: numb
         fs.writeFileSync(file, mount.content, { mode: 0o600 });
         fs.chownSync(file, mount.uid, mount.gid);
         fs.chmodSync(file, mount.mode & 0o7777);
-        return { fd: bindMount(file, readonly | nosuid | nodev), kind: 'file' };
+        return { fd: bindMount(file, readonly | nosuid | MountAttribute.nodev), kind: 'file' };
       }
       case 'tree':
         return mount.readOnly || mount.tree.kind !== 'bind'
@@ -113,9 +116,9 @@ function prepareTree(
   const at = path.join(place.folder, `tree-${index}`);
   fs.mkdirSync(at);
   const spec = mount.readOnly ? mount.tree : throwaway(mount.tree, path.join(place.discarded, String(index)));
-  mountTree(spec, at, path.join(place.folder, 'empty'), nodev);
+  mountTree(spec, at, path.join(place.folder, 'empty'), place.nodev);
   return withTreeSource(mount, at, (source, kind) => ({
-    fd: bindMount(source, nodev | (mount.readOnly ? readonly : 0)),
+    fd: bindMount(source, place.nodev | (mount.readOnly ? readonly : 0)),
     kind,
   }));
 }
@@ -132,7 +135,7 @@ function prepareWritable(
     if (!isStrakeError(error, 'MOUNT_FAILED')) throw error;
     const copy = path.join(place.discarded, `copy-${index}`);
     copySource(mount, copy);
-    return { fd: bindMount(copy, nodev), kind: fs.statSync(copy).isDirectory() ? 'folder' : 'file' };
+    return { fd: bindMount(copy, place.nodev), kind: fs.statSync(copy).isDirectory() ? 'folder' : 'file' };
   }
 }
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 
+import type { ContainerMount } from '../src/index.js';
 import { GNU_PATH, contract } from './support/contract.js';
 
 contract((tools) => {
@@ -134,6 +135,17 @@ contract((tools) => {
       if (identity !== 'root') this.skip();
       const { upper } = await sh('mknod -m 0640 /zero c 1 5');
       assert.deepEqual([upper['/zero']?.type, upper['/zero']?.mode], ['device', 0o640]);
+    });
+    it('may use those that do no harm, and no others, where a guard holds', async function () {
+      if (identity !== 'root') this.skip();
+      const mounts: ContainerMount[] = [{ kind: 'tmpfs', target: '/t' }];
+      const script = `for at in /n /dev/n /t/n; do
+        mknod $at c 1 3 && echo x > $at && cat $at && echo null
+        mknod $at-1 c 1 11 && (: < $at-1) || echo refused
+        mknod $at-2 b 7 200 && (: < $at-2) || echo refused
+      done 2>&1 | grep -o 'null$\\|refused\\|not permitted'; ls -l /n | cut -c 1`;
+      const each = ['null', 'not permitted', 'refused', 'not permitted', 'refused'];
+      assert.equal(await output(script, { mounts, deviceNodes: true }), [...each, ...each, ...each, 'c'].join('\n'));
     });
     it('hides kernel files and other processes', async () => {
       const script =

@@ -73,6 +73,17 @@ describe('limits of steps', () => {
     );
   });
 
+  it('are told when they are made, and missing where whoever is told throws', () => {
+    const files = { 'cgroup.subtree_control': 'cpu memory pids\n', 'me/cgroup.procs': '' };
+    const told: unknown[] = [];
+    const made = machine('0::/me\n', V2, files).create(all, (one) => told.push(one));
+    assert.deepEqual([made.missing, told], [[], [{ version: 2, folder: path.join(folder, 'strake-step-x-1') }]]);
+    fs.rmSync(path.join(folder, 'strake-step-x-1'), { recursive: true });
+    const refused = machine('0::/me\n', V2, files).create(all, () => assert.fail());
+    assert.deepEqual([refused.missing.length, refused.launcher], [3, []]);
+    assert.equal(fs.existsSync(path.join(folder, 'strake-step-x-1')), false);
+  });
+
   it('of processes are those of a user namespace where there are no cgroups, tried once', () => {
     let tried = 0;
     const limiter = createStepLimiter({ folder: undefined, name: 'x', canBound: () => ++tried > 0 });

@@ -6,6 +6,8 @@ export {
   setIdentity,
 } from './credentials.js';
 export { copyRange } from './copy-range.js';
+export { filterDevices } from './device-filter.js';
+export type { AllowedDevice } from './device-filter.js';
 export { SystemCallError } from './errors.js';
 export { prepareCalls } from './libc.js';
 export { execute, prepareForExec, setResourceLimit } from './exec.js';

@@ -74,24 +74,6 @@ export function devicesWork(folder: string): boolean {
   }
 }
 
-/**
- * Whether a device cgroup keeps processes here from devices that it does not list, as containers have it: where none does, a step
- * that may make device nodes has the machine's disks. FOLDER: a folder where nodes can be made.
- */
-export function devicesAreGuarded(folder: string): boolean {
-  const at = path.join(folder, 'guarded');
-  try {
-    // No driver has this number: without a guard opening it gives ENXIO.
-    makeNode(at, FileType.char | 0o600, 1, 12);
-    fs.closeSync(fs.openSync(at, 'r'));
-    return false;
-  } catch (error) {
-    return errnoOf(error) === 'EPERM';
-  } finally {
-    fs.rmSync(at, { force: true });
-  }
-}
-
 function makeDevice(at: string, [name, major, minor]: Device): boolean {
   try {
     makeNode(at, FileType.char | 0o666, major, minor);

@@ -15,7 +15,7 @@ import { checkSpec } from '../spec-check.js';
 import type { ContainerSpec, Executor, ExitStatus, RunOptions } from '../types.js';
 import { withOwnIds } from '../user-namespace.js';
 import { assembleChroot, type NoteLoan } from './assembly.js';
-import { devicesAreGuarded } from './devices.js';
+import { devicesAreGuarded } from '../device-guard.js';
 import type { ReadOnlyChange } from './read-only-watch.js';
 import { killTree, Strays } from './strays.js';
 

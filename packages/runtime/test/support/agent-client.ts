@@ -4,6 +4,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
+import { removeDeviceGuards } from '../../src/index.js';
 import { plainContainerCommand } from '../../src/testing/index.js';
 import type { ProbeReply, ProbeRequest, RunReply, RunRequest } from './agent.js';
 
@@ -118,6 +119,7 @@ export class AgentClient {
     const exit = ended ? Promise.resolve() : new Promise<void>((resolve) => this.#child.once('exit', () => resolve()));
     if (this.#child.connected) this.#child.disconnect();
     await exit;
+    removeDeviceGuards(path.basename(this.#folder));
     fs.rmSync(this.#folder, { recursive: true, force: true });
   }
 }

@@ -9,9 +9,12 @@ import {
   createChrootExecutor,
   createNativeExecutor,
   createOciExecutor,
+  openCgroups,
+  openDeviceGuard,
   probeRuntimes,
   type Capability,
   type ContainerSpec,
+  type DeviceGuard,
   type Executor,
   type ExitStatus,
 } from '../../src/index.js';
@@ -68,6 +71,8 @@ const [, , folder = '', ...executorNames] = process.argv;
 const base = path.join(folder, 'base');
 const scratch = path.join(folder, 'scratch');
 let counter = 0;
+const cgroups = openCgroups();
+let guard: DeviceGuard | undefined;
 
 function makeBase(): void {
   for (const name of ['bin', 'etc', 'tmp', 'root', 'proc', 'sys', 'dev', 'usr/bin']) {
@@ -177,6 +182,12 @@ function inventory(): string[] {
   return [...mounts, ...processes, ...files, ...descriptors.slice(0, -1)];
 }
 
+/** Whether a guard holds, from now on. */
+async function guarded(): Promise<boolean> {
+  guard ??= openDeviceGuard({ folder: cgroups, name: path.basename(folder) });
+  return guard.holds;
+}
+
 async function run(executor: Executor, request: RunRequest): Promise<RunReply> {
   const own = path.join(folder, `c${counter++}`);
   const lower = path.join(own, 'lower');
@@ -196,6 +207,7 @@ async function run(executor: Executor, request: RunRequest): Promise<RunReply> {
   const out = { stdout: [] as Uint8Array[], stderr: [] as Uint8Array[] };
   let seen = '';
   let outputLength = 0;
+  const deviceNodes = request.spec.deviceNodes && (await guarded());
   const before = new Set(inventory());
   const tree = path.join(own, 'tree');
   if (executor.name === 'chroot') {
@@ -228,6 +240,7 @@ async function run(executor: Executor, request: RunRequest): Promise<RunReply> {
     shmSize: 64 << 20,
     stdin: 'none',
     ...request.spec,
+    deviceNodes,
   };
   const started = performance.now();
   let status: ExitStatus | undefined;
