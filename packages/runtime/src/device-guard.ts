@@ -27,17 +27,20 @@ const PREFIX = 'strake-devices-';
 /** Milliseconds after which an empty cgroup of ours is a leftover of a builder that was killed. */
 const LEFT_OVER = 10_000;
 
-/** What OCI runtimes let containers have: null, zero, full, random, urandom; tty, console, ptmx; terminals; the device of networks such as pasta's. */
+/**
+ * What OCI runtimes let containers have: null, zero, full, random, urandom; tty and ptmx; terminals; tun, which slirp4netns needs. Not
+ * the console (5:1), though containerd lets it through: it is the machine's.
+ */
 const ALLOWED: readonly AllowedDevice[] = [
   ...[3, 5, 7, 8, 9].map((minor) => ({ major: 1, minor })),
-  ...[0, 1, 2].map((minor) => ({ major: 5, minor })),
+  ...[0, 2].map((minor) => ({ major: 5, minor })),
   { major: 136 },
   { major: 10, minor: 200 },
 ];
 
 /**
  * Moves this process into a cgroup of its own for that, where it is the machine's root and may; in a user namespace no device nodes can
- * be made, and in most containers there is a guard already. FOLDER and NAME: as of `createStepLimiter`.
+ * be made. That a container has a guard is not enough: it may have been given disks. FOLDER and NAME: as of `createStepLimiter`.
  */
 export function openDeviceGuard(options: {
   readonly folder: number | undefined;
@@ -47,7 +50,6 @@ export function openDeviceGuard(options: {
   let place: ReturnType<typeof placeForDevices>;
   const move = async (): Promise<boolean> => {
     if (inUserNamespace() || options.folder === undefined) return false;
-    if (holdsHere()) return true;
     place = placeForDevices(options.files ?? cgroupFiles(options.folder));
     if (!place) return false;
     removeOf('', place.folder);
@@ -69,7 +71,7 @@ export function openDeviceGuard(options: {
     }),
     leave: () => (place ? joinCgroups([place.own]) : []),
     extend: (made) => {
-      if (made.version === 2 && place?.version !== 1) guard(made);
+      if (made.version === 2 && place?.version === 2) guard(made);
     },
   };
 }
@@ -122,7 +124,14 @@ function guard({ version, folder }: CgroupPlace): void {
   }
   fs.writeFileSync(path.join(folder, 'devices.deny'), 'a');
   const rules = ALLOWED.map(({ major, minor }) => `c ${major}:${minor ?? '*'} rwm`);
-  for (const rule of ['c *:* m', 'b *:* m', ...rules]) fs.writeFileSync(path.join(folder, 'devices.allow'), rule);
+  for (const rule of ['c *:* m', 'b *:* m', ...rules]) {
+    try {
+      fs.writeFileSync(path.join(folder, 'devices.allow'), rule);
+    } catch (error) {
+      // What this process may not use itself.
+      if (errnoOf(error) !== 'EPERM') throw error;
+    }
+  }
 }
 
 /** {@link devicesAreGuarded}, where nodes work for certain; false where that cannot be tried. */

@@ -50,7 +50,7 @@ describe('the guard of devices', function () {
     const { inside, outside, holds } = (await outcome('1', name)) as Record<string, unknown>;
     assert.equal(holds, true);
     assert.match(String(inside), /^null( tun)?$/);
-    assert.match(String(outside), /^null kmsg( tun)?( disk)?$/);
+    assert.match(String(outside), /^null( console)? kmsg( tun)?( disk)?$/);
     removeDeviceGuards(name);
     assert.deepEqual(guardsIn(point), []);
   });
@@ -65,7 +65,7 @@ describe('the guard of devices', function () {
     assert.equal(holds, true);
     assert.match(String(inside), /^null( tun)?$/);
     assert.equal(extended, inside);
-    assert.match(String(outside), /^null kmsg( tun)?( disk)?$/);
+    assert.match(String(outside), /^null( console)? kmsg( tun)?( disk)?$/);
   });
 
   it('is none where there are no cgroups, or none for us', async () => {

@@ -23,14 +23,14 @@ const guard = openDeviceGuard({ folder, name, files: { ...all, mountinfo } });
 const holds = await guard.holds;
 
 const memory = memoryMount('0700', 1 << 16, 0);
-const nodes = { null: [1, 3], kmsg: [1, 11], tun: [10, 200], disk: [7, 200] } as const;
+const nodes = { null: [1, 3], console: [5, 1], kmsg: [1, 11], tun: [10, 200], disk: [7, 200] } as const;
 for (const [node, [major, minor]] of Object.entries(nodes))
   makeNode(`/proc/self/fd/${memory}/${node}`, (node === 'disk' ? FileType.block : FileType.char) | 0o600, major, minor);
 
 /** What opening each says to a child that LAUNCHER begins. */
 function tried(launcher: readonly string[]): string {
   const script =
-    'for n in null kmsg tun disk; do (: < "$0/$n") 2> /dev/null && echo "$n"; done; cut -d : -f 3 /proc/self/cgroup';
+    'for n in null console kmsg tun disk; do (: < "$0/$n") 2> /dev/null && echo "$n"; done; cut -d : -f 3 /proc/self/cgroup';
   const [file, ...args] = [...launcher, 'sh', '-c', script, `/proc/${process.pid}/fd/${memory}`];
   const { stdout } = spawnSync(file, args, { encoding: 'utf8' });
   return stdout
