@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -35,6 +36,24 @@ describe('resources of an engine', function () {
     await first.close(); // has ended, or is waited for
     await assert.rejects(first.probe());
     await second.probe();
+  });
+
+  it('leave no cgroup of an agent', async function () {
+    let agent;
+    try {
+      agent = await resources.agent();
+    } catch (error) {
+      if (isStrakeError(error, 'AGENT_UNAVAILABLE')) this.skip();
+      throw error;
+    }
+    const { capabilities } = await agent.probe();
+    if (!capabilities.some(({ name, available }) => name === 'device nodes' && available)) this.skip();
+    const { holder } = await resources.store();
+    const made = (): string =>
+      spawnSync('find', ['/sys/fs/cgroup', '-name', `strake-*${holder}*`], { encoding: 'utf8' }).stdout;
+    assert.notEqual(made(), '');
+    await resources.close();
+    assert.equal(made(), '');
   });
 
   it('have nothing to dismiss before an agent was asked for', () => {
