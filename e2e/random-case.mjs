@@ -20,11 +20,17 @@ const SCENE = [
   'ln -s dir t/ldir && ln -s file t/lfile && ln -s /t/nowhere t/dang && ln -s loop t/loop && ln -s ../.. t/up && ln -s /t/dir t/adir',
   'ln -s ldir/sub t/chain && ln t/file t/hard && chmod 700 t/own && chmod 2775 t/dir && chmod 4711 t/file && chown 5:6 t/own',
   'chgrp 7 t/dir && mkdir -m 1770 t/dir/more && mkfifo -m 600 t/dir/pipe && echo s > t/dir/more/s && chown -h 8:9 t/ldir && chown 0:3 t/dir/f',
+  ...(isMachineRoot() ? ['mknod -m 640 t/dir/null c 1 3 && mknod t/zero c 1 5'] : []),
   'find t -exec touch -h -d @1700000000 {} + && touch -d @1000000000 t/file t/own t/empty t/dir/sub',
 ];
 const BAD_OWNERS = ['1:2:3', '-1', ':5'];
 
 /** Instructions that are refused, or that one may think so. */
+
+/** Whether this process may make device nodes: no root of a user namespace may. */
+function isMachineRoot() {
+  return process.getuid() === 0 && /^ *0 +0 +4294967295$/m.test(readFileSync('/proc/self/uid_map', 'utf8'));
+}
 
 /** A build of SEED: {dockerfile, setup, options}. The same seed, the same build. */
 export function randomCase(seed) {
@@ -89,7 +95,7 @@ function contextLines(r) {
   lines.push(
     `(cd "$CASE" && mkdir scene && cd scene && ${SCENE.join(' && ')}) && tar -C "$CASE/scene" --sort=name -cf scene.tar t`,
   );
-  lines.push('touch -d @1700000002 scene.tar', 'echo secret > "$CASE/secret"');
+  lines.push('touch -d @1700000003 scene.tar', 'echo secret > "$CASE/secret"');
   for (const folder of WORDS.FOLDERS.filter(() => r.is(0.3))) {
     lines.push(`[ ! -d ${quoted(folder)} ] || chmod ${r.pick(WORDS.FOLDER_MODES)} ${quoted(folder)}`);
     if (r.is(0.5)) lines.push(`[ ! -d ${quoted(folder)} ] || touch -d @1400000000 ${quoted(folder)}`);
