@@ -57,7 +57,7 @@ const theirs =
 
 /** Refusals of BuildKit's that Strake does not share: what a Dockerfile with the first says of the second. */
 const REFUSED_BY_BUILDKIT = [
-  [/--parents/, /"\/[ld]\w*": not found/], // a link to nothing in the root of the context; one in a folder is copied
+  [/--parents|--exclude/, /"\/[ld]\w*": not found/], // a link to nothing in the root of the context; one in a folder is copied
 ];
 
 /** And the other way round. */
