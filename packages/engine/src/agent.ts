@@ -171,6 +171,7 @@ class AgentServer {
     let kept = false;
     const releases: (() => Promise<void>)[] = [];
     let cgroups: StepCgroups | undefined;
+    let insecure: ReturnType<DeviceGuard['leave']>;
     let network: StepNetwork | undefined;
     try {
       const { limits, ownNetwork, ...container } = spec;
@@ -179,9 +180,9 @@ class AgentServer {
         network = await this.#network(ownNetwork, signal);
       }
       const guarded = await this.#guard.holds;
-      const leaves = guarded && spec.security === 'insecure';
+      if (guarded && spec.security === 'insecure') insecure = this.#guard.leave();
       if (limits)
-        cgroups = this.#limiter.create(limits, leaves || !guarded ? undefined : (made) => this.#guard.extend(made));
+        cgroups = this.#limiter.create(limits, insecure || !guarded ? undefined : (made) => this.#guard.extend(made));
       // Without mounts a cache folder is moved into the root: one step at a time has it.
       const lends = executor.name === 'chroot';
       if (lends) releases.push(await lockCaches(spec.mounts, await this.#store, signal));
@@ -190,11 +191,7 @@ class AgentServer {
       const { uid, gid, additionalGids, home } = await resolveUser(mountedFiles(snapshot.mount), spec.user);
       const given = withoutNames(spec.env, network?.env ?? []);
       const env = given.some((entry) => entry.startsWith('HOME=')) ? given : [...given, `HOME=${home}`];
-      const launcher = [
-        ...(leaves ? this.#guard.leave() : []),
-        ...(network?.launcher ?? []),
-        ...(cgroups?.launcher ?? []),
-      ];
+      const launcher = [...(insecure?.launcher ?? []), ...(network?.launcher ?? []), ...(cgroups?.launcher ?? [])];
       const exit = await executor.run(
         {
           ...container,
@@ -226,6 +223,7 @@ class AgentServer {
       return { exit, snapshot: snapshot.id, unlimited, contacts };
     } finally {
       cgroups?.remove();
+      insecure?.remove();
       network?.close();
       this.#roots.delete(id);
       try {

@@ -20,7 +20,7 @@ export interface CgroupFiles {
 }
 
 /** A hierarchy of cgroups, and where this process stands in it. */
-interface Hierarchy {
+export interface Hierarchy {
   readonly version: 1 | 2;
   /** Of version 1. */
   readonly controllers: readonly string[];
@@ -70,7 +70,8 @@ export function placeForDevices(files: CgroupFiles): (CgroupPlace & { readonly o
   return canMake(folder) ? { version, folder, own } : undefined;
 }
 
-function hierarchies(files: CgroupFiles): readonly Hierarchy[] {
+/** The hierarchies of this machine's cgroups that are seen. */
+export function hierarchies(files: CgroupFiles): readonly Hierarchy[] {
   const owners = files.cgroup.trim().split('\n');
   return files.mountinfo.split('\n').flatMap((line): Hierarchy[] => {
     const words = line.split(' ');
@@ -85,8 +86,8 @@ function hierarchies(files: CgroupFiles): readonly Hierarchy[] {
         {
           version: 2,
           controllers: [],
-          own: path.join(mounted, own),
-          around: path.join(mounted, own === '/' ? own : path.dirname(own)),
+          own: path.resolve(mounted, `.${own}`),
+          around: path.resolve(mounted, `.${own === '/' ? own : path.dirname(own)}`),
         },
       ];
     }
@@ -98,7 +99,7 @@ function hierarchies(files: CgroupFiles): readonly Hierarchy[] {
         ?.split(',')
         .some((name) => controllers.includes(name)),
     );
-    const own = path.join(mounted, below(root, owner));
+    const own = path.resolve(mounted, `.${below(root, owner)}`);
     return [{ version: 1, controllers, own, around: own }];
   });
 }

@@ -4,6 +4,7 @@ import { errnoOf } from '@strake/core';
 import { makeMount, MountAttribute } from '@strake/sys';
 
 import { mountFailed } from './errors.js';
+import { makeInsecureDevices } from './insecure-devices.js';
 import { attachAt, bindMount, memoryMount } from './mount-points.js';
 import type { ContainerSpec } from './types.js';
 
@@ -39,6 +40,7 @@ export function mountDevices(
       fs.closeSync(fs.openSync(`${path}/${name}`, 'wx', 0o666));
       attachAt(bindMount(`/dev/${name}`, nosuid | noexec), `${path}/${name}`);
     }
+    if (spec.security === 'insecure') makeInsecureDevices(path);
     // Where a runtime mounts the terminal that it makes.
     if (spec.tty) fs.closeSync(fs.openSync(`${path}/console`, 'wx', 0o600));
     for (const [name, target] of LINKS) fs.symlinkSync(target, `${path}/${name}`);

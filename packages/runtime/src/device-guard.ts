@@ -5,8 +5,8 @@ import path from 'node:path';
 import { errnoOf } from '@strake/core';
 import { closeDescriptor, FileType, filterDevices, makeNode, type AllowedDevice } from '@strake/sys';
 
-import { joinCgroups } from './cgroup-join.js';
 import { cgroupFiles, placeForDevices, type CgroupFiles, type CgroupPlace } from './cgroup-places.js';
+import { openInsecureCgroups, type InsecureCgroups } from './insecure-cgroups.js';
 import { memoryMount } from './mount-points.js';
 import { inUserNamespace } from './user-namespace.js';
 
@@ -17,8 +17,8 @@ import { inUserNamespace } from './user-namespace.js';
 export interface DeviceGuard {
   /** Resolves to whether it holds, which was tried. Nothing that is not trusted may be started before. */
   readonly holds: Promise<boolean>;
-  /** The beginning of a command that leaves it and becomes the program that follows; only where it holds. */
-  readonly leave: () => readonly string[];
+  /** Cgroups for an insecure step, outside of it; only where it holds. */
+  leave(): InsecureCgroups | undefined;
   /** Makes it hold in a cgroup, made at PLACE, that a child will be moved to. @throws SystemCallError */
   extend(made: CgroupPlace): void;
 }
@@ -69,7 +69,10 @@ export function openDeviceGuard(options: {
       if (errnoOf(error) === undefined) throw error;
       return false;
     }),
-    leave: () => (place ? joinCgroups([place.own]) : []),
+    leave: () => {
+      const { folder, name, files } = options;
+      return place && folder !== undefined ? openInsecureCgroups({ folder, name, files, own: place.own }) : undefined;
+    },
     extend: (made) => {
       if (made.version === 2 && place?.version === 2) guard(made);
     },

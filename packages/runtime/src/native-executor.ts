@@ -14,7 +14,7 @@ import { missingProgram } from './program.js';
 import { resourceLimits, type ResourceLimit } from './rlimits.js';
 import { assembleRoot, type RootAssembly } from './root-assembly.js';
 import { checkSpec } from './spec-check.js';
-import { withOwnIds } from './user-namespace.js';
+import { inUserNamespace, withOwnIds } from './user-namespace.js';
 import type { ContainerSpec, Executor, ExitStatus, RunOptions } from './types.js';
 
 export interface NativeExecutorOptions {
@@ -101,6 +101,7 @@ function initSpec(spec: ContainerSpec, assembly: RootAssembly, limits: readonly 
     hostname: spec.hostname,
     newNetwork: spec.network === 'none',
     mountSysfs: !assembly.sysfs,
+    mountCgroups: !sandbox && !inUserNamespace(),
     sandbox,
     maskedPaths: sandbox ? MASKED_PATHS : [],
     readonlyPaths: sandbox ? READONLY_PATHS : [],

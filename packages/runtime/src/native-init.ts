@@ -22,6 +22,7 @@ import {
   setCapabilities,
   setHostname,
   setIdentity,
+  setIdentityWithCapabilities,
   setParentDeathSignal,
   setResourceLimit,
   unmount,
@@ -31,6 +32,7 @@ import {
 
 import { BECOMING } from './init-answer.js';
 import { CAPABILITIES, capabilitySet } from './capabilities.js';
+import { mountCgroups } from './cgroup-mounts.js';
 import { attachAt, bindMount, memoryMount } from './mount-points.js';
 import { DEFAULT_PATH } from './program.js';
 import { seccompFilter } from './seccomp-filter.js';
@@ -48,6 +50,7 @@ export interface NativeInitSpec {
   readonly hostname: string;
   readonly newNetwork: boolean;
   readonly mountSysfs: boolean;
+  readonly mountCgroups: boolean;
   readonly sandbox: boolean;
   readonly maskedPaths: readonly string[];
   readonly readonlyPaths: readonly string[];
@@ -124,6 +127,7 @@ function mountSystem(spec: NativeInitSpec): void {
   attachAt(makeMount('proc', [], quiet, 'proc'), inside('proc'));
   attachAt(makeMount('mqueue', [], quiet, 'mqueue'), inside('dev/mqueue'));
   if (spec.mountSysfs) attachAt(makeMount('sysfs', [], quiet | (spec.sandbox ? readonly : 0), 'sysfs'), inside('sys'));
+  if (spec.mountCgroups) mountCgroups(inside('sys/fs/cgroup'));
   for (const name of spec.readonlyPaths) {
     ifThere(inside(name), (file) => attachAt(bindMount(file, quiet | readonly, true), file));
   }
@@ -153,8 +157,11 @@ function giveUpRights(spec: NativeInitSpec): void {
   const capabilities = BigInt(`0x${spec.capabilities}`);
   if (has('CAP_SETPCAP')) limitCapabilities(capabilities);
   else forbidNewPrivileges();
-  setIdentity(spec.user.uid, spec.user.gid, spec.user.additionalGids);
-  setCapabilities(spec.user.uid === 0 ? capabilities : 0n);
+  const { uid, gid, additionalGids } = spec.user;
+  // As in BuildKit an insecure step has its rights whoever it is.
+  if (!spec.sandbox) return setIdentityWithCapabilities(capabilities, uid, gid, additionalGids);
+  setIdentity(uid, gid, additionalGids);
+  setCapabilities(uid === 0 ? capabilities : 0n);
 }
 
 /** Needs CAP_SYS_CHROOT, and CAP_SYS_ADMIN for a network of its own. Nothing of the old root stays open. */

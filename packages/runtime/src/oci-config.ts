@@ -4,6 +4,7 @@ import type { ResourceLimit } from './rlimits.js';
 import { seccompFilter } from './seccomp-filter.js';
 import { seccompProfile } from './seccomp.js';
 import type { ContainerSpec } from './types.js';
+import { inUserNamespace } from './user-namespace.js';
 
 /** Paths that steps do not see: as Docker has them. */
 export const MASKED_PATHS: readonly string[] = [
@@ -54,8 +55,9 @@ export function ociConfig(spec: ContainerSpec, facts: ConfigFacts): string {
         bounding: capabilities,
         effective: capabilities,
         permitted: capabilities,
-        inheritable: [],
-        ambient: [],
+        // As in BuildKit: an insecure step that is no root has its rights by them.
+        inheritable: sandbox ? [] : capabilities,
+        ambient: sandbox ? [] : capabilities,
       },
       rlimits: facts.limits.map(({ type, soft, hard }) => ({ type, soft: `<${soft}>`, hard: `<${hard}>` })),
       noNewPrivileges: false,
@@ -75,6 +77,9 @@ export function ociConfig(spec: ContainerSpec, facts: ConfigFacts): string {
       ...(facts.sysfs
         ? []
         : [{ destination: '/sys', type: 'sysfs', source: 'sysfs', options: [...quiet, ...(sandbox ? ['ro'] : [])] }]),
+      ...(sandbox || inUserNamespace()
+        ? []
+        : [{ destination: '/sys/fs/cgroup', type: 'cgroup', source: 'cgroup', options: [...quiet, 'rw'] }]),
     ],
     linux: {
       namespaces: ['pid', 'ipc', 'uts', 'mount', 'cgroup', ...(spec.network === 'none' ? ['network'] : [])].map(

@@ -47,8 +47,8 @@ describe('the guard of devices', function () {
     const point = mounted('cgroup');
     if (point === undefined) return this.skip();
     const name = `test-${process.pid}`;
-    const { inside, outside, holds } = (await outcome('1', name)) as Record<string, unknown>;
-    assert.equal(holds, true);
+    const { inside, outside, holds, stays } = (await outcome('1', name)) as Record<string, unknown>;
+    assert.deepEqual([holds, stays], [true, false]);
     assert.match(String(inside), /^null( tun)?$/);
     assert.match(String(outside), /^null( console)? kmsg( tun)?( disk)?$/);
     removeDeviceGuards(name);
@@ -60,9 +60,9 @@ describe('the guard of devices', function () {
     if (point === undefined) return this.skip();
     const name = `test-${process.pid}`;
     const beside = path.join(path.relative('/sys/fs/cgroup', point), `strake-step-${name}`);
-    const { inside, outside, extended, holds } = (await outcome('2', name, beside)) as Record<string, unknown>;
+    const { inside, outside, extended, holds, stays } = (await outcome('2', name, beside)) as Record<string, unknown>;
     for (const left of guardsIn(point)) fs.rmdirSync(path.join(point, left));
-    assert.equal(holds, true);
+    assert.deepEqual([holds, stays], [true, false]);
     assert.match(String(inside), /^null( tun)?$/);
     assert.equal(extended, inside);
     assert.match(String(outside), /^null( console)? kmsg( tun)?( disk)?$/);

@@ -3,7 +3,9 @@ import { addressOf, callLibc } from './libc.js';
 
 const PR_CAPBSET_DROP = 24;
 const PR_CAP_AMBIENT = 47;
+const PR_CAP_AMBIENT_RAISE = 2;
 const PR_CAP_AMBIENT_CLEAR_ALL = 4;
+const PR_SET_KEEPCAPS = 8;
 const PR_SET_SECCOMP = 22;
 const PR_SET_NO_NEW_PRIVS = 38;
 const SECCOMP_MODE_FILTER = 2;
@@ -46,15 +48,36 @@ export function forbidNewPrivileges(): void {
 
 /** Sets the effective and permitted capabilities of this thread; its inheritable ones become none (capset(2)). @throws SystemCallError */
 export function setCapabilities(set: bigint): void {
+  capset(set, 0n);
+}
+
+/**
+ * Makes this thread UID and the rest as {@link setIdentity}, and lets it, and the programs that it becomes, keep the capabilities of
+ * SET, whoever it is then: as ambient ones (capabilities(7)).
+ * @throws SystemCallError
+ */
+export function setIdentityWithCapabilities(set: bigint, ...identity: Parameters<typeof setIdentity>): void {
+  callLibc('prctl', undefined, PRCTL, PR_SET_KEEPCAPS, 1, 0, 0, 0);
+  setIdentity(...identity);
+  capset(set, set);
+  for (let capability = 0; capability < 64; capability++) {
+    if ((set & (1n << BigInt(capability))) === 0n) continue;
+    callLibc('prctl', undefined, PRCTL, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0);
+  }
+}
+
+function capset(set: bigint, inheritable: bigint): void {
   const header = Buffer.alloc(8);
   header.writeUInt32LE(CAPABILITY_VERSION_3, 0);
   const data = Buffer.alloc(24);
-  for (const [half, at] of [
-    [set & 0xffffffffn, 0],
-    [set >> 32n, 12],
+  for (const [shift, at] of [
+    [0n, 0],
+    [32n, 12],
   ] as const) {
-    data.writeUInt32LE(Number(half), at);
-    data.writeUInt32LE(Number(half), at + 4);
+    const half = (bits: bigint): number => Number((bits >> shift) & 0xffffffffn);
+    data.writeUInt32LE(half(set), at);
+    data.writeUInt32LE(half(set), at + 4);
+    data.writeUInt32LE(half(inheritable), at + 8);
   }
   callLibc('capset', undefined, 'int capset(const uint8_t *header, const uint8_t *data)', header, data);
 }

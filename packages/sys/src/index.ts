@@ -4,6 +4,7 @@ export {
   limitCapabilities,
   setCapabilities,
   setIdentity,
+  setIdentityWithCapabilities,
 } from './credentials.js';
 export { copyRange } from './copy-range.js';
 export { filterDevices } from './device-filter.js';

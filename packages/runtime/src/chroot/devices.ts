@@ -6,6 +6,7 @@ import path from 'node:path';
 import { errnoOf } from '@strake/core';
 import { FileType, makeNode } from '@strake/sys';
 
+import { makeInsecureDevices } from '../insecure-devices.js';
 import type { ContainerSpec } from '../types.js';
 
 type Device = readonly [name: string, major: number, minor: number];
@@ -37,7 +38,7 @@ export interface DeviceFolder {
  */
 export function makeDevices(
   folder: string,
-  spec: Pick<ContainerSpec, 'user'>,
+  spec: Pick<ContainerSpec, 'user' | 'security'>,
   onStderr: (data: Uint8Array) => void,
 ): DeviceFolder {
   fs.mkdirSync(folder);
@@ -47,6 +48,7 @@ export function makeDevices(
     const at = path.join(folder, device[0]);
     if (!makeDevice(at, device)) closers.push(standIn(at, device[0]));
   }
+  if (spec.security === 'insecure') makeInsecureDevices(folder);
   for (const [name, target] of LINKS) fs.symlinkSync(target, path.join(folder, name));
   for (const [name, mode] of [
     ['pts', 0o755],

@@ -150,6 +150,7 @@ function initSpec(
     hostname: spec.hostname,
     newNetwork: spec.network === 'none',
     mountSysfs: false,
+    mountCgroups: false,
     sandbox: spec.security === 'sandbox',
     maskedPaths: [],
     readonlyPaths: [],

@@ -41,7 +41,13 @@ function tried(launcher: readonly string[]): string {
 }
 
 const inside = tried([]);
-const outside = tried(guard.leave());
+const left = guard.leave();
+const outside = tried(left?.launcher ?? []);
+// What an insecure step makes in its cgroups goes with them.
+const own = (left?.launcher ?? []).filter((word) => path.basename(word).startsWith('strake-insecure-'));
+for (const made of own) fs.mkdirSync(path.join(made, 'of-the-step/below'), { recursive: true });
+left?.remove();
+const stays = own.length === 0 || own.some((made) => fs.existsSync(made));
 let extended: string | undefined;
 if (beside !== undefined) {
   const made = path.join(all.folder, beside);
@@ -51,4 +57,4 @@ if (beside !== undefined) {
   fs.rmdirSync(made);
 }
 closeDescriptor(memory);
-process.stdout.write(JSON.stringify({ holds, inside, outside, extended }));
+process.stdout.write(JSON.stringify({ holds, inside, outside, extended, stays }));
