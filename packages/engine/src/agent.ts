@@ -1,5 +1,6 @@
 import { StrakeError } from '@strake/core';
 import {
+  cgroupFiles,
   createStepLimiter,
   openCgroups,
   openDeviceGuard,
@@ -9,6 +10,7 @@ import {
   probeRuntimes,
   requireOwner,
   resolveUser,
+  type CgroupFiles,
   type ContainerMount,
   type DeviceGuard,
   type StepCgroups,
@@ -46,6 +48,7 @@ class AgentServer {
   readonly #namespaces: boolean;
   readonly #orphans = new Orphans();
   readonly #cgroups: number | undefined = openCgroups();
+  readonly #own: CgroupFiles | undefined;
   readonly #limiter: StepLimiter;
   readonly #guard: DeviceGuard;
   readonly #networkCommand: readonly [string, string] | undefined;
@@ -54,7 +57,9 @@ class AgentServer {
   constructor(setup: AgentSetup) {
     const { storeRoot: root, parent, worker } = setup;
     this.#networkCommand = setup.stepNetwork === undefined ? undefined : [process.execPath, setup.stepNetwork];
-    this.#limiter = createStepLimiter({ folder: this.#cgroups, name: parent });
+    // As it is before the guard moves this process.
+    this.#own = this.#cgroups === undefined ? undefined : cgroupFiles(this.#cgroups);
+    this.#limiter = createStepLimiter({ folder: this.#cgroups, name: parent, proc: this.#own });
     this.#guard = openDeviceGuard({ folder: this.#cgroups, name: parent });
     this.#namespaces = setup.namespaces;
     const workerUrl = worker === undefined ? undefined : pathToFileURL(worker);
@@ -148,7 +153,13 @@ class AgentServer {
   async #probe(): Promise<AgentMethods['probe']['result']> {
     const probed = await probeRuntimes(this.#probing);
     const devices = await this.#guard.holds;
-    const place = { scratch: this.#probing.scratch, cgroups: this.#cgroups, namespaces: this.#namespaces, devices };
+    const place = {
+      scratch: this.#probing.scratch,
+      cgroups: this.#cgroups,
+      proc: this.#own,
+      namespaces: this.#namespaces,
+      devices,
+    };
     const capabilities = [...probed.map(({ capability }) => capability), ...probePlace(place)];
     try {
       const { reason, runtime, snapshotterChoice } = await this.#backend;

@@ -60,14 +60,15 @@ export function placeFor(controller: Controller, files: CgroupFiles): CgroupPlac
   return undefined;
 }
 
-/** Where a cgroup can be made that says which devices its processes may use, and the folder of this process's own beside it. */
-export function placeForDevices(files: CgroupFiles): (CgroupPlace & { readonly own: string }) | undefined {
+/**
+ * Where a cgroup can be made that says which devices its processes may use: this process's own, whose limits stay theirs. It needs
+ * no controller, so that with version 2, too, it may have processes beside it.
+ */
+export function placeForDevices(files: CgroupFiles): CgroupPlace | undefined {
   const all = hierarchies(files);
   const first = all.find(({ version, controllers }) => version === 1 && controllers.includes('devices'));
-  const { version, own, around } = first ?? all.find((one) => one.version === 2) ?? {};
-  if (version === undefined || own === undefined || around === undefined) return undefined;
-  const folder = version === 1 ? own : around;
-  return canMake(folder) ? { version, folder, own } : undefined;
+  const place = first ?? all.find(({ version }) => version === 2);
+  return place && canMake(place.own) ? { version: place.version, folder: place.own } : undefined;
 }
 
 /** The hierarchies of this machine's cgroups that are seen. */

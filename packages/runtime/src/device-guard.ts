@@ -45,6 +45,7 @@ const ALLOWED: readonly AllowedDevice[] = [
 export function openDeviceGuard(options: {
   readonly folder: number | undefined;
   readonly name: string;
+  /** Default: as they are now. */
   readonly files?: CgroupFiles | undefined;
 }): DeviceGuard {
   let place: ReturnType<typeof placeForDevices>;
@@ -71,7 +72,9 @@ export function openDeviceGuard(options: {
     }),
     leave: () => {
       const { folder, name, files } = options;
-      return place && folder !== undefined ? openInsecureCgroups({ folder, name, files, own: place.own }) : undefined;
+      return place && folder !== undefined
+        ? openInsecureCgroups({ folder, name, files, own: place.folder })
+        : undefined;
     },
     extend: (made) => {
       if (made.version === 2 && place?.version === 2) guard(made);

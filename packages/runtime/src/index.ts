@@ -13,6 +13,8 @@ export { openStepNetwork } from './step-network.js';
 export type { StepNetwork, StepNetworkOptions } from './step-network.js';
 export { createStepLimiter, openCgroups } from './step-limits.js';
 export type { StepCgroups, StepLimiter } from './step-limits.js';
+export { cgroupFiles } from './cgroup-places.js';
+export type { CgroupFiles } from './cgroup-places.js';
 export { openDeviceGuard, removeDeviceGuards } from './device-guard.js';
 export type { DeviceGuard } from './device-guard.js';
 export { runNativeInit } from './native-init.js';

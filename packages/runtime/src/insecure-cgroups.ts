@@ -32,10 +32,10 @@ export function openInsecureCgroups(options: {
 }): InsecureCgroups {
   const name = `${PREFIX}${options.name}-${++count}`;
   const made: string[] = [];
-  for (const { version, controllers, own, around } of hierarchies(options.files ?? cgroupFiles(options.folder))) {
+  for (const { controllers, own } of hierarchies(options.files ?? cgroupFiles(options.folder))) {
     // Nobody can join a new one before it has processors; and runc, which is to make none, fails over one that it does not see.
     if (controllers.includes('cpuset')) continue;
-    const parent = version === 2 ? around : isIn(own, options.own) ? options.own : own;
+    const parent = isIn(own, options.own) ? options.own : own;
     const folder = path.join(parent, name);
     try {
       removeLeftovers(parent);

@@ -5,6 +5,7 @@ import path from 'node:path';
 import { isStrakeError, makeFolderNow } from '@strake/core';
 import { cloneFile, setXattr, SystemCallError } from '@strake/sys';
 
+import type { CgroupFiles } from './cgroup-places.js';
 import { createStepLimiter } from './step-limits.js';
 import { findUplink } from './step-network.js';
 import { inUserNamespace } from './user-namespace.js';
@@ -15,6 +16,7 @@ export interface PlaceOptions {
   readonly scratch: string;
   /** As of `createStepLimiter`. */
   readonly cgroups: number | string | undefined;
+  readonly proc?: CgroupFiles | undefined;
   /** Whether this process has namespaces of its own. */
   readonly namespaces: boolean;
   /** Whether a `DeviceGuard` holds here. */
@@ -28,7 +30,7 @@ export interface PlaceOptions {
 export function probePlace(options: PlaceOptions): readonly Capability[] {
   const closed = probeClosedNetwork();
   return [
-    probeLimits(options.cgroups),
+    probeLimits(options),
     probeDevices(options.devices),
     closed,
     probePrivateNetwork(options, closed),
@@ -36,9 +38,9 @@ export function probePlace(options: PlaceOptions): readonly Capability[] {
   ];
 }
 
-function probeLimits(folder: PlaceOptions['cgroups']): Capability {
+function probeLimits({ cgroups: folder, proc }: PlaceOptions): Capability {
   const flags = { memoryBytes: '--memory', cpus: '--cpus', pids: '--pids-limit' } as const;
-  const cgroups = createStepLimiter({ folder, name: `probe-${process.pid}` }).create({
+  const cgroups = createStepLimiter({ folder, name: `probe-${process.pid}`, proc }).create({
     ...{ memoryBytes: 1 << 30, cpus: 1, pids: 1000 },
   });
   cgroups.remove();
