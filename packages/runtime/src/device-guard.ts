@@ -6,6 +6,7 @@ import { errnoOf } from '@strake/core';
 import { closeDescriptor, FileType, filterDevices, makeNode, type AllowedDevice } from '@strake/sys';
 
 import { cgroupFiles, placeForDevices, type CgroupFiles, type CgroupPlace } from './cgroup-places.js';
+import { foldersIn, removeCgroup, removeLeftCgroups } from './cgroup-removal.js';
 import { openInsecureCgroups, type InsecureCgroups } from './insecure-cgroups.js';
 import { memoryMount } from './mount-points.js';
 import { inUserNamespace } from './user-namespace.js';
@@ -24,8 +25,6 @@ export interface DeviceGuard {
 }
 
 const PREFIX = 'strake-devices-';
-/** Milliseconds after which an empty cgroup of ours is a leftover of a builder that was killed. */
-const LEFT_OVER = 10_000;
 
 /**
  * What OCI runtimes let containers have: null, zero, full, random, urandom; tty and ptmx; terminals; tun, which slirp4netns needs. Not
@@ -53,7 +52,7 @@ export function openDeviceGuard(options: {
     if (inUserNamespace() || options.folder === undefined) return false;
     place = placeForDevices(options.files ?? cgroupFiles(options.folder));
     if (!place) return false;
-    removeOf('', place.folder);
+    removeLeftCgroups(place.folder, PREFIX);
     const folder = path.join(place.folder, `${PREFIX}${options.name}-${process.hrtime.bigint().toString(36)}`);
     fs.mkdirSync(folder);
     try {
@@ -86,26 +85,11 @@ export function openDeviceGuard(options: {
 export function removeDeviceGuards(name: string): void {
   try {
     const place = placeForDevices(cgroupFiles('/sys/fs/cgroup'));
-    if (place) removeOf(name, place.folder);
+    const guards = place ? foldersIn(place.folder) : [];
+    guards.filter((folder) => path.basename(folder).startsWith(`${PREFIX}${name}-`)).forEach(removeCgroup);
   } catch (error) {
     // The next builder's removes them.
     if (errnoOf(error) === undefined) throw error;
-  }
-}
-
-/** Those of NAME; of no name, those that were left over. */
-function removeOf(name: string, folder: string): void {
-  const prefix = name === '' ? PREFIX : `${PREFIX}${name}-`;
-  for (const made of fs.readdirSync(folder).filter((entry) => entry.startsWith(prefix))) {
-    const left = path.join(folder, made);
-    if (name === '' && Date.now() - (fs.statSync(left, { throwIfNoEntry: false })?.mtimeMs ?? Infinity) < LEFT_OVER)
-      continue;
-    try {
-      fs.rmdirSync(left);
-    } catch (error) {
-      // Somebody is in it, or has removed it.
-      if (errnoOf(error) === undefined) throw error;
-    }
   }
 }
 

@@ -5,6 +5,7 @@ import { errnoOf } from '@strake/core';
 
 import { joinCgroups } from './cgroup-join.js';
 import { cgroupFiles, hierarchies, type CgroupFiles } from './cgroup-places.js';
+import { removeCgroups, removeLeftCgroups } from './cgroup-removal.js';
 
 /** The cgroups of one insecure step, which may make others in them. */
 export interface InsecureCgroups {
@@ -15,8 +16,6 @@ export interface InsecureCgroups {
 }
 
 const PREFIX = 'strake-insecure-';
-/** Milliseconds after which an empty cgroup of ours is a leftover of a builder that was killed. */
-const LEFT_OVER = 10_000;
 let count = 0;
 
 /**
@@ -38,7 +37,8 @@ export function openInsecureCgroups(options: {
     const parent = isIn(own, options.own) ? options.own : own;
     const folder = path.join(parent, name);
     try {
-      removeLeftovers(parent);
+      // Empty ones only: what others' steps have made in theirs is not ours to remove.
+      removeLeftCgroups(parent, PREFIX);
       fs.mkdirSync(folder);
       made.push(folder);
     } catch (error) {
@@ -46,38 +46,9 @@ export function openInsecureCgroups(options: {
     }
   }
   const leaves = made.some((folder) => path.dirname(folder) === options.own);
-  return { launcher: joinCgroups(leaves ? made : [options.own, ...made]), remove: () => made.forEach(removeWhole) };
+  return { launcher: joinCgroups(leaves ? made : [options.own, ...made]), remove: () => made.forEach(removeCgroups) };
 }
 
 function isIn(folder: string, other: string): boolean {
   return folder === other || folder.startsWith(`${other}/`);
-}
-
-function removeLeftovers(parent: string): void {
-  for (const name of fs.readdirSync(parent)) {
-    if (!name.startsWith(PREFIX)) continue;
-    const left = path.join(parent, name);
-    const made = fs.statSync(left, { throwIfNoEntry: false })?.mtimeMs;
-    if (made !== undefined && Date.now() - made > LEFT_OVER && !hasProcesses(left)) removeWhole(left);
-  }
-}
-
-function hasProcesses(folder: string): boolean {
-  const procs = fs.readFileSync(path.join(folder, 'cgroup.procs'), 'utf8');
-  return procs !== '' || foldersIn(folder).some(hasProcesses);
-}
-
-function removeWhole(folder: string): void {
-  try {
-    foldersIn(folder).forEach(removeWhole);
-    fs.rmdirSync(folder);
-  } catch (error) {
-    // A process that is only just ending keeps it: the next insecure step removes it.
-    if (errnoOf(error) === undefined) throw error;
-  }
-}
-
-function foldersIn(folder: string): string[] {
-  const entries = fs.readdirSync(folder, { withFileTypes: true });
-  return entries.filter((entry) => entry.isDirectory()).map((entry) => path.join(folder, entry.name));
 }

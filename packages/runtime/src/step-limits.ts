@@ -1,10 +1,9 @@
 import fs from 'node:fs';
 import path from 'node:path';
 
-import { errnoOf } from '@strake/core';
-
 import { joinCgroups } from './cgroup-join.js';
 import { cgroupFiles, placeFor, type CgroupFiles, type CgroupPlace, type Controller } from './cgroup-places.js';
+import { removeCgroup, removeLeftCgroups } from './cgroup-removal.js';
 import { canBoundProcesses, processBound } from './process-bound.js';
 import type { Limits } from './types.js';
 
@@ -29,8 +28,6 @@ export interface StepLimiter {
 }
 
 const PREFIX = 'strake-step-';
-/** Milliseconds after which an empty cgroup of ours is a leftover of a builder that was killed. */
-const LEFT_OVER = 10_000;
 const PERIOD = 100_000;
 /** Processes and threads of the OCI runtime itself, which share the step's cgroup. */
 const RUNTIME_TASKS = 16;
@@ -66,7 +63,7 @@ export function createStepLimiter(options: {
     if (options.folder === undefined) return undefined;
     if (!places.has(controller)) {
       const place = placeFor(controller, { ...cgroupFiles(options.folder), ...options.proc });
-      if (place) removeLeftovers(place.folder);
+      if (place) removeLeftCgroups(place.folder, PREFIX);
       places.set(controller, place);
     }
     return places.get(controller);
@@ -166,23 +163,5 @@ function counted(file: string, counter: string): boolean {
     return new RegExp(`^${counter} [1-9]`, 'm').test(fs.readFileSync(file, 'utf8'));
   } catch {
     return false;
-  }
-}
-
-function removeCgroup(folder: string): void {
-  try {
-    fs.rmdirSync(folder);
-  } catch (error) {
-    // A process that is only just ending keeps it: whoever limits a step next removes it.
-    if (errnoOf(error) === undefined) throw error;
-  }
-}
-
-function removeLeftovers(folder: string): void {
-  for (const name of fs.readdirSync(folder)) {
-    if (!name.startsWith(PREFIX)) continue;
-    const left = path.join(folder, name);
-    const made = fs.statSync(left, { throwIfNoEntry: false })?.mtimeMs;
-    if (made !== undefined && Date.now() - made > LEFT_OVER) removeCgroup(left);
   }
 }
