@@ -17,28 +17,24 @@ export type { StagedLayer } from './layer/staged-layer.js';
 export type { MountSpec, Snapshot, Snapshotter } from './snapshot/types.js';
 export { openStore } from './store.js';
 export type { StoreOptions } from './store.js';
+export type { ContentSource, EntryFacts, EntryType, LayerEntry, LinkedNode, Segments } from './entries.js';
 export type {
   Archive,
   ArchiveEntry,
   BlobStore,
   CacheMountStore,
-  ContentSource,
   ContextNotes,
-  EntryFacts,
-  EntryType,
   GrowingLayer,
   HeldCacheMount,
   SizedPath,
   ImageRecord,
   Journal,
-  LayerEntry,
   LayerInfo,
   LayerStore,
   Lease,
   Leftover,
   RecordStore,
   ReferenceStore,
-  Segments,
   Store,
   StoredFile,
   TreeView,

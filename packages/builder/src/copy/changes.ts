@@ -1,5 +1,5 @@
 import { digestOf, type Digest } from '@strake/core';
-import type { ContentSource, EntryFacts, LayerEntry, ViewEntry } from '@strake/store';
+import type { ContentSource, EntryFacts, LayerEntry, LinkedNode, ViewEntry } from '@strake/store';
 import { isDeepStrictEqual } from 'node:util';
 
 import { builderError } from '../errors.js';
@@ -28,8 +28,8 @@ class Changes {
   readonly #early: boolean;
   /** Folders of which only the time is another, until something in them is. */
   readonly #held = new Map<string, Written>();
-  /** Files that were left out, by path: a link to one needs its content. */
-  readonly #leftOut = new Map<string, Written>();
+  /** Paths of files that were left out: nothing can be linked to them. */
+  readonly #leftOut = new Set<string>();
   /** Where a file that was left out is in the layer after all, under another of its names. */
   readonly #renamed = new Map<string, string>();
   /** Folders, with a slash, that hide what is below. */
@@ -43,7 +43,7 @@ class Changes {
   }
 
   *of(given: Written): Generator<Written> {
-    const entry = this.#withContent(given);
+    const entry = given.node ? asFile(given, given.node) : given;
     const { path } = entry;
     this.#refuseWhiteout(entry);
     if (!path.startsWith(this.#fresh)) {
@@ -56,12 +56,22 @@ class Changes {
         if (entry.opaque) this.#opaque.push(`${path}/`);
         if (!there && path !== '') this.#fresh = `${path}/`;
       } else if (there && this.#isThere(entry, there)) {
-        this.#leftOut.set(path, entry);
+        this.#leftOut.add(path);
         return;
       }
     }
     yield* this.#foldersTo(path);
-    yield entry;
+    yield entry === given ? entry : this.#linked(given, entry);
+  }
+
+  /** LINK, or where what it leads to was left out the FILE itself, which further links then lead to. */
+  #linked(link: Written, file: Written): Written {
+    const to = link.link as string;
+    const first = this.#renamed.get(to);
+    if (first !== undefined) return { ...link, link: first };
+    if (!this.#leftOut.has(to)) return link;
+    this.#renamed.set(to, link.path);
+    return file;
   }
 
   /** A device 0:0 is overlayfs's word for a file of the layers below that is gone: over layers no kernel lets it be made. */
@@ -70,19 +80,6 @@ class Changes {
     throw builderError('COPY_CONFLICT', `"/${path}" is a device 0:0, which stands for a removed file in layers`, {
       hint: 'Leave it out of what is copied or unpacked.',
     });
-  }
-
-  /** A link to a file that was left out is that file. */
-  #withContent(entry: Written): Written {
-    if (entry.type !== 'hardlink' || entry.link === undefined) return entry;
-    const link = this.#renamed.get(entry.link);
-    if (link !== undefined) return { ...entry, link };
-    const first = this.#leftOut.get(entry.link);
-    if (!first) return entry;
-    const whole = { ...first, path: entry.path };
-    const there = this.#below.lookup(entry.path);
-    if (!there || !this.#isThere(whole, there)) this.#renamed.set(entry.link, entry.path);
-    return whole;
   }
 
   #isHidden(path: string): boolean {
@@ -107,6 +104,11 @@ class Changes {
       yield folder;
     }
   }
+}
+
+/** A hard link as one of the names of its file. */
+function asFile({ path, mode, uid, gid, mtime, xattrs }: Written, node: LinkedNode): Written {
+  return { path, ...node, mode, uid, gid, mtime, xattrs };
 }
 
 function sameFacts(a: EntryFacts, b: EntryFacts): boolean {

@@ -96,7 +96,9 @@ export function* copyEntries(
     if (entry.type !== 'file') return copiedEntry(entry, facts, path, mtime);
     const first = inode === undefined ? undefined : firstNames.get(inode);
     if (first !== undefined) {
-      return { ...copiedEntry(entry, facts, path, mtime), type: 'hardlink', size: 0, link: first };
+      const { type, size } = entry;
+      const node = { type, size, content: source.tree.source(entry) };
+      return { ...copiedEntry(entry, facts, path, mtime), type: 'hardlink', size: 0, link: first, node };
     }
     if (inode !== undefined) firstNames.set(inode, path);
     took?.(entry);

@@ -153,8 +153,9 @@ export class TargetTree {
       if (!node) continue;
       const { linkTo, content, opaque, facts } = node;
       const first = linkTo && (this.node(linkTo.path) === linkTo.node ? linkTo.path : renamed.get(linkTo.node));
-      if (first !== undefined) {
-        yield { ...facts, path, type: 'hardlink', size: 0, link: first };
+      if (linkTo && first !== undefined) {
+        const named = { ...linkTo.node.facts, content: linkTo.node.content };
+        yield { ...facts, path, type: 'hardlink', size: 0, link: first, node: named };
       } else {
         if (linkTo) renamed.set(linkTo.node, path);
         const source = content ?? linkTo?.node.content;

@@ -4,7 +4,8 @@ import { basename, dirname } from 'node:path';
 import { throwIfAborted } from '@strake/core';
 
 import { writeFailure } from '../errors.js';
-import type { LayerEntry, LayerInfo } from '../types.js';
+import type { LayerEntry } from '../entries.js';
+import type { LayerInfo } from '../types.js';
 import type { Job, MadeLayer } from '../worker-protocol.js';
 import type { WorkerPool } from '../worker-pool.js';
 import { encodeEntries } from './entry-batch.js';

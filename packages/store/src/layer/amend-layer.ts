@@ -5,7 +5,7 @@ import { errnoOf } from '@strake/core';
 import { BLOCK, headerBytes, paddingOf, type TarHeader } from '../tar/header.js';
 import type { HashTrail } from '../tar/hash-trail.js';
 import { readerOf } from '../tar/sink.js';
-import type { LayerEntry } from '../types.js';
+import type { LayerEntry } from '../entries.js';
 import type { FormerFiles } from './former-contents.js';
 import { Field, HEADER_SIZE, RECORD_SIZE, TypeCode } from './index-format.js';
 import { LayerIndex } from './layer-index.js';

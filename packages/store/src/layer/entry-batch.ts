@@ -1,7 +1,7 @@
 import type { Digest } from '@strake/core';
 
 import { FEW_BYTES, FEW_ENTRIES } from '../small.js';
-import type { ContentSource, EntryFacts, EntryType, LayerEntry } from '../types.js';
+import type { ContentSource, EntryFacts, EntryType, LayerEntry } from '../entries.js';
 
 /** How many entries go to the worker in one message, and how many bytes of contents. */
 const BATCH_ENTRIES = 1024;

@@ -1,4 +1,4 @@
-import type { EntryType } from '../types.js';
+import type { EntryType } from '../entries.js';
 
 /*
  * The index of a layer: a header, one record of fixed size for each path, sorted by key, and a heap of keys and extras.

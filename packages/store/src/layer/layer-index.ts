@@ -2,7 +2,7 @@ import { openSync, closeSync, fstatSync, readSync } from 'node:fs';
 
 import { bytesOfText, textOfBytes, viewOfBytes, type Digest } from '@strake/core';
 
-import type { EntryFacts, EntryType } from '../types.js';
+import type { EntryFacts, EntryType } from '../entries.js';
 import {
   Field,
   Flag,

@@ -10,7 +10,7 @@ import { sparseDigest } from '../tar/content-hash.js';
 import type { HashTrail } from '../tar/hash-trail.js';
 import { readerOf, SMALL, TarSink, type ReadInto } from '../tar/sink.js';
 import type { SendTar } from '../tar/tar-relay.js';
-import type { ContentSource, LayerEntry, Segments } from '../types.js';
+import type { ContentSource, LayerEntry, Segments } from '../entries.js';
 import { baseName, checkedKey, OPAQUE_MARK, WHITEOUT_PREFIX, withName } from './entry-key.js';
 import { FormerContents, type FormerFiles } from './former-contents.js';
 import { Flag, TypeCode, type Extra } from './index-format.js';

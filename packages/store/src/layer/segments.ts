@@ -1,6 +1,6 @@
 import type { ByteStream } from '@strake/core';
 
-import type { Segments } from '../types.js';
+import type { Segments } from '../entries.js';
 
 const ZEROS = Buffer.alloc(64 * 1024);
 

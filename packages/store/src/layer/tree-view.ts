@@ -1,7 +1,8 @@
 import { bytesOfText, collect, type ByteStream, type Digest } from '@strake/core';
 
 import { layerInvalid, linkLoop, shown, tooLarge } from '../errors.js';
-import type { BlobStore, ContentSource, TreeView, ViewEntry } from '../types.js';
+import type { ContentSource } from '../entries.js';
+import type { BlobStore, TreeView, ViewEntry } from '../types.js';
 import { keyOf, TypeCode } from './index-format.js';
 import type { LayerIndex } from './layer-index.js';
 import { readSegments } from './segments.js';

@@ -5,7 +5,8 @@ import { FileFacts, statAt } from '@strake/sys';
 
 import type { LayerWriter } from '../layer/layer-writer.js';
 import type { MergedView } from '../layer/tree-view.js';
-import type { EntryFacts, ViewEntry } from '../types.js';
+import type { EntryFacts } from '../entries.js';
+import type { ViewEntry } from '../types.js';
 import { ChangeWriter, namesIn, sameFacts, viewOf } from './change-writer.js';
 import { OpenFolder } from './open-folder.js';
 import { fsPath } from './paths.js';

@@ -4,7 +4,8 @@ import { closeDescriptor, FileFacts, getXattr, openToRead, statAt } from '@strak
 
 import type { LayerWriter } from '../layer/layer-writer.js';
 import type { MergedView } from '../layer/tree-view.js';
-import type { EntryFacts, ViewEntry } from '../types.js';
+import type { EntryFacts } from '../entries.js';
+import type { ViewEntry } from '../types.js';
 import { ChangeWriter, namesIn, sameFacts, viewOf } from './change-writer.js';
 import { typeOfMode } from './node-facts.js';
 import { OpenFolder } from './open-folder.js';

@@ -2,7 +2,7 @@ import { closeSync, openSync, readSync } from 'node:fs';
 
 import type { Digest } from '@strake/core';
 
-import type { Segments } from '../types.js';
+import type { Segments } from '../entries.js';
 
 const WINDOW = 1 << 20;
 

@@ -3,7 +3,7 @@ import { readlinkSync, type Stats } from 'node:fs';
 import { textOfBytes } from '@strake/core';
 import { getXattr, listXattrs, splitDevice } from '@strake/sys';
 
-import type { EntryFacts } from '../types.js';
+import type { EntryFacts } from '../entries.js';
 import { fsPath, OWNER_XATTR, sysPath } from './paths.js';
 
 const TYPE_BITS = 0o170000;

@@ -3,7 +3,7 @@ import { chmodSync, lchownSync, lstatSync } from 'node:fs';
 import { errnoOf } from '@strake/core';
 import { listXattrs, removeXattr, setXattr, SystemCallError } from '@strake/sys';
 
-import type { EntryFacts } from '../types.js';
+import type { EntryFacts } from '../entries.js';
 import { fsPath, OWNER_XATTR, sysPath } from './paths.js';
 
 /** Whose the files are that this process makes. */

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { closeSync, openSync, readSync } from 'node:fs';
 
-import type { Segments } from '../types.js';
+import type { Segments } from '../entries.js';
 import { fsPath } from './paths.js';
 
 const CHUNK = 256 * 1024;

@@ -1,7 +1,7 @@
 import { createHash, hash, type Hash } from 'node:crypto';
 
 import { sourceChanged } from '../errors.js';
-import type { Segments } from '../types.js';
+import type { Segments } from '../entries.js';
 import type { ReadInto } from './sink.js';
 
 const ZEROS = Buffer.alloc(256 * 1024);

@@ -1,7 +1,7 @@
 import { tarChecksumFits, tarText, textOfBytes } from '@strake/core';
 
 import { layerInvalid, shown } from '../errors.js';
-import type { EntryType, Segments } from '../types.js';
+import type { EntryType, Segments } from '../entries.js';
 import { ContentHash } from './content-hash.js';
 import { numberField, parsePax } from './fields.js';
 import { BLOCK, paddingOf } from './header.js';

@@ -1,5 +1,5 @@
 import { layerInvalid } from '../errors.js';
-import type { Segments } from '../types.js';
+import type { Segments } from '../entries.js';
 import { BLOCK, paddingOf } from './header.js';
 
 /** More pieces than this in one file are refused: they would fill the memory. */
