@@ -77,7 +77,7 @@ function prepare(mount: ContainerMount, index: number, place: Place): { fd: numb
           kind: 'folder',
         };
       case 'host': {
-        const attributes = nosuid | nodev | (mount.readOnly ? readonly : 0);
+        const attributes = nodev | (mount.readOnly ? readonly : 0);
         if (mount.path !== undefined) return bindInside(mount.source, mount.path, attributes);
         const fd = bindMount(mount.source, attributes, true);
         return { fd, kind: fs.statSync(mount.source).isDirectory() ? 'folder' : 'file' };

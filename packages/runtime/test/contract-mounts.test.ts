@@ -84,6 +84,13 @@ contract((tools) => {
       assert.equal(fs.readFileSync(path.join(tools.outside, 'kept'), 'utf8'), 'kept\n');
       fs.unlinkSync(path.join(tools.outside, 'kept'));
     });
+    it('lets programs of a folder of the machine be set-user-ID, as far as the machine does', async () => {
+      const options = 'findmnt -no VFS-OPTIONS -T';
+      const outside = execFileSync('sh', ['-c', `${options} "$0"`, tools.outside], { encoding: 'utf8' });
+      const mounts: ContainerMount[] = [{ kind: 'host', target: '/c', source: tools.outside, readOnly: false }];
+      const inside = await output('grep " /c " /proc/self/mountinfo | cut -d" " -f6', { mounts });
+      assert.equal(inside.includes('nosuid'), outside.includes('nosuid'));
+    });
     it('binds a part of a folder, in which links lead nowhere outside (CVE-2024-9675, CVE-2024-11218)', async () => {
       const folder = path.join(tools.outside, 'cache');
       const part = (inside: string): ContainerMount => ({
