@@ -25,8 +25,6 @@ const SCENE = [
 ];
 const BAD_OWNERS = ['1:2:3', '-1', ':5'];
 
-/** Instructions that are refused, or that one may think so. */
-
 /** Whether this process may make device nodes: no root of a user namespace may. */
 function isMachineRoot() {
   return process.getuid() === 0 && /^ *0 +0 +4294967295$/m.test(readFileSync('/proc/self/uid_map', 'utf8'));

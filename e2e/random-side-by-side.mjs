@@ -1,9 +1,10 @@
 // Random small Dockerfiles, each built by BuildKit and by Strake, whose images must be the same, or which both must refuse.
-// usage: node e2e/random-side-by-side.mjs [--seed N] [--builds 200] [--jobs 2] [--builder NAME | --other ARGS] [--keep FOLDER] [--messages]
+// usage: node e2e/random-side-by-side.mjs [--seed N] [--builds 200] [--jobs 2] [--builder NAME | --other ARGS | --warm] [--keep FOLDER] [--messages]
 //   --seed N       the first build's seed; a difference names its own (default: the time)
 //   --builder NAME a builder of `docker buildx` of the newest BuildKit; history is compared to the letter, and older ones lack flags
 //                  (docker buildx create --name NAME --driver remote unix:///run/buildkit/buildkitd.sock)
 //   --other ARGS   instead of BuildKit, Strake with these arguments as well: --other='--isolation chroot'
+//   --warm         instead of BuildKit, Strake with a cache, in which all builds before are, and this one with something else in it
 //   --keep FOLDER  writes each build that differs as a case of fixtures/side-by-side, with what BuildKit made as its golden
 //   --messages     prints what both say of builds that both refuse
 // Needs `npm run setup -- --tests` and root. The last line is `N passed, N failed`; a build takes about a second by each.
@@ -24,6 +25,7 @@ const { values: flags } = parseArgs({
     jobs: { type: 'string', default: '2' },
     builder: { type: 'string', default: 'default' },
     other: { type: 'string' },
+    warm: { type: 'boolean', default: false },
     keep: { type: 'string' },
     messages: { type: 'boolean', default: false },
   },
@@ -32,28 +34,31 @@ const work = mkdtempSync(path.join(tmpdir(), 'strake-random-'));
 const base = path.join(work, 'busybox');
 execFileSync(process.execPath, [path.join(ROOT, 'scripts/busybox-layout.mjs'), base]);
 const layout = `oci-layout://${base}`;
-const common = ['--build-context', `busybox=${layout}`, '--no-cache', '--progress=plain'];
+const common = ['--build-context', `busybox=${layout}`, '--progress=plain'];
 const ours = {
   base: layout,
-  command: [STRAKE, 'build', ...common],
+  command: [STRAKE, 'build', '--no-cache', ...common],
   env: { PATH: process.env.PATH, HOME: path.join(work, 'home'), STRAKE_ROOT: path.join(work, 'store') },
 };
 const buildkit = {
   base: layout,
-  command: ['docker', 'buildx', 'build', '--builder', flags.builder, '--provenance=false', ...common],
+  command: ['docker', 'buildx', 'build', '--builder', flags.builder, '--provenance=false', '--no-cache', ...common],
   env: Object.fromEntries(
     ['PATH', 'HOME', 'DOCKER_HOST', 'DOCKER_CONFIG', 'BUILDX_CONFIG'].map((name) => [name, process.env[name] ?? '']),
   ),
 };
 
-const theirs =
-  flags.other === undefined
+/** Strake with another store and these arguments. */
+const strakeWith = (...argv) => ({
+  base: layout,
+  command: [STRAKE, 'build', ...common, ...argv],
+  env: { ...ours.env, STRAKE_ROOT: path.join(work, 'other') },
+});
+const theirs = flags.warm
+  ? strakeWith()
+  : flags.other === undefined
     ? buildkit
-    : {
-        base: layout,
-        command: [...ours.command, ...flags.other.split(' ')],
-        env: { ...ours.env, STRAKE_ROOT: path.join(work, 'other') },
-      };
+    : strakeWith('--no-cache', ...flags.other.split(' '));
 
 /** Refusals of BuildKit's that Strake does not share: what a Dockerfile with the first says of the second. */
 const REFUSED_BY_BUILDKIT = [
@@ -73,9 +78,9 @@ function compare(theirMade, ourMade, dockerfile) {
   const known = REFUSED_BY_BUILDKIT.some(([has, says]) => has.test(dockerfile) && says.test(theirMade.output));
   if (!theirMade.image) return known ? [] : [`BuildKit refuses: ${ends(theirMade.output)}`];
   const problems = [...imageDifferences(theirMade.image, ourMade.image)];
-  // Heredocs have the time of SOURCE_DATE_EPOCH in Strake's images.
-  const timeless = (text) => text.replaceAll(/"mtime":\d+,/g, '');
-  if (theirMade.image.created) {
+  // Heredocs have the time of SOURCE_DATE_EPOCH in Strake's images, and with a cache a file may have that of an earlier build.
+  const timeless = (text) => text.replaceAll(/"mtime":\d+,?/g, '');
+  if (theirMade.image.created || flags.warm) {
     const [right, wrong] = ['expected ', 'got '].map(
       (word) => (line) => timeless(line.split(word)[1]?.split(', got ')[0] ?? ''),
     );
@@ -100,6 +105,22 @@ function ends(output) {
   return (lines.length > 0 ? lines.slice(-3) : output.trim().split('\n').slice(-3)).join(' | ').slice(-500);
 }
 
+/** LINES without one of them. */
+function without(lines, seed) {
+  return lines.toSpliced(seed % lines.length, 1);
+}
+
+/** What a builder makes of a case, in a scene of its own: nothing of one is seen by the other. */
+async function buildOf(one, builder) {
+  const scene = new Scene(one, path.join(work, `scene-${one.name}`), base);
+  try {
+    await scene.prepare();
+    return await scene.build(builder);
+  } finally {
+    await scene.close();
+  }
+}
+
 let [passed, failed, refused] = [0, 0, 0];
 async function tryOut(seed) {
   const { dockerfile, setup, options } = randomCase(seed);
@@ -110,16 +131,15 @@ async function tryOut(seed) {
   let problems;
   let golden;
   const builds = [];
-  for (const builder of [theirs, ours]) {
-    const scene = new Scene(one, path.join(work, `scene-${seed}`), base); // each its own: nothing of one is seen by the other
-    try {
-      await scene.prepare();
-      builds.push(await scene.build(builder));
-    } catch (error) {
-      problems = [`the test itself: ${error.message.slice(0, 600)}`];
-    } finally {
-      await scene.close();
+  try {
+    if (flags.warm) {
+      writeFileSync(path.join(folder, 'Dockerfile'), without(dockerfile.split('\n'), seed).join('\n'));
+      await buildOf({ ...one, setup: without(setup, 7 * seed) }, theirs).catch(() => undefined);
+      writeFileSync(path.join(folder, 'Dockerfile'), dockerfile);
     }
+    for (const builder of [theirs, ours]) builds.push(await buildOf(one, builder));
+  } catch (error) {
+    problems = [`the test itself: ${error.message.slice(0, 600)}`];
   }
   if (!problems) {
     problems = compare(...builds, dockerfile);

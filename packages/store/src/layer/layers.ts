@@ -1,18 +1,9 @@
 import { rename, rm, stat } from 'node:fs/promises';
 
-import {
-  errnoOf,
-  isStrakeError,
-  makeFolderNow,
-  MediaType,
-  type ByteStream,
-  type Descriptor,
-  type Digest,
-} from '@strake/core';
+import { errnoOf, isStrakeError, makeFolderNow, type ByteStream, type Descriptor, type Digest } from '@strake/core';
 
 import { layerNotFound, writeFailure } from '../errors.js';
 import { readJsonNow, sizeNow, syncData, writeFileWhole } from '../files.js';
-import { GrowingFile } from '../growing-file.js';
 import { bootId, type OwnHolder } from '../holders.js';
 import { layerPath, type StoreLayout } from '../layout.js';
 import type { FileBlobs } from '../blobs.js';
@@ -25,6 +16,7 @@ import { batchesOf, isSmall, startingWith, type EntryBatch } from './entry-batch
 import type { FormerFiles } from './former-contents.js';
 import { IndexCache } from './index-cache.js';
 import { loadIndex, type LayerIndex } from './layer-index.js';
+import { LayerCompressions } from './layer-compressions.js';
 import { addForm, formsOf, isForm } from './layer-forms.js';
 import { LayerHomes } from './layer-homes.js';
 import { isOfThisBoot, stampOf, type LayerFacts } from './layer-facts.js';
@@ -46,14 +38,6 @@ interface MakeOptions {
   readonly sync?: boolean | undefined;
 }
 
-/** The compressed form of a layer: `stored` when it is in the store, `growing` where it is not yet. */
-interface Compression {
-  readonly stored: Promise<Descriptor>;
-  readonly growing?: GrowingLayer;
-  /** Ends it. */
-  readonly begunFor?: AbortSignal | undefined;
-}
-
 /** Layers as files: the tar is a blob, `layers/<hex>/` has `info`, `index` and a file for each compressed form. */
 export class FileLayers implements LayerStore {
   readonly #layout: StoreLayout;
@@ -61,10 +45,10 @@ export class FileLayers implements LayerStore {
   readonly #blobs: FileBlobs;
   readonly #pool: WorkerPool;
   readonly #homes: LayerHomes;
+  readonly #compressions: LayerCompressions;
   readonly #indexes: IndexCache<LayerIndex>;
   /** By diff ID and the blob's digest. */
   readonly #imports = new Map<string, Promise<LayerInfo>>();
-  readonly #compressing = new Map<string, Compression>();
   readonly #syncing = new Set<Promise<void>>();
 
   constructor(layout: StoreLayout, holder: OwnHolder, blobs: FileBlobs, pool: WorkerPool, indexMemory?: number) {
@@ -74,6 +58,7 @@ export class FileLayers implements LayerStore {
     this.#blobs = blobs;
     this.#pool = pool;
     this.#homes = new LayerHomes(layout, holder);
+    this.#compressions = new LayerCompressions(layout, holder, blobs, pool);
   }
 
   async info(diffId: Digest): Promise<LayerInfo | undefined> {
@@ -314,77 +299,17 @@ export class FileLayers implements LayerStore {
     return this.#blobs.open(diffId);
   }
 
-  async compress(
-    diffId: Digest,
-    compression: 'gzip' | 'zstd',
-    signal?: AbortSignal,
-    level?: number,
-  ): Promise<Descriptor> {
-    for (;;) {
-      const { stored, begunFor } = await this.#compress(diffId, compression, signal, level);
-      try {
-        return await stored;
-      } catch (error) {
-        // Where whoever began it has given up, for whatever reason, we have not.
-        if (!begunFor?.aborted || signal?.aborted) throw error;
-      }
-    }
+  compress(diffId: Digest, compression: 'gzip' | 'zstd', signal?: AbortSignal, level?: number): Promise<Descriptor> {
+    return this.#compressions.compress(diffId, compression, signal, level);
   }
 
-  async compressing(
+  compressing(
     diffId: Digest,
     compression: 'gzip' | 'zstd',
     signal?: AbortSignal,
     level?: number,
   ): Promise<GrowingLayer | undefined> {
-    const { growing, begunFor } = await this.#compress(diffId, compression, signal, level);
-    return begunFor === signal ? growing : undefined;
-  }
-
-  /** The compression of a layer: done, under way or begun now. */
-  async #compress(
-    diffId: Digest,
-    compression: 'gzip' | 'zstd',
-    signal: AbortSignal | undefined,
-    level: number | undefined,
-  ): Promise<Compression> {
-    const { compressed, compressedType } = await import('./compress.js');
-    const wanted = compressedType(compression);
-    if (level === undefined) {
-      const known = (await this.#compressed(diffId)).find(({ mediaType }) => wanted.test(mediaType));
-      if (known) return { stored: Promise.resolve(known) };
-    }
-    if ((await this.#blobs.size(diffId)) === undefined) throw layerNotFound(diffId);
-    const key = `${diffId} ${compression} ${level ?? ''}`;
-    const running = this.#compressing.get(key);
-    if (running) return running;
-    const file = new GrowingFile();
-    const describe = ({ digest, size }: { readonly digest: Digest; readonly size: number }): Descriptor => ({
-      mediaType: compression === 'gzip' ? MediaType.ociLayerGzip : MediaType.ociLayerZstd,
-      digest,
-      size,
-    });
-    const store = async (): Promise<Descriptor> => {
-      try {
-        const bytes = compressed(this.#blobs.path(diffId), { compression, level }, this.#pool, signal);
-        const form = describe(await this.#blobs.put(bytes, {}, signal, file));
-        if (level === undefined) await this.addCompressed(diffId, form);
-        return form;
-      } catch (error) {
-        file.fail(error);
-        throw error;
-      } finally {
-        this.#compressing.delete(key);
-      }
-    };
-    const whole = file.facts.then(describe);
-    const stored = store();
-    // Whoever asked for it may only want to read it, or only to have it.
-    whole.catch(() => undefined);
-    stored.catch(() => undefined);
-    const begun = { stored, growing: { open: () => file.read(), whole, stored }, begunFor: signal };
-    this.#compressing.set(key, begun);
-    return begun;
+    return this.#compressions.compressing(diffId, compression, signal, level);
   }
 
   homes(diffId: Digest, digest: Digest): Promise<readonly string[]> {
