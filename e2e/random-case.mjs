@@ -30,12 +30,16 @@ function isMachineRoot() {
   return process.getuid() === 0 && /^ *0 +0 +4294967295$/m.test(readFileSync('/proc/self/uid_map', 'utf8'));
 }
 
-/** A build of SEED: {dockerfile, setup, options}. The same seed, the same build. */
+/** A build of SEED: dockerfile, setup, options, and where it has them output, context and stdin. The same seed, the same build. */
 export function randomCase(seed) {
   const r = new Chance(seed);
   const setup = contextLines(r);
   const made = dockerfile(r);
-  return { dockerfile: made.text, setup, options: optionsOf(r, made.stages) };
+  const options = optionsOf(r, made.stages);
+  const epoch = options.some((option) => /^SOURCE_DATE_EPOCH=\d/.test(option));
+  const output = epoch && r.is(0.5) ? { output: 'rewrite-timestamp=true' } : {};
+  const sent = r.is(0.06) ? { context: '-', stdin: 'cp ../Dockerfile . && tar --sort=name -c .' } : {};
+  return { dockerfile: made.text, setup, options, ...output, ...sent };
 }
 
 /** Random choices from a seed (a 32-bit generator by Weyl sequence and mixing). */
@@ -94,6 +98,11 @@ function contextLines(r) {
     `(cd "$CASE" && mkdir scene && cd scene && ${SCENE.join(' && ')}) && tar -C "$CASE/scene" --sort=name -cf scene.tar t`,
   );
   lines.push('touch -d @1700000003 scene.tar', 'echo secret > "$CASE/secret"');
+  lines.push(
+    'mkdir -p "$CASE/nc/d" && cd "$CASE/nc" && echo n > f && echo m > d/g.txt && ln -s d l && ln f hard && chmod 700 d && cd -',
+    'touch -h -d @1300000000 "$CASE"/nc/* "$CASE/nc/d/g.txt"',
+  );
+  if (r.is(0.1)) lines.push('printf "%s\\n" "*.txt" l > "$CASE/nc/.dockerignore"');
   for (const folder of WORDS.FOLDERS.filter(() => r.is(0.3))) {
     lines.push(`[ ! -d ${quoted(folder)} ] || chmod ${r.pick(WORDS.FOLDER_MODES)} ${quoted(folder)}`);
     if (r.is(0.5)) lines.push(`[ ! -d ${quoted(folder)} ] || touch -d @1400000000 ${quoted(folder)}`);
@@ -115,8 +124,8 @@ function dockerfile(r) {
     const name = r.is(0.7) ? `s${n}` : undefined;
     const before = stages.filter((stage) => stage.name);
     const parent = before.length > 0 && r.is(0.3) ? r.pick(before) : undefined;
-    const base = parent ? parent.name : r.pick(['busybox', 'busybox', 'busybox', 'scratch', '${G:-busybox}']);
-    const stage = { name, n, shell: parent ? parent.shell : base !== 'scratch' };
+    const base = parent ? parent.name : r.pick(WORDS.BASES);
+    const stage = { name, n, shell: parent ? parent.shell : !/scratch|nc/.test(base) };
     lines.push(`FROM ${base}${name ? ` AS ${r.is(0.1) ? name.toUpperCase() : name}` : ''}`);
     if (r.is(0.8)) lines.push(`${r.is(0.5) ? 'ENV' : 'ARG'} A=value V=a E= N=3 P=/x/y.tar.gz`);
     if (!parent && r.is(0.6)) {
@@ -179,12 +188,12 @@ function copy(r, stage, stages) {
       ? other.name && r.is(0.6)
         ? other.name
         : String(other.n)
-      : r.is(0.1)
+      : r.is(0.02)
         ? r.pick(['nosuch/$V', '9'])
-        : 'busybox';
+        : r.pick(['busybox', 'nc']);
     flags.push(`--from=${r.is(0.1) ? from.toUpperCase() : from}`);
-    const base = from.toLowerCase() === 'busybox';
-    sources = sources.map(() => (base && r.is(0.9) ? r.pick(WORDS.SOURCES_OF_BASE) : r.pick(WORDS.SOURCES_OF_STAGE)));
+    const own = { busybox: WORDS.SOURCES_OF_BASE, nc: WORDS.SOURCES_OF_CONTEXT }[from.toLowerCase()];
+    sources = sources.map(() => r.pick(own && r.is(0.95) ? own : WORDS.SOURCES_OF_STAGE));
   }
   if (add && r.is(0.4)) sources = ['scene.tar'];
   if (add && r.is(0.2))
@@ -214,7 +223,7 @@ function run(r, stages) {
   if (roll < 0.6) return `RUN ${JSON.stringify(['sh', '-c', r.pick(WORDS.COMMANDS)])}`;
   if (roll < 0.7)
     return `RUN <<${r.pick(['EOF', '"EOF"', '-EOF'])}\n${r.some(1, 3, () => r.pick(WORDS.COMMANDS)).join('\n')}\nEOF`;
-  const from = stages.length > 0 && r.is(0.5) ? `,from=${r.pick(stages).n}` : '';
+  const from = stages.length > 0 && r.is(0.5) ? `,from=${r.pick(stages).n}` : r.is(0.2) ? ',from=nc' : '';
   const mount = r.pick([
     'type=bind,target=/m',
     `type=bind${from},target=/m`,
@@ -295,6 +304,6 @@ function optionsOf(r, stages) {
   if (r.is(0.1)) options.push('--label', r.pick(['l=flag', 'z=', 'a.b=x=y', 'n']));
   if (r.is(0.1))
     options.push('--build-arg', r.pick(['SOURCE_DATE_EPOCH=1000000000', 'SOURCE_DATE_EPOCH=0', 'SOURCE_DATE_EPOCH=']));
-  options.push('--secret', 'id=s,src={dir}/secret');
+  options.push('--secret', 'id=s,src={dir}/secret', '--build-context', 'nc={dir}/nc');
   return options;
 }

@@ -123,11 +123,12 @@ async function buildOf(one, builder) {
 
 let [passed, failed, refused] = [0, 0, 0];
 async function tryOut(seed) {
-  const { dockerfile, setup, options } = randomCase(seed);
+  const { dockerfile, setup, ...given } = randomCase(seed);
+  const { options } = given;
   const folder = path.join(flags.keep ?? work, `seed-${seed}`);
   mkdirSync(folder, { recursive: true });
   writeFileSync(path.join(folder, 'Dockerfile'), dockerfile);
-  const one = { name: String(seed), folder, why: 'random', setup, served: [], options, root: true, differs: {} };
+  const one = { name: String(seed), folder, why: 'random', setup, served: [], ...given, root: true, differs: {} };
   let problems;
   let golden;
   const builds = [];
@@ -157,7 +158,7 @@ async function tryOut(seed) {
   }
   failed++;
   if (flags.keep) {
-    const spec = { why: 'random', setup, options, ...(golden ? {} : { error: '' }), root: true };
+    const spec = { why: 'random', setup, ...given, ...(golden ? {} : { error: '' }), root: true };
     writeFileSync(path.join(folder, 'case.json'), `${JSON.stringify(spec, undefined, 2)}\n`);
     if (golden) writeFileSync(path.join(folder, 'golden.json'), `${JSON.stringify(golden, undefined, 1)}\n`);
   } else rmSync(folder, { recursive: true });
