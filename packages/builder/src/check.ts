@@ -27,6 +27,18 @@ export async function checkStages(
   });
 }
 
+/** As {@link checkStages}, with what else a build of the Dockerfile would be refused for. */
+export async function checkWhole(
+  lowering: StageLowering,
+  options: LowerOptions,
+  ignorePatterns: readonly string[],
+): Promise<CheckReport> {
+  const all = options.target === undefined;
+  const report = await checkStages(lowering, options, ignorePatterns, all);
+  if (report.error) return report;
+  return { ...report, error: await lowering.refusal(all ? options.dockerfile.stages.keys() : lowering.needed()) };
+}
+
 /** What lint finds where a base image, or a name of one, ends the build before its stages are looked at. */
 export function warningsWithoutBases({ dockerfile, buildArgs, target }: LowerOptions): readonly LintWarning[] {
   try {

@@ -39,6 +39,6 @@ export { checkNamedContexts } from './source/named-contexts.js';
 export type { ContextSource, OpenedContext } from './source/context.js';
 export type { FileMap, MapEntry, MapFile } from './tree/memory-tree.js';
 export type { Witness } from './witness.js';
-export { checkStages } from './check.js';
+export { checkWhole } from './check.js';
 export { StageLowering } from './lower/stages.js';
 export type { LowerOptions } from './lower/context.js';

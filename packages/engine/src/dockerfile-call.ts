@@ -1,4 +1,4 @@
-import { checkStages, StageLowering, type LowerOptions } from '@strake/builder';
+import { checkWhole, StageLowering, type LowerOptions } from '@strake/builder';
 import { hostPlatform, isStrakeError } from '@strake/core';
 import { checkDockerfile, checkUnparsed, lintError, listTargets, outline, type Dockerfile } from '@strake/parser';
 import path from 'node:path';
@@ -26,15 +26,20 @@ export async function callDockerfile(
     parsed = dockerfile;
     if (method === 'targets') return targetsResult(listTargets(dockerfile), dockerfile.source);
     const [platform = hostPlatform()] = platformsOf(options);
-    if (method === 'outline') {
-      const { warnings } = checkDockerfile(dockerfile, { buildArgs, target: options.target });
-      const violation = lintError(dockerfile, warnings, { buildArgs });
-      if (violation) throw violation;
-      return outlineResult(outline(dockerfile, { buildArgs, target: options.target, platform }), dockerfile.source);
-    }
     const lower: LowerOptions = { ...lowerOptionsOf(options), dockerfile, platform };
     const lowering = new StageLowering(lower, services, opened.resolver(), '');
-    const report = await checkStages(lowering, lower, await context.ignorePatterns(), options.target === undefined);
+    const ignorePatterns = await context.ignorePatterns();
+    if (method === 'outline') {
+      const { target } = options;
+      const { warnings } = checkDockerfile(dockerfile, {
+        ...{ buildArgs, target, platform, buildPlatform: lower.hostPlatform },
+        ...{ ignorePatterns, onlyStages: lowering.needed() },
+      });
+      const violation = lintError(dockerfile, warnings, { buildArgs });
+      if (violation) throw violation;
+      return outlineResult(outline(dockerfile, { buildArgs, target, platform }), dockerfile.source);
+    }
+    const report = await checkWhole(lowering, lower, ignorePatterns);
     const violation = lintError(dockerfile, report.warnings, { buildArgs });
     return checkResult({ ...report, error: report.error ?? violation }, dockerfile.source, filename);
   } catch (error) {

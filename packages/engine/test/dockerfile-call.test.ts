@@ -49,6 +49,36 @@ describe('what is said of a Dockerfile without a build', () => {
     assert.deepEqual(await check('BADCMD'), [[], 'unknown instruction: BADCMD', 1]);
   });
 
+  it('tells what is wrong with a port, and that it is none', async () => {
+    const port = (word: string): Promise<readonly unknown[]> => check('FROM scratch', `EXPOSE ${word}`);
+    assert.deepEqual(await port('1.2.3.4:80:x'), [['ExposeInvalidFormat'], 'invalid containerPort: x', 1]);
+    assert.deepEqual(await port('x/TCP'), [['ExposeProtoCasing'], 'invalid containerPort: x', 1]);
+  });
+
+  it('refuses what a build refuses before anything runs, in all stages or those of the target', async () => {
+    const lines = ['FROM scratch AS a', 'ADD --checksum=sha256:0 f /', 'FROM scratch AS b', 'COPY --chmod=10000 f /'];
+    const refused = async (target?: string): Promise<string | undefined> =>
+      ((await call('check', lines, target === undefined ? {} : { target })).json as Report).buildError?.message;
+    const mode = "invalid chmod parameter: '10000'. it should be octal string and between 0 and 07777";
+    assert.equal(await refused(), mode);
+    assert.equal(await refused('b'), mode);
+    assert.equal(await refused('a'), 'checksum requires HTTP(S) or Git sources');
+    assert.deepEqual(await check(...lines.slice(0, 2), 'FROM scratch'), [
+      [],
+      'checksum requires HTTP(S) or Git sources',
+      1,
+    ]);
+  });
+
+  it('counts for an outline what is found in the stages of the target', async () => {
+    const lines = ['# check=error=true', 'FROM scratch AS a', 'CMD x', 'FROM scratch AS b'];
+    assert.equal((await call('outline', lines)).exitCode, 0);
+    await assert.rejects(
+      call('outline', lines, { target: 'a' }),
+      /lint violation found for rules: JSONArgsRecommended/,
+    );
+  });
+
   it('lists as data in the order in which BuildKit finds things, and prints by lines', async () => {
     const lines = ['from scratch AS Name', 'MAINTAINER me', 'ENV a b', 'CMD x', 'COPY . \\', '', '  /'];
     assert.deepEqual(

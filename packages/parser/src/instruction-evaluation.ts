@@ -4,8 +4,9 @@ import { expandHeredoc } from './expand.js';
 import type { EvaluationScope, StageState } from './evaluation.js';
 import { LINT_RULES } from './lint-rules.js';
 import type { Linter } from './linter.js';
+import { parseMode } from './mode.js';
 import { parseMount } from './mount.js';
-import { parsePort } from './ports.js';
+import { parsePort, splitPort } from './ports.js';
 import { isSecretName } from './secret-names.js';
 import { isSignal } from './signals.js';
 import { cleanPath, clip } from './text.js';
@@ -123,7 +124,10 @@ class Step {
   }
 
   copy(instruction: CopyInstruction | AddInstruction): void {
-    for (const word of [instruction.chown, instruction.chmod]) if (word !== undefined) this.#expand(word);
+    const { chown, chmod } = instruction;
+    if (chown !== undefined) this.#expand(chown);
+    const mode = chmod === undefined ? '' : this.#expand(chmod);
+    if (mode !== '') parseMode(mode);
     if (instruction.kind === 'ADD' && instruction.checksum !== undefined) this.#expand(instruction.checksum);
     const sources = instruction.sources.map((source) => this.#expand(source));
     this.#expand(instruction.destination);
@@ -149,14 +153,15 @@ class Step {
   expose(instruction: WordsInstruction): void {
     const env = this.#environment();
     for (const word of instruction.words.flatMap((text) => this.#scope.expander.expandWords(text, env).words)) {
-      const { protocol, hasHost } = parsePort(word);
+      const { address, host, protocol } = splitPort(word);
       if (protocol !== protocol.toLowerCase()) {
         this.#warn('exposeProtoCasing', `Defined protocol '${word}' in EXPOSE instruction should be lowercase`);
       }
-      if (hasHost) {
+      if (address !== '' || host !== '') {
         const message = `EXPOSE instruction should not define an IP address or host-port mapping, found '${word}'`;
         this.#warn('exposeInvalidFormat', message);
       }
+      parsePort(word);
     }
   }
 

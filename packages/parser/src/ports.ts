@@ -2,14 +2,23 @@ import { goQuote } from '@strake/core';
 import { parserError } from './errors.js';
 import { clip, cut } from './text.js';
 
+/** One word of EXPOSE in its parts. All but the protocol may be anything. */
+export interface PortParts {
+  /** In front of the first colon, without it; empty where there is none. */
+  readonly address: string;
+  readonly host: string;
+  /** A port or a range. */
+  readonly port: string;
+  /** As written; `tcp` where there is none. */
+  readonly protocol: string;
+}
+
 /** One word of EXPOSE, read. */
 export interface PortSpec {
   /** The first and last port of a range; the same where it is one. */
   readonly range: readonly [number, number];
   /** As written. */
   readonly protocol: string;
-  /** Whether an address or a port of the host stands in front. */
-  readonly hasHost: boolean;
 }
 
 const MAX_PORT = 65535;
@@ -62,12 +71,8 @@ function splitParts(word: string): readonly [string, string, string] {
   return [parts.slice(0, -2).join(':'), parts[parts.length - 2] ?? '', container];
 }
 
-/**
- * Reads one word of EXPOSE, expanded: a port or a range, a protocol; an address and a port of the host in front are checked and then
- * mean nothing.
- * @throws StrakeError `PORT_INVALID`
- */
-export function parsePort(word: string): PortSpec {
+/** Takes one word of EXPOSE, expanded, apart. @throws StrakeError `PORT_INVALID` for an unknown protocol and where there is no port */
+export function splitPort(word: string): PortParts {
   const [address, host, container] = splitParts(word);
   const [port, written = ''] = cut(container, '/');
   const whole = (): string => `invalid port: ${goQuote(clip(word, 80))}`;
@@ -76,6 +81,16 @@ export function parsePort(word: string): PortSpec {
   if (!['tcp', 'udp', 'sctp'].includes(protocol.toLowerCase())) {
     throw bad(`${whole()}: invalid proto: ${clip(protocol, 40)}`);
   }
+  return { address, host, port, protocol };
+}
+
+/**
+ * Reads one word of EXPOSE, expanded: a port or a range, a protocol; an address and a port of the host in front are checked and then
+ * mean nothing.
+ * @throws StrakeError `PORT_INVALID`
+ */
+export function parsePort(word: string): PortSpec {
+  const { address, host, port, protocol } = splitPort(word);
   const bare = address.startsWith('[') && address.endsWith(']') ? address.slice(1, -1) : address;
   if (bare !== '' && !isAddress(bare)) throw bad(`invalid IP address: ${clip(address, 80)}`);
   const range = portRange(port, 'containerPort');
@@ -86,7 +101,7 @@ export function parsePort(word: string): PortSpec {
       throw bad(`invalid ranges specified for container and host Ports: ${clip(port, 40)} and ${clip(host, 40)}`);
     }
   }
-  return { range, protocol, hasHost: address !== '' || host !== '' };
+  return { range, protocol };
 }
 
 /**

@@ -105,6 +105,17 @@ export class StageLowering {
     return { state, steps: this.#steps, declaredArgs: this.#declaredArgs };
   }
 
+  /** Why a build of these stages would be refused before anything of it runs. */
+  async refusal(stages: Iterable<number>): Promise<StrakeError | undefined> {
+    try {
+      for (const index of stages) await this.#stage(index);
+    } catch (error) {
+      if (error instanceof StrakeError) return error;
+      throw error;
+    }
+    return undefined;
+  }
+
   /** Numbers of the stages that the target needs. @throws StrakeError */
   needed(): ReadonlySet<number> {
     return this.#graph.reachable(this.#graph.lookup.target(this.#options.target).index);
