@@ -1,5 +1,6 @@
-// Random small builds for random-side-by-side.mjs: a Dockerfile, shell lines that make its context, options. What Strake does
-// otherwise on purpose (README.md) is not generated: unknown names in --chown, attributes of files. The words are in random-words.txt.
+// Random small builds for random-side-by-side.mjs (a Dockerfile, shell lines that make its context, options) and Dockerfiles for
+// random-check.mjs. What Strake does otherwise on purpose (README.md) is not generated: unknown names in --chown, attributes of files.
+// The words are in random-words.txt.
 import { readFileSync } from 'node:fs';
 
 /** Lists of words by name: two blanks stand between words, which may hold one. */
@@ -40,6 +41,18 @@ export function randomCase(seed) {
   const output = epoch && r.is(0.5) ? { output: 'rewrite-timestamp=true' } : {};
   const sent = r.is(0.06) ? { context: '-', stdin: 'cp ../Dockerfile . && tar --sort=name -c .' } : {};
   return { dockerfile: made.text, setup, options, ...output, ...sent };
+}
+
+/** A Dockerfile of SEED with what lint may find. */
+export function randomLintFile(seed) {
+  const r = new Chance(seed);
+  const line = () => r.pick(WORDS.LINT_LINES).replaceAll('\\n', '\n');
+  const lines = r.is(0.5) ? dockerfile(r).text.trimEnd().split('\n') : ['FROM busybox'];
+  const first = lines.findIndex((text) => /^from/i.test(text));
+  for (const text of r.some(0, 5, line)) lines.splice(first + 1 + r.below(lines.length - first), 0, text);
+  for (const stage of r.some(0, 2, () => r.pick(WORDS.LINT_STAGES))) lines.push(stage, ...r.some(0, 2, line));
+  lines.unshift(...r.some(0, 2, () => r.pick(WORDS.LINT_HEADS)));
+  return `${lines.join('\n')}\n`;
 }
 
 /** Random choices from a seed (a 32-bit generator by Weyl sequence and mixing). */
