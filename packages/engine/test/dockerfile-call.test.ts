@@ -70,6 +70,13 @@ describe('what is said of a Dockerfile without a build', () => {
     ]);
   });
 
+  it('takes a trigger that names no stage for an error of those who need it', async () => {
+    const lines = ['FROM scratch AS s0', 'ONBUILD COPY --from=9 / /', 'FROM s0 AS s1', 'FROM scratch AS x', 'ENV a b'];
+    assert.equal(((await call('outline', lines)).json as { readonly name: string }).name, 'x');
+    await assert.rejects(call('outline', lines, { target: 's1' }), /invalid stage index 9/);
+    assert.deepEqual(await check(...lines), [[], 'invalid stage index 9', 1]);
+  });
+
   it('counts for an outline what is found in the stages of the target', async () => {
     const lines = ['# check=error=true', 'FROM scratch AS a', 'CMD x', 'FROM scratch AS b'];
     assert.equal((await call('outline', lines)).exitCode, 0);

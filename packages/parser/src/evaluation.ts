@@ -10,7 +10,14 @@ import type { Linter } from './linter.js';
 import { OutlineCapture } from './outline-capture.js';
 import { parseOnbuildTrigger } from './parse.js';
 import { createPatternMatcher, type PatternMatcher } from './pattern-matcher.js';
-import { createStageGraph, createStageLookup, stageOrderError, type StageGraph } from './stages.js';
+import {
+  createStageGraph,
+  createStageLookup,
+  stageOrderError,
+  stagesNamed,
+  type StageGraph,
+  type StageLookup,
+} from './stages.js';
 import { cut } from './text.js';
 import type { Dockerfile, Stage, StageInstruction } from './types.js';
 
@@ -105,13 +112,14 @@ function triggersOf(base: Stage | undefined, image: StageBase | undefined): read
   return base.instructions.flatMap((instruction) => (instruction.kind === 'ONBUILD' ? [instruction.trigger] : []));
 }
 
-/** The instructions of a stage, those of triggers in front; or why a trigger is none. */
+/** The instructions of a stage, those of triggers in front; or why a trigger is none, or names no stage. */
 type Body = readonly StageInstruction[] | StrakeError;
 
-function bodyOf(stage: Stage, triggers: readonly string[]): Body {
+function bodyOf(stage: Stage, triggers: readonly string[], lookup: StageLookup): Body {
   if (triggers.length === 0) return stage.instructions;
   try {
     const fired = triggers.map((trigger) => parseOnbuildTrigger(trigger, { location: stage.from.location }));
+    for (const instruction of fired) stagesNamed(lookup, instruction);
     return [...fired, ...stage.instructions];
   } catch (error) {
     if (error instanceof StrakeError) return error;
@@ -182,11 +190,11 @@ export function evaluateDockerfile(
   const lookup = createStageLookup(stages);
   const bodies = stages.map((stage): Body => {
     const base = lookup.base(images[stage.index] ?? '', stage.index);
-    return bodyOf(stage, triggersOf(base, options.bases?.[stage.index]));
+    return bodyOf(stage, triggersOf(base, options.bases?.[stage.index]), lookup);
   });
   const graph = createStageGraph(stages, images, (stage) => {
     const body = bodies[stage.index];
-    // A malformed trigger is an error of those who need the stage.
+    // What is wrong with a trigger is an error of those who need the stage.
     return body === undefined || body instanceof StrakeError ? stage.instructions : body;
   });
   // Of a check the names are looked at by whoever resolves them.

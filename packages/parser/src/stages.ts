@@ -83,6 +83,12 @@ export interface StageGraph {
   reachable(target: number): ReadonlySet<number>;
 }
 
+/** Numbers of the stages that an instruction names. @throws StrakeError `STAGE_NOT_FOUND`, `MOUNT_INVALID` */
+export function stagesNamed(lookup: StageLookup, instruction: StageInstruction): readonly number[] {
+  if (instruction.kind !== 'COPY' && instruction.kind !== 'RUN') return [];
+  return located(instruction, () => sourcesOf(lookup, instruction));
+}
+
 function sourcesOf(lookup: StageLookup, instruction: CopyInstruction | RunInstruction): number[] {
   const found: (Stage | undefined)[] =
     instruction.kind === 'COPY'
@@ -143,10 +149,7 @@ export function createStageGraph(
     const base = bases[stage.index];
     const out: StageDependency[] = base === undefined ? [] : [{ stage: base, instruction: undefined }];
     for (const instruction of instructions(stage)) {
-      if (instruction.kind !== 'COPY' && instruction.kind !== 'RUN') continue;
-      for (const index of located(instruction, () => sourcesOf(lookup, instruction))) {
-        out.push({ stage: index, instruction });
-      }
+      for (const index of stagesNamed(lookup, instruction)) out.push({ stage: index, instruction });
     }
     return out;
   });
