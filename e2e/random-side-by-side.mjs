@@ -12,7 +12,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { parseArgs } from 'node:util';
+import { parseArgs, stripVTControlCharacters } from 'node:util';
 import { imageDifferences } from './dist/test/support/image-description.js';
 import { ROOT, STRAKE } from './dist/test/support/repository.js';
 import { Scene } from './dist/test/support/side-by-side.js';
@@ -78,6 +78,9 @@ function compare(theirMade, ourMade, dockerfile) {
   const known = REFUSED_BY_BUILDKIT.some(([has, says]) => has.test(dockerfile) && says.test(theirMade.output));
   if (!theirMade.image) return known ? [] : [`BuildKit refuses: ${ends(theirMade.output)}`];
   const problems = [...imageDifferences(theirMade.image, ourMade.image)];
+  const [wanted, found] = [theirMade, ourMade].map(({ output }) => warnings(output));
+  for (const one of wanted) if (!found.includes(one)) problems.push(`no warning: ${one}`);
+  for (const one of found) if (!wanted.includes(one)) problems.push(`a warning too many: ${one}`);
   // Heredocs have the time of SOURCE_DATE_EPOCH in Strake's images, and with a cache a file may have that of an earlier build.
   const timeless = (text) => text.replaceAll(/"mtime":\d+,?/g, '');
   if (theirMade.image.created || flags.warm) {
@@ -94,6 +97,12 @@ function compare(theirMade, ourMade, dockerfile) {
     }
   });
   return problems;
+}
+
+/** The warnings that a builder ended with, without guesses, which BuildKit picks at random among names that are as near. */
+function warnings(output) {
+  const found = [...stripVTControlCharacters(output).matchAll(/^ - ([A-Z]\w+: .* \(lines? [\d, -]+\))$/gm)];
+  return found.map(([, text]) => text.replace(/ \(did you mean .*\?\)/, ''));
 }
 
 /** The end of what a builder said, without the plan and excerpts. */
