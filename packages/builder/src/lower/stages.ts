@@ -32,6 +32,7 @@ import { imagesOf } from './image-names.js';
 import { lowerMetadata } from './metadata.js';
 import { lowerRun } from './run.js';
 import { countLayer } from './layer-count.js';
+import { locatedVertex } from './located-vertex.js';
 import { emptyImage, startFromFiles, startFromImage, startFromStage, type StageState } from './stage-state.js';
 import { isOnlyStage, StepNames } from './step-names.js';
 import { treeImage } from './tree-image.js';
@@ -365,29 +366,6 @@ export class StageLowering {
   #nextId(): string {
     return `${this.#idPrefix}${++this.#ids}`;
   }
-}
-
-/** VERTEX with errors that say which step and which lines they come from. */
-function locatedVertex(vertex: Vertex<ChainResult>, location: SourceLocation | undefined): Vertex<ChainResult> {
-  const told = async <T>(task: () => Promise<T> | T): Promise<T> => {
-    try {
-      return await task();
-    } catch (error) {
-      throw error instanceof StrakeError && error.code !== 'CANCELLED'
-        ? error.with({ location, step: vertex.name })
-        : error;
-    }
-  };
-  return {
-    ...vertex,
-    inputs: vertex.inputs.map((input) => {
-      const { content } = input;
-      if (!content) return input;
-      return { ...input, content: { ...content, digest: (r, signal) => told(() => content.digest(r, signal)) } };
-    }),
-    key: (signal, context) => told(() => vertex.key(signal, context)),
-    run: (inputs, context) => told(() => vertex.run(inputs, context)),
-  };
 }
 
 function makesStep({ kind }: StageInstruction): boolean {
